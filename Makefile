@@ -1,0 +1,42 @@
+# The environment is made once, and again when what it is made of changes.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help setup demo test lint board clean
+
+help:
+	@echo "make demo    the environment, every method on the simulated data set, the leaderboard"
+	@echo "make test    the environment, then the tests"
+	@echo "make setup   the environment alone (.venv)"
+	@echo "make lint    ruff and mypy"
+	@echo "make board   render the leaderboard into leaderboard/"
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, not " + sys.version.split()[0])'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,eval]"
+	touch $(READY)
+
+setup: $(READY)
+
+demo: setup
+	for method in no_change train_mean additive linear main_effects grnflow_sparse_pca; do \
+		$(BIN)/python -m benchmark run --method $$method || exit $$?; \
+	done
+	$(BIN)/python -m benchmark leaderboard --dataset simulated --split doubles
+
+test: setup
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+board: setup
+	$(BIN)/python -m benchmark leaderboard --format json --output leaderboard/results.json
+	$(BIN)/python -m benchmark leaderboard --format markdown --output leaderboard/README.md
+
+clean:
+	rm -rf .venv build dist datasets/cache

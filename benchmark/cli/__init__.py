@@ -1,0 +1,77 @@
+"""The command line. Commands import what they need when they run, so that help comes at once."""
+
+from __future__ import annotations
+
+import difflib
+import errno
+import logging
+import sys
+from typing import NoReturn
+
+import typer
+from typer.exceptions import TyperException
+
+from benchmark.cli import leaderboard, listings, run, splits
+from benchmark.errors import BenchmarkError
+
+app = typer.Typer(
+    name="benchmark",
+    help="Compare methods that predict the transcriptome of genetically perturbed cells.",
+    epilog="--debug, anywhere, shows the traceback of an error.",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command("run")(run.run)
+app.command("leaderboard")(leaderboard.leaderboard)
+app.command("methods")(listings.methods)
+app.command("datasets")(listings.datasets)
+app.add_typer(splits.app, name="splits")
+
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run a command and exit: 0 done, 2 for what the user can mend, 130 when interrupted."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in arguments
+    logging.basicConfig(format="%(message)s", stream=sys.stderr, level=logging.WARNING)
+    logging.getLogger("benchmark").setLevel(logging.INFO)
+    try:
+        code = app(
+            [argument for argument in arguments if argument != "--debug"],
+            prog_name="python -m benchmark",
+            standalone_mode=False,
+        )
+    except BaseException as error:
+        message, code = _explain(error)
+        if message is None or debug:
+            raise
+        print(message, file=sys.stderr)
+    sys.exit(code or 0)
+
+
+def _explain(error: BaseException) -> tuple[str | None, int]:
+    """One line and an exit code for what a user can mend; no line for a fault of the program."""
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
+        return "Interrupted; a run that had begun is recorded so, and the same command does it again.", 130
+    if isinstance(error, BenchmarkError):
+        return f"Error: {error}", 2
+    if isinstance(error, TyperException):
+        return f"Error: {_usage(error)}", 2
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
+        return f"Error: The disk is full ({error.strerror}); make room and repeat the command.", 2
+    return None, 1
+
+
+def _usage(error: TyperException) -> str:
+    """What is wrong with the arguments, with the closest option where one was misspelt."""
+    name = getattr(error, "option_name", None)
+    context = getattr(error, "ctx", None)
+    if name is None or context is None or hasattr(error, "param_hint"):
+        return error.format_message()
+    options = [option for parameter in context.command.params for option in parameter.opts]
+    close = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
+    advice = f"did you mean '{close[0]}'?" if close else f"`{context.command_path} --help` lists them."
+    return f"There is no option '{name}'; {advice}"

@@ -1,0 +1,91 @@
+"""``benchmark methods`` and ``benchmark datasets``: what there is."""
+
+from __future__ import annotations
+
+import json as json_module
+from typing import Annotated, Any
+
+import typer
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+def show(rows: list[dict[str, Any]], json: bool, title: str = "") -> None:
+    """Print rows as JSON, or as a table whose columns are their keys."""
+    if json:
+        print(json_module.dumps(rows, indent=1))
+        return
+    from benchmark.screen import print_table
+
+    print_table(rows, title)
+
+
+def methods(
+    name: Annotated[str | None, typer.Argument(help="Show the hyper-parameters of this method.")] = None,
+    preset: Annotated[str | None, typer.Option(help="With the values of this preset.")] = None,
+    dataset: Annotated[str, typer.Option(help="Whose panel parameters are counted for.")] = "simulated",
+    json: AsJson = False,
+) -> None:
+    """List the methods, or describe one: hyper-parameters, ranges, presets, parameter count."""
+    from benchmark.registry import list_methods
+
+    if name is None:
+        show([{"name": found.name, "summary": found.summary, "source": found.source} for found in list_methods()], json)
+        return
+    about = _describe(name, preset, dataset)
+    if json:
+        print(json_module.dumps(about, indent=1))
+        return
+    print(f"{name}: {about['summary']}\n")
+    print(f"presets: {', '.join(about['presets'])}; shown: {about['preset']}")
+    count = about["parameters"]
+    print(f"trainable parameters on {dataset}: {'none' if count is None else format(count, ',')}\n")
+    show(about["hyper_parameters"], json)
+
+
+def _describe(name: str, preset: str | None, dataset: str) -> dict[str, Any]:
+    from benchmark.registry import load_method
+
+    method = load_method(name)
+    config = method.Config.build(preset)
+    n_genes, n_perturbed = _panel(dataset)
+    return {
+        "name": method.name,
+        "summary": (method.__doc__ or "").partition("\n")[0],
+        "version": method.version,
+        "predicts": method.predicts,
+        "preset": preset or "default",
+        "presets": ["default", *method.Config.presets],
+        "parameters": method.parameter_count(config, n_genes, n_perturbed),
+        "hyper_parameters": method.Config.describe(preset),
+    }
+
+
+def _panel(dataset: str) -> tuple[int, int]:
+    """How many genes a data set measures, and how many it perturbs."""
+    from benchmark.data import load_dataset
+    from benchmark.perturbation import Perturbation
+
+    adata = load_dataset(dataset).adata
+    labels = adata.obs["perturbation"].unique()
+    return adata.n_vars, len({gene for label in labels for gene in Perturbation.parse(label).genes})
+
+
+def datasets(json: AsJson = False) -> None:
+    """List the data sets that have a card, and whether their cells are at hand."""
+    from benchmark.cards import list_cards
+    from benchmark.data import availability
+
+    show(
+        [
+            {
+                "name": card.name,
+                "title": card.title,
+                "modality": card.modality,
+                "licence": card.licence,
+                "cells": availability(card),
+            }
+            for card in list_cards()
+        ],
+        json,
+    )

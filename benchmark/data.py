@@ -1,0 +1,237 @@
+"""Datasets, ready for use: found or simulated, brought into canonical form, and kept in a cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from anndata import AnnData, read_h5ad
+from scipy.sparse import csr_matrix
+
+from benchmark import download
+from benchmark.canonical import canonicalise
+from benchmark.cards import DatasetCard, Expression, list_cards, load_card
+from benchmark.errors import BenchmarkError
+from benchmark.paths import cache_folder, replacing
+from benchmark.simulator import VERSION as SIMULATOR_VERSION
+from benchmark.simulator import SimulatorConfig, Truth, simulate
+
+PREPARATION_VERSION = 1
+"""Raised whenever `canonicalise` gives other data than before; older prepared files are then not used."""
+
+_log = logging.getLogger("benchmark")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset in canonical form.
+
+    Attributes
+    ----------
+    name
+        The card's name, or the file's without its ending.
+    adata
+        As `benchmark.canonical.canonicalise` describes it.
+    digest
+        SHA-256 of its content, see `content_digest`.
+    card
+        Where it comes from and how it was read.
+    """
+
+    name: str
+    adata: AnnData
+    digest: str
+    card: DatasetCard
+
+
+def load_dataset(
+    name: str,
+    *,
+    perturbation_column: str | None = None,
+    control_label: str | None = None,
+    separator: str | None = None,
+    expression: Expression | None = None,
+) -> Dataset:
+    """Load a dataset by the name of its card, or any ``.h5ad`` by its path.
+
+    Parameters
+    ----------
+    name
+        "simulated", "norman19", ..., or a path that ends in ``.h5ad``.
+    perturbation_column, control_label
+        Needed for a path: the column of ``obs`` with the labels, and the label of control cells.
+    separator
+        What stands between the two genes of a label ("+" unless said).
+    expression
+        What ``X`` holds: "counts", or "log1p" of normalised counts, which is taken unless said.
+
+    Raises
+    ------
+    BenchmarkError
+        When there is no such dataset or its content cannot be used.
+    """
+    options = {
+        "perturbation_column": perturbation_column,
+        "control_label": control_label,
+        "separator": separator,
+        "expression": expression,
+    }
+    given = {option: value for option, value in options.items() if value is not None}
+    if name.endswith(".h5ad"):
+        card = _card_of_file(Path(name), given)
+        return _load(card, download.sha256_of(Path(name)), lambda: read(Path(name)))
+    card = load_card(name)
+    if given:
+        option = next(iter(given)).replace("_", "-")
+        raise BenchmarkError(f"--{option} is for .h5ad files and the card of '{name}' says it; leave it out.")
+    if card.simulator is not None:
+        return _load(card, _recipe(card), lambda: _simulated(card))
+    checksum = download.known_checksum(card)
+    if checksum is None:
+        download.find(card)
+        checksum = download.known_checksum(card)
+    return _load(card, str(checksum), lambda: _downloaded(card))
+
+
+def load_truth(dataset: Dataset) -> Truth:
+    """Return what the simulator knows about a simulated dataset; for evaluation only.
+
+    Raises
+    ------
+    BenchmarkError
+        When the dataset is not simulated.
+    """
+    if dataset.card.simulator is None:
+        raise BenchmarkError(f"Dataset '{dataset.name}' is not simulated, so its truth is unknown.")
+    path = _truth_file(dataset.card)
+    if not path.exists():
+        _simulated(dataset.card)
+    return Truth.load(path)
+
+
+def content_digest(adata: AnnData) -> str:
+    """Return the SHA-256 of a canonical dataset.
+
+    It covers genes, the perturbation of each cell, and the numbers that the source gave: counts and
+    depth where X was computed from them, since rounding may differ between processors; else X, and
+    counts where there are any.
+    """
+    digest = hashlib.sha256()
+    for names in (adata.var_names, adata.obs["perturbation"]):
+        digest.update(json.dumps([str(name) for name in names]).encode())
+    if "depth" in adata.obs:
+        digest.update(adata.obs["depth"].to_numpy(dtype="<f8").tobytes())
+    else:
+        _update(digest, adata.X)
+    if "counts" in adata.layers:
+        _update(digest, adata.layers["counts"])
+    return digest.hexdigest()
+
+
+def read(path: Path) -> AnnData:
+    """Read an ``.h5ad``.
+
+    Raises
+    ------
+    BenchmarkError
+        When it is missing, truncated or something else.
+    """
+    if not path.is_file():
+        raise BenchmarkError(f"There is no file {path}; check the path.")
+    try:
+        with warnings.catch_warnings():
+            # Repeated names are refused or made unique by `canonicalise`, which says so better.
+            warnings.filterwarnings("ignore", message=".*names are not unique", category=UserWarning)
+            return read_h5ad(path)
+    except Exception as error:  # h5py and anndata raise many kinds for a damaged file
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BenchmarkError(f"{path} cannot be read as an .h5ad file ({reason}); get it again.") from error
+
+
+def _load(card: DatasetCard, checksum: str, source: Callable[[], AnnData]) -> Dataset:
+    """Return the prepared dataset, made from its source where it is not in the cache yet."""
+    path = _prepared_file(card, checksum)
+    dataset = _read_prepared(card, path) if path.exists() else None
+    if dataset is None:
+        _write_prepared(canonicalise(source(), card), path)
+        dataset = _read_prepared(card, path)
+    if dataset is None:
+        raise BenchmarkError(f"{path} changed while it was read; delete it and check the disk.")
+    return dataset
+
+
+def _prepared_file(card: DatasetCard, checksum: str) -> Path:
+    recipe = json.dumps([card.model_dump(), checksum, PREPARATION_VERSION], sort_keys=True)
+    key = hashlib.sha256(recipe.encode()).hexdigest()[:16]
+    return cache_folder("prepared") / f"{card.name}-{key}.h5ad"
+
+
+def _write_prepared(adata: AnnData, path: Path) -> None:
+    adata.uns["digest"] = content_digest(adata)
+    with replacing(path) as temporary:
+        adata.write_h5ad(temporary, convert_strings_to_categoricals=False)
+
+
+def _read_prepared(card: DatasetCard, path: Path) -> Dataset | None:
+    """Read a prepared file; None where it is damaged and has to be made again."""
+    try:
+        adata = read(path)
+        digest = str(adata.uns.pop("digest"))
+        intact = content_digest(adata) == digest
+    except (BenchmarkError, KeyError):
+        intact = False
+    if not intact:
+        _log.warning("%s is damaged and is made again.", path)
+        return None
+    return Dataset(card.name, adata, digest, card)
+
+
+def _card_of_file(path: Path, options: dict[str, str]) -> DatasetCard:
+    if not path.is_file():
+        raise BenchmarkError(f"There is no file {path}; check the path.")
+    for needed in ("perturbation_column", "control_label"):
+        if needed not in options:
+            option = needed.replace("_", "-")
+            raise BenchmarkError(f"{path} is a file without a card; say how to read it with --{option}.")
+    return DatasetCard.model_validate({"name": _name_of_file(path), **options})
+
+
+def _name_of_file(path: Path) -> str:
+    """Return the file's name, kept apart from the names of cards."""
+    name = re.sub(r"[^\w.-]+", "_", path.stem)
+    return f"{name}.file" if name in {card.name for card in list_cards()} else name
+
+
+def _downloaded(card: DatasetCard) -> AnnData:
+    with download.opened(card, download.find(card)) as path:
+        return read(path)
+
+
+def _config(card: DatasetCard) -> SimulatorConfig:
+    return SimulatorConfig.build(settings=card.simulator)
+
+
+def _recipe(card: DatasetCard) -> str:
+    return f"{_config(card).digest()}-{SIMULATOR_VERSION}"
+
+
+def _truth_file(card: DatasetCard) -> Path:
+    return cache_folder("simulated") / f"{card.name}-truth-{_recipe(card)[:16]}-{SIMULATOR_VERSION}.npz"
+
+
+def _simulated(card: DatasetCard) -> AnnData:
+    adata, truth = simulate(_config(card))
+    truth.save(_truth_file(card))
+    return adata
+
+
+def _update(digest: hashlib._Hash, matrix: csr_matrix) -> None:
+    for part, kind in ((matrix.indptr, "<i8"), (matrix.indices, "<i4"), (matrix.data, "<f4")):
+        digest.update(np.ascontiguousarray(part, dtype=kind).data)

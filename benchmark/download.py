@@ -1,0 +1,198 @@
+"""Finding the file of a dataset: in the cache, in ``$BENCHMARK_DATA``, or at its public address."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import uuid
+import zipfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from benchmark.cards import DatasetCard
+from benchmark.errors import BenchmarkError
+from benchmark.paths import cache_folder, replacing
+from benchmark.progress import Stage, stage
+
+_log = logging.getLogger("benchmark")
+
+
+def find(card: DatasetCard) -> Path:
+    """Return the file of a card, downloaded if it must be, with its checksum verified.
+
+    Raises
+    ------
+    BenchmarkError
+        When the file is nowhere, its address does not answer, or its checksum is wrong; a file with a
+        wrong checksum is renamed, so that nothing uses it.
+    """
+    path = _on_disk(card) or _download(card)
+    _verify(card, path)
+    return path
+
+
+def known_checksum(card: DatasetCard) -> str | None:
+    """Return the SHA-256 that the card's file must have: the card's own, or the one pinned before."""
+    return card.sha256 or _pins().get(card.name)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    import pooch
+
+    return str(pooch.file_hash(str(path), alg="sha256"))
+
+
+@contextmanager
+def opened(card: DatasetCard, path: Path) -> Iterator[Path]:
+    """Give the ``.h5ad`` of a card's file: the file itself, or its zip member as a temporary file."""
+    if card.member is None:
+        yield path
+        return
+    unpacked = _downloads() / f"unpacked-{uuid.uuid4().hex}.h5ad"
+    try:
+        with replacing(unpacked) as temporary:
+            _unpack(path, card.member, temporary)
+        yield unpacked
+    finally:
+        unpacked.unlink(missing_ok=True)
+
+
+def _downloads() -> Path:
+    return cache_folder("downloads")
+
+
+def _on_disk(card: DatasetCard) -> Path | None:
+    if card.local_file is None:
+        raise BenchmarkError(f"Dataset '{card.name}' names no file; give its card a 'local_file'.")
+    folders = [Path(part) for part in os.environ.get("BENCHMARK_DATA", "").split(os.pathsep) if part]
+    candidates = [folder.expanduser() / card.local_file for folder in (_downloads(), *folders)]
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _download(card: DatasetCard) -> Path:
+    advice = f"put {card.local_file} into a folder and name that folder in BENCHMARK_DATA"
+    if card.url is None:
+        raise BenchmarkError(f"The file of dataset '{card.name}' has no public address; {advice}.")
+    import pooch
+    import requests
+
+    path = _downloads() / str(card.local_file)
+    _log.info("Downloading %s from %s", card.local_file, card.url)
+    with replacing(path) as temporary, _Bar(f"download {card.name}") as bar:
+        try:
+            pooch.HTTPDownloader(progressbar=bar)(card.url, str(temporary), None)
+        except requests.RequestException as error:
+            raise BenchmarkError(
+                f"Dataset '{card.name}' could not be downloaded from {card.url} ({_reason(error)}); "
+                f"try again later, or {advice}."
+            ) from error
+        if known_checksum(card) is None and not _is_whole(card, temporary):
+            raise BenchmarkError(
+                f"{card.url} sent no whole data file for dataset '{card.name}' (a web page, or cut short), "
+                f"and nothing was kept; try again later, or {advice}."
+            )
+    return path
+
+
+def _is_whole(card: DatasetCard, path: Path) -> bool:
+    """Whether a file without a checksum opens at all, so that no error page is ever pinned."""
+    if card.member is not None:
+        return zipfile.is_zipfile(path)
+    import h5py
+
+    try:
+        h5py.File(path, "r").close()
+    except OSError:
+        return False
+    return True
+
+
+def _verify(card: DatasetCard, path: Path) -> None:
+    expected, found = known_checksum(card), sha256_of(path)
+    if expected is None:
+        _pin(card.name, found)
+        _log.warning(
+            "Dataset '%s' has no published checksum: pinned SHA-256 %s of %s in %s; later copies must match.",
+            *(card.name, found, path, _lock_file()),
+        )
+    elif found != expected:
+        aside = path.with_name(f"{path.name}.bad-{found[:8]}")
+        try:
+            path.replace(aside)
+            outcome = f"it was set aside as {aside.name}"
+        except OSError:
+            outcome = "it was not used and, as its folder is read-only, left there"
+        raise BenchmarkError(
+            f"{path} has SHA-256 {found}, but {expected} was expected; {outcome}: get the file again."
+        )
+
+
+def _lock_file() -> Path:
+    return cache_folder("checksums.lock.json")
+
+
+def _pins() -> dict[str, str]:
+    path = _lock_file()
+    try:
+        pins = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        return {str(name): str(checksum) for name, checksum in pins.items()}
+    except (ValueError, AttributeError) as error:
+        raise BenchmarkError(f"{path} is damaged ({error}); delete it to pin checksums anew.") from error
+
+
+def _pin(name: str, checksum: str) -> None:
+    pins = _pins() | {name: checksum}
+    with replacing(_lock_file()) as temporary:
+        temporary.write_text(json.dumps(pins, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _unpack(archive: Path, member: str, target: Path) -> None:
+    try:
+        with zipfile.ZipFile(archive) as files, files.open(member) as source, target.open("wb") as copy:
+            shutil.copyfileobj(source, copy, 1 << 20)
+    except (zipfile.BadZipFile, KeyError, EOFError) as error:
+        raise BenchmarkError(
+            f"{archive} cannot be unpacked ({error}); delete it, so that it is fetched again."
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    """Return the innermost cause in a few words: what a person can act on, without object addresses."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    return f"HTTP status {status}" if status else type(error).__name__
+
+
+class _Bar:
+    """What pooch expects of a progress bar, as a stage of `benchmark.progress`."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.total = 0
+        self.done = 0
+        self._stack = ExitStack()
+        self._stage: Stage | None = None
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self._stack.close()
+
+    def update(self, count: int) -> None:
+        """Count bytes; pooch counts whole chunks, and everything once more at the end."""
+        step = min(count, self.total - self.done)
+        if step > 0:
+            self._stage = self._stage or self._stack.enter_context(stage(self.name, self.total))
+            self._stage.advance(step)
+            self.done += step
+
+    def reset(self) -> None:
+        """Do nothing: the bar is full already."""
+
+    def close(self) -> None:
+        """Close the stage."""
+        self._stack.close()

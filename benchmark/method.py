@@ -1,0 +1,138 @@
+"""The plug-in point: what a perturbation prediction method must offer."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+from anndata import AnnData
+
+from benchmark.config import MethodConfig
+from benchmark.errors import BenchmarkError, NotFittedError
+from benchmark.perturbation import Perturbation
+
+
+class Method(ABC):
+    """A model that predicts the cells of a perturbation that it has not seen.
+
+    A subclass in ``methods/foo.py`` with ``name = "foo"`` is what ``--method foo`` runs; no other
+    file is edited. What `fit` learns is kept in attributes whose names end in an underscore.
+
+    Attributes
+    ----------
+    name
+        The name on the command line, equal to the module's.
+    version
+        Raised whenever the same configuration gives other predictions than before.
+    Config
+        The hyper-parameters.
+    predicts
+        ``"cells"`` where predicted cells vary as real ones should, ``"mean"`` where only their mean does.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[str] = "1"
+    Config: ClassVar[type[MethodConfig]] = MethodConfig
+    predicts: ClassVar[Literal["cells", "mean"]] = "cells"
+
+    def __init__(self, config: MethodConfig | None = None, *, seed: int = 0, device: str = "auto") -> None:
+        self.config = type(self).Config() if config is None else config
+        self.seed = seed
+        self.device = device
+
+    @abstractmethod
+    def fit(self, train: AnnData, validation: AnnData) -> Self:
+        """Learn from cells.
+
+        Parameters
+        ----------
+        train
+            Control cells and the cells of the training perturbations: X float32 CSR (cells, genes),
+            log1p of counts per 10,000; ``obs["perturbation"]``; ``layers["counts"]`` where counts exist.
+        validation
+            The cells of the validation perturbations, without controls, for choosing among models.
+        """
+
+    @abstractmethod
+    def predict(self, control: AnnData, perturbations: Sequence[Perturbation]) -> Iterator[np.ndarray]:
+        """Predict cells, one perturbation after the other.
+
+        Parameters
+        ----------
+        control
+            Control cells to start from, in the form of `fit`.
+        perturbations
+            What to predict; the answer for one does not depend on the others.
+
+        Yields
+        ------
+        numpy.ndarray
+            float32, (cells of `control`, genes), log1p of counts per 10,000 and so never negative, one
+            row per control cell.
+
+        Raises
+        ------
+        NotFittedError
+            When `fit` or `load` has not been called.
+        """
+
+    def unsupported(self, perturbation: Perturbation) -> str | None:
+        """Say why a perturbation cannot be predicted, or None where it can."""
+        return None
+
+    @property
+    def device_used(self) -> str:
+        """The device that the work runs on; a method that can use another than the CPU says which."""
+        return "cpu"
+
+    @classmethod
+    def parameter_count(cls, config: MethodConfig, n_genes: int, n_perturbed: int) -> int | None:
+        """Count trainable parameters for a panel of `n_genes` of which `n_perturbed` are perturbed."""
+        return None
+
+    def save(self, folder: Path) -> None:
+        """Write the fitted method: arrays in ``state.npz``, the rest in ``method.json``."""
+        self.require_fitted()
+        folder.mkdir(parents=True, exist_ok=True)
+        state = self.fitted_state()
+        arrays = {key: value for key, value in state.items() if isinstance(value, np.ndarray)}
+        np.savez_compressed(folder / "state.npz", **arrays)
+        plain = {key: value for key, value in state.items() if key not in arrays}
+        about = {
+            "name": self.name,
+            "version": self.version,
+            "config": self.config.model_dump(mode="json"),
+            "seed": self.seed,
+            "device": self.device,
+            "state": plain,
+        }
+        (folder / "method.json").write_text(json.dumps(about, indent=1))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote."""
+        try:
+            about = json.loads((folder / "method.json").read_text())
+            with np.load(folder / "state.npz", allow_pickle=False) as arrays:
+                state = dict(arrays)
+        except (OSError, ValueError) as error:
+            raise BenchmarkError(f"{folder} holds no saved method ({error}); save one there first.") from error
+        if about["name"] != cls.name:
+            raise BenchmarkError(f"{folder} holds the method '{about['name']}', not '{cls.name}'.")
+        method = cls(cls.Config(**about["config"]), seed=about["seed"], device=about["device"])
+        for key, value in {**about["state"], **state}.items():
+            setattr(method, key, value)
+        return method
+
+    def fitted_state(self) -> dict[str, Any]:
+        """Everything that `fit` learned: the attributes whose names end in an underscore."""
+        return {key: value for key, value in vars(self).items() if key.endswith("_")}
+
+    def require_fitted(self) -> None:
+        """Raise `NotFittedError` unless `fit` or `load` has been called."""
+        if not self.fitted_state():
+            raise NotFittedError(f"The method '{self.name}' has not been fitted; call fit or load first.")

@@ -1,0 +1,85 @@
+"""What a metric is: a pure function of the real and the predicted response, with a declaration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from benchmark.metrics.response import Response
+
+Score = Callable[[Response, Response], float]
+
+
+@dataclass(frozen=True)
+class MetricSpec:
+    """The declaration of one metric: what its numbers mean, without reading its code.
+
+    Attributes
+    ----------
+    name
+        The column in every table.
+    version
+        Raised whenever the same cells give another value than before.
+    formula
+        How it is computed, in one line, and where the definition comes from.
+    range
+        The least and the greatest possible value.
+    higher_is_better
+        Which way is better; None for a number that describes and does not judge.
+    gene_set
+        Which genes count.
+    reference
+        What the response is measured against.
+    nan_means
+        When the value is NaN, and what replaces an undefined value where it is not.
+    headline
+        Whether methods are ranked by it.
+    """
+
+    name: str
+    version: str
+    formula: str
+    range: tuple[float, float]
+    higher_is_better: bool | None
+    gene_set: str
+    reference: str
+    nan_means: str
+    headline: bool = False
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A declared metric; call it with the real and the predicted response of one perturbation."""
+
+    spec: MetricSpec
+    score: Score
+
+    def __call__(self, real: Response, predicted: Response) -> float:
+        """Score one perturbation."""
+        return float(self.score(real, predicted))
+
+
+METRICS: dict[str, Metric] = {}
+
+
+def metric(spec: MetricSpec) -> Callable[[Score], Score]:
+    """Register the function that follows under its declaration.
+
+    Raises
+    ------
+    ValueError
+        When the name is taken: two metrics would share one column.
+    """
+
+    def register(score: Score) -> Score:
+        if spec.name in METRICS:
+            raise ValueError(f"Metric '{spec.name}' is declared twice; give one of them another name.")
+        METRICS[spec.name] = Metric(spec, score)
+        return score
+
+    return register
+
+
+def headline_metrics() -> list[str]:
+    """Names of the metrics that methods are ranked by, in the order of declaration."""
+    return [name for name, declared in METRICS.items() if declared.spec.headline]

@@ -1,0 +1,65 @@
+"""Where things lie: what is shipped (cards, splits, published rows), what the user makes, what is cached."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmark.errors import BenchmarkError
+
+_PACKAGE = Path(__file__).parent
+
+
+def checkout() -> Path | None:
+    """Return the repository that the package runs from, or None where it is installed."""
+    root = _PACKAGE.parent
+    return root if (root / "pyproject.toml").is_file() and (root / "datasets").is_dir() else None
+
+
+def project_home() -> Path:
+    """Return the folder of what the user makes: ``$BENCHMARK_HOME``, the checkout or the current folder."""
+    chosen = os.environ.get("BENCHMARK_HOME")
+    return Path(chosen).expanduser() if chosen else checkout() or Path.cwd()
+
+
+def packaged_data() -> Path:
+    """Return the folder with the shipped ``datasets``, ``splits`` and ``leaderboard``."""
+    return checkout() or _PACKAGE / "_data"
+
+
+def data_folders(kind: str) -> list[Path]:
+    """Return the folders that are searched for `kind` ("datasets", "splits"): the shipped one, the user's."""
+    return list(dict.fromkeys([packaged_data() / kind, project_home() / kind]))
+
+
+def cache_folder(kind: str) -> Path:
+    """Return the folder of one kind of file that can be made again; whoever writes there creates it."""
+    return project_home() / "datasets" / "cache" / kind
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary file that becomes `path` when the block succeeds and vanishes when it does not.
+
+    Readers, and processes that write the same file at the same time, see a whole file or none.
+
+    Raises
+    ------
+    BenchmarkError
+        When the file cannot be written, such as on a full disk.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise BenchmarkError(
+            f"{path} could not be written ({reason}); make room, or set BENCHMARK_HOME to another folder."
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,61 @@
+"""The perturbation of a cell as a value: which genes were perturbed together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from benchmark.errors import BenchmarkError
+
+CONTROL = "control"
+CONTROL_LABELS = frozenset({CONTROL, "ctrl"})
+
+
+@dataclass(frozen=True, order=True)
+class Perturbation:
+    """None (control), one or two perturbed genes, in alphabetical order.
+
+    The text form is the canonical label: ``control``, ``A`` or ``A+B``.
+    """
+
+    genes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "genes", tuple(sorted(self.genes)))
+        if len(self.genes) > 2:
+            raise BenchmarkError(
+                f"Perturbation '{self}' names {len(self.genes)} genes, but at most two are supported; "
+                "remove those cells from the data."
+            )
+        if len(set(self.genes)) < len(self.genes):
+            raise BenchmarkError(f"Perturbation '{self}' names the same gene twice; correct the label.")
+
+    @classmethod
+    def parse(cls, label: str, *, separator: str = "+", control_label: str = CONTROL) -> Perturbation:
+        """Read a label as datasets write it: ``A``, ``A+B``, ``B+A``, ``A+ctrl``, ``ctrl+A`` or the control's.
+
+        Raises
+        ------
+        BenchmarkError
+            When a gene is empty or named twice, or more than two genes are named.
+        """
+        if label == control_label:
+            return cls()
+        parts = [part.strip() for part in label.split(separator)]
+        if "" in parts:
+            raise BenchmarkError(
+                f"Perturbation label '{label}' has an empty gene name; write 'A' or 'A{separator}B'."
+            )
+        return cls(tuple(part for part in parts if part != control_label and part not in CONTROL_LABELS))
+
+    @property
+    def is_control(self) -> bool:
+        """Whether no gene is perturbed."""
+        return not self.genes
+
+    @property
+    def is_double(self) -> bool:
+        """Whether two genes are perturbed."""
+        return len(self.genes) == 2
+
+    def __str__(self) -> str:
+        return "+".join(self.genes) or CONTROL

@@ -1,0 +1,118 @@
+"""What is kept of a run: its coordinates, and everything that came out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+import benchmark
+from benchmark.config import MethodConfig
+
+Status = Literal["running", "finished", "failed", "interrupted", "killed"]
+
+LIBRARIES = ("numpy", "scipy", "pandas", "anndata", "scikit-learn", "torch", "torchdiffeq", "POT", "mlflow")
+
+
+class Coordinates(BaseModel):
+    """What makes a run the same run: asked for again, the finished one is shown."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: str
+    method_version: str
+    configuration: str
+    """How people call the hyper-parameters: "default", a preset, or what differs from the default."""
+    config: dict[str, Any]
+    dataset: str
+    dataset_digest: str
+    split: str
+    """The scheme: "doubles"."""
+    split_digest: str
+    seed: int
+    cells: int
+    """Predicted cells per perturbation."""
+
+    @property
+    def key(self) -> str:
+        """SHA-256 of all that decides the numbers; names and labels do not."""
+        parts = self.model_dump(exclude={"configuration", "dataset", "split"})
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+class Summary(BaseModel):
+    """One metric over the test perturbations; `missing` counts those where it is undefined."""
+
+    mean: float | None
+    n: int
+    missing: int
+
+
+class Record(BaseModel):
+    """Everything that is kept of a finished run."""
+
+    coordinates: Coordinates
+    status: Status
+    run_id: str
+    started: str
+    device: str
+    versions: dict[str, str]
+    seconds: dict[str, float]
+    peak_memory_mb: float
+    coverage: float
+    fallbacks: dict[str, str]
+    """Perturbations that the method refused, with its reason; the train mean was scored in their place."""
+    metrics: dict[str, Summary]
+    metric_versions: dict[str, str]
+    perturbations: list[str]
+    groups: list[str]
+    scores: dict[str, list[float | None]]
+    """Per metric one value for each of `perturbations`; None where it is undefined."""
+    archive: str
+    archive_sha256: str
+    archive_mb: float
+
+
+def configuration_label(config: MethodConfig) -> str:
+    """Name a configuration: "default", the preset that it equals, or what differs from the default."""
+    if config == type(config)():
+        return "default"
+    for name in config.presets:
+        if config == type(config).build(name):
+            return name
+    usual = type(config)().model_dump()
+    return ", ".join(f"{key}={value}" for key, value in config.model_dump().items() if value != usual[key])
+
+
+def software_versions() -> dict[str, str]:
+    """Versions of Python, this package and the libraries that numbers depend on, and the commit."""
+    found = {"python": sys.version.split()[0], "benchmark": benchmark.__version__, "commit": _commit()}
+    for library in LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            found[library] = "not installed"
+    return found
+
+
+def _commit() -> str:
+    """The commit that the package runs from, with "+changes" where files differ from it."""
+    folder = Path(benchmark.__file__).parent.parent
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        commit = git("rev-parse", "--short=12", "HEAD")
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", "benchmark", "methods")
+    except (OSError, subprocess.CalledProcessError):
+        return "not a checkout"
+    return commit + ("+changes" if changed else "")

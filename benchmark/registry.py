@@ -1,0 +1,132 @@
+"""Find methods by name without importing them: in `methods/`, among entry points, or in a file.
+
+``foo`` is the class in ``methods/foo.py`` whose ``name`` is "foo"; ``path/to/file.py:Class`` is a
+class of your own; packages offer theirs through entry points in the group ``benchmark.methods``.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+import inspect
+import sys
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark.errors import BenchmarkError, unknown
+
+if TYPE_CHECKING:
+    from benchmark.method import Method
+
+GROUP = "benchmark.methods"
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A method as a list shows it: nothing of it has been imported."""
+
+    name: str
+    summary: str
+    source: str
+
+
+def list_methods() -> list[Listing]:
+    """Every method by name: those of `methods/`, then those of installed packages."""
+    found = [
+        Listing(name, _first_line(path), f"methods/{path.name if path.stem == name else name}")
+        for name, path in sorted(_modules().items())
+    ]
+    known = {listing.name for listing in found}
+    return found + [
+        Listing(point.name, f"from {point.value}", "entry point")
+        for point in sorted(_entry_points(), key=lambda point: point.name)
+        if point.name not in known
+    ]
+
+
+def load_method(name: str) -> type[Method]:
+    """Import the class of a method.
+
+    Parameters
+    ----------
+    name
+        A listed name, or ``path/to/file.py:Class``.
+
+    Raises
+    ------
+    BenchmarkError
+        When there is no such method, or what is found is not a `Method` of that name.
+    """
+    path, separator, class_name = name.rpartition(":")
+    if separator and path.endswith(".py"):
+        return _from_file(Path(path), class_name)
+    if name in _modules():
+        return _from_module(name)
+    for point in _entry_points():
+        if point.name == name:
+            return _checked(point.load(), point.value)
+    raise unknown(
+        "method", name, [listing.name for listing in list_methods()], "`python -m benchmark methods` lists them"
+    )
+
+
+def _modules() -> dict[str, Path]:
+    """Name and source file of each module or package in `methods` that does not begin with `_`."""
+    spec = importlib.util.find_spec("methods")
+    folders = spec.submodule_search_locations if spec and spec.submodule_search_locations else []
+    found = {}
+    for folder in map(Path, folders):
+        for path in folder.iterdir():
+            source = path / "__init__.py" if path.is_dir() else path
+            if not path.name.startswith("_") and source.suffix == ".py" and source.is_file():
+                found[path.stem] = source
+    return found
+
+
+def _entry_points() -> list[EntryPoint]:
+    return list(entry_points(group=GROUP))
+
+
+def _first_line(path: Path) -> str:
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return docstring.partition("\n")[0]
+
+
+def _from_module(name: str) -> type[Method]:
+    module = importlib.import_module(f"methods.{name}")
+    for value in vars(module).values():
+        if inspect.isclass(value) and getattr(value, "name", None) == name and not inspect.isabstract(value):
+            return _checked(value, f"methods.{name}")
+    raise BenchmarkError(f"methods/{name} defines no class with name = '{name}'; give its Method that name.")
+
+
+def _from_file(path: Path, class_name: str) -> type[Method]:
+    if not path.is_file():
+        raise BenchmarkError(f"There is no file {path} to take the method '{class_name}' from; check the path.")
+    module_name = f"_benchmark_method_{path.stem}"
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    if spec is None or spec.loader is None:
+        raise BenchmarkError(f"{path} cannot be imported as a Python file; it must end in .py.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    spec.loader.exec_module(module)
+    if not hasattr(module, class_name):
+        classes = [key for key, value in vars(module).items() if inspect.isclass(value)]
+        raise unknown(f"class in {path}", class_name, classes)
+    return _checked(getattr(module, class_name), f"{path}:{class_name}")
+
+
+def _checked(value: object, where: str) -> type[Method]:
+    from benchmark.method import Method
+
+    if not (inspect.isclass(value) and issubclass(value, Method)):
+        raise BenchmarkError(f"{where} is not a method; derive the class from benchmark.method.Method.")
+    missing = sorted(getattr(value, "__abstractmethods__", ()))
+    if missing:
+        raise BenchmarkError(f"{where} does not define {', '.join(missing)}; every method needs them.")
+    if not getattr(value, "name", ""):
+        raise BenchmarkError(f"{where} has no name; set the class attribute name.")
+    return value

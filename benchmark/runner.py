@@ -1,0 +1,252 @@
+"""One run from its coordinates to its record: fit, predict, archive, score, keep."""
+
+from __future__ import annotations
+
+import resource
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from benchmark.archive import write_archive
+from benchmark.config import MethodConfig
+from benchmark.data import Dataset, load_dataset
+from benchmark.errors import BenchmarkError
+from benchmark.method import Method
+from benchmark.metrics import METRICS
+from benchmark.metrics.evaluate import evaluate
+from benchmark.perturbation import CONTROL, Perturbation
+from benchmark.progress import CurveKeeper, report_to, stage
+from benchmark.record import Coordinates, Record, Summary, configuration_label, software_versions
+from benchmark.registry import load_method
+from benchmark.splits import Split, load_split
+from benchmark.tracking import Recording, Tracker
+from benchmark.views import test_cells, training_views
+
+CELLS = 256
+"""Predicted cells per perturbation: the noise of their mean counts in the MSE, under .001 at 256."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What somebody asks for on the command line."""
+
+    method: str
+    dataset: str = "simulated"
+    split: str = "doubles"
+    seed: int = 0
+    preset: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    device: str = "auto"
+    cells: int = CELLS
+    force: bool = False
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    """How to read an h5ad given by path: what `load_dataset` takes beside its name."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A request with everything it names looked up and checked; nothing has been written yet."""
+
+    coordinates: Coordinates
+    method_class: type[Method]
+    config: MethodConfig
+    device: str
+    dataset: Dataset
+    split: Split
+
+
+def run(request: Request) -> tuple[Record, bool]:
+    """Do a run, or show the finished one with the same coordinates.
+
+    Returns
+    -------
+    tuple
+        The record, and whether it was done now.
+
+    Raises
+    ------
+    BenchmarkError
+        For anything in the request or the data that cannot be used; no run is recorded then.
+    """
+    task = prepare(request)
+    tracker = Tracker()
+    tracker.close_dead_runs()
+    if not request.force:
+        earlier = tracker.finished(task.coordinates.key)
+        if earlier is not None:
+            return earlier, False
+    with tracker.recording(task.coordinates) as recording:
+        return _execute(task, recording), True
+
+
+def prepare(request: Request) -> Task:
+    """Look up and check everything that a request names."""
+    method_class = load_method(request.method)
+    config = method_class.Config.build(request.preset, request.settings)
+    if request.cells < 2:
+        raise BenchmarkError(f"At least 2 cells per perturbation must be predicted, not {request.cells}.")
+    dataset = load_dataset(request.dataset, **request.columns)
+    split = load_split(dataset, request.split, request.seed)
+    coordinates = Coordinates(
+        method=method_class.name,
+        method_version=method_class.version,
+        configuration=configuration_label(config),
+        config=config.model_dump(mode="json"),
+        dataset=dataset.name,
+        dataset_digest=dataset.digest,
+        split=split.scheme,
+        split_digest=split.digest,
+        seed=request.seed,
+        cells=request.cells,
+    )
+    return Task(coordinates, method_class, config, request.device, dataset, split)
+
+
+def _execute(task: Task, recording: Recording) -> Record:
+    """Fit, predict, archive and score, and keep the record with its files."""
+    clock = Clock()
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    curves = CurveKeeper()
+    control = _controls(task.dataset)
+    with report_to(curves):
+        train, validation = training_views(task.dataset, task.split)
+        with clock.time("fit"):
+            method = task.method_class(task.config, seed=task.coordinates.seed, device=task.device)
+            method.fit(train, validation)
+        with clock.time("predict"):
+            start = sample_cells(control, task.coordinates.cells, task.coordinates.seed)
+            predicted, fallbacks = predict_all(method, start, task.split.test, train)
+        with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
+            with clock.time("archive"):
+                archive = Path(folder) / "predictions.h5ad"
+                about = {name: str(value) for name, value in task.coordinates.model_dump().items()}
+                digest = write_archive(archive, control, predicted, about)
+            with clock.time("metrics"):
+                scores = evaluate(control.X, test_cells(task.dataset, task.split), predicted)
+            table = Path(folder) / "per_perturbation.csv"
+            scores.assign(group=[task.split.groups[name] for name in scores.index]).to_csv(table)
+            record = Record(
+                coordinates=task.coordinates,
+                status="finished",
+                run_id=recording.run_id,
+                started=started,
+                device=method.device_used,
+                versions=software_versions(),
+                seconds=clock.seconds(),
+                peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+                coverage=1 - len(fallbacks) / len(predicted),
+                fallbacks=fallbacks,
+                metrics={name: summarise(scores[name]) for name in scores},
+                metric_versions={name: METRICS[name].spec.version for name in scores},
+                perturbations=list(scores.index),
+                groups=[task.split.groups[name] for name in scores.index],
+                scores={name: _plain(scores[name]) for name in scores},
+                archive=archive.name,
+                archive_sha256=digest,
+                archive_mb=archive.stat().st_size / 2**20,
+            )
+            recording.write_curves(curves.curves)
+            recording.finish(record, [archive, table])
+    return record
+
+
+class Clock:
+    """Adds up the seconds of named parts."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+        self._parts: dict[str, float] = {}
+
+    @contextmanager
+    def time(self, part: str) -> Iterator[None]:
+        """Count the seconds of the block as `part`."""
+        start = time.perf_counter()
+        yield
+        self._parts[part] = time.perf_counter() - start
+
+    def seconds(self) -> dict[str, float]:
+        """Seconds of each part, and of everything since the clock was made."""
+        total = time.perf_counter() - self._start
+        return {name: round(value, 3) for name, value in {**self._parts, "total": total}.items()}
+
+
+def sample_cells(control: AnnData, cells: int, seed: int) -> AnnData:
+    """Draw the control cells that predictions start from, without replacement where there are enough."""
+    rng = np.random.default_rng(seed)
+    rows = rng.choice(control.n_obs, cells, replace=control.n_obs < cells)
+    drawn = control[rows].copy()
+    drawn.obs_names = [str(index) for index in range(cells)]
+    return drawn
+
+
+def predict_all(
+    method: Method, start: AnnData, labels: tuple[str, ...], train: AnnData
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Predict every test perturbation; one that the method refuses gets the mean training change.
+
+    Returns
+    -------
+    tuple
+        Predicted cells by label, and the reasons of those that were refused.
+    """
+    perturbations = {label: Perturbation.parse(label) for label in labels}
+    reasons = {label: method.unsupported(p) for label, p in perturbations.items()}
+    fallbacks = {label: reason for label, reason in reasons.items() if reason is not None}
+    asked = [label for label in labels if label not in fallbacks]
+    predicted: dict[str, np.ndarray] = {}
+    with stage("predict", len(asked)) as progress:
+        answers = method.predict(start, [perturbations[label] for label in asked])
+        for label, cells in zip(asked, answers, strict=True):
+            predicted[label] = _checked(cells, start.shape, method.name, label)
+            progress.advance()
+    if fallbacks:
+        moved = np.maximum(np.asarray(start.X + _mean_training_change(train)), 0).astype(np.float32)
+        predicted.update({label: moved for label in fallbacks})
+    return {label: predicted[label] for label in labels}, fallbacks
+
+
+def summarise(values: pd.Series) -> Summary:
+    """Mean over the perturbations where a metric is defined."""
+    defined = values.dropna()
+    mean = float(defined.mean()) if len(defined) else None
+    return Summary(mean=mean, n=len(defined), missing=int(values.isna().sum()))
+
+
+def _controls(dataset: Dataset) -> AnnData:
+    control = dataset.adata[dataset.adata.obs["perturbation"] == CONTROL].copy()
+    control.obs = control.obs[["perturbation"]]
+    return control
+
+
+def _mean_training_change(train: AnnData) -> np.ndarray:
+    labels = train.obs["perturbation"].to_numpy()
+    means = [np.asarray(train.X[labels == name].mean(axis=0))[0] for name in np.unique(labels) if name != CONTROL]
+    return np.mean(means, axis=0) - np.asarray(train.X[labels == CONTROL].mean(axis=0))[0]
+
+
+def _checked(cells: Any, shape: tuple[int, int], method: str, label: str) -> np.ndarray:
+    """Refuse predictions of another shape or type, or with values that are no numbers."""
+    if not isinstance(cells, np.ndarray) or cells.dtype != np.float32 or cells.shape != shape:
+        found = f"{getattr(cells, 'dtype', type(cells).__name__)} {getattr(cells, 'shape', '')}"
+        raise BenchmarkError(f"{method} predicted {found} for {label}; it must be a float32 array of shape {shape}.")
+    if not np.isfinite(cells).all():
+        bad = int((~np.isfinite(cells)).sum())
+        raise BenchmarkError(f"{method} predicted {bad} values for {label} that are not finite; mend the method.")
+    if cells.min() < 0:
+        raise BenchmarkError(
+            f"{method} predicted {cells.min():g} for {label}, but log1p expression is never negative; clamp it at 0."
+        )
+    return cells
+
+
+def _plain(values: pd.Series) -> list[float | None]:
+    return [None if np.isnan(value) else float(value) for value in values]

@@ -1,0 +1,94 @@
+"""What people see: progress bars on stderr, results as tables on stdout."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from benchmark.metrics import METRICS
+from benchmark.progress import Stage
+from benchmark.record import Record
+
+WIDTH_OF_A_FILE = 160
+
+
+class ProgressBars:
+    """A reporter that draws a bar with the time left, or prints one line per stage where stderr is a file."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+
+    @contextmanager
+    def stage(self, name: str, total: int) -> Iterator[Stage]:
+        """Draw one stage."""
+        start = time.perf_counter()
+        columns = (
+            TextColumn("{task.description:<26}"),
+            BarColumn(bar_width=28),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            TextColumn("{task.fields[values]}"),
+        )
+        with Progress(*columns, console=self._console, disable=not self._console.is_terminal) as progress:
+            bar = _Bar(progress, progress.add_task(name, total=total, values=""))
+            yield bar
+        if not self._console.is_terminal:
+            seconds = time.perf_counter() - start
+            print(f"{name}: {total} steps, {seconds:.1f} s {bar.values}".rstrip(), file=sys.stderr, flush=True)
+
+
+class _Bar:
+    def __init__(self, progress: Progress, task: Any) -> None:
+        self._progress, self._task = progress, task
+        self.values = ""
+
+    def advance(self, steps: int = 1, **values: float) -> None:
+        """Move the bar and show the newest values beside it."""
+        if values:
+            self.values = " ".join(f"{name} {value:.4g}" for name, value in values.items())
+        self._progress.update(self._task, advance=steps, values=self.values)
+
+
+def print_table(rows: list[dict[str, Any]], title: str = "") -> None:
+    """Print rows as a table whose columns are the keys of the first row."""
+    console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE)
+    table = Table(title=title or None, title_justify="left")
+    for column in rows[0] if rows else ["nothing"]:
+        table.add_column(column.replace("_", " "), overflow="fold")
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row.values()))
+    console.print(table, markup=False)
+
+
+def print_record(record: Record, done_now: bool) -> None:
+    """Print the scores of a run and where its record is."""
+    at = record.coordinates
+    print(f"{at.method} ({at.configuration}) on {at.dataset}, split {at.split}, seed {at.seed}")
+    print_table(
+        [
+            {
+                "metric": name + {True: " ↑", False: " ↓", None: ""}[METRICS[name].spec.higher_is_better],
+                "mean": "undefined" if summary.mean is None else f"{summary.mean:.4f}",
+                "perturbations": summary.n,
+                "undefined": summary.missing or "",
+            }
+            for name, summary in record.metrics.items()
+        ]
+    )
+    parts = ", ".join(f"{name} {value:.1f}" for name, value in record.seconds.items() if name != "total")
+    print(
+        f"{record.seconds['total']:.1f} s ({parts}), {record.peak_memory_mb:.0f} MB at most, {record.device}; "
+        f"{at.cells} predicted cells per perturbation; coverage {record.coverage:.0%}"
+    )
+    for label, reason in record.fallbacks.items():
+        print(f"  {label} was refused, and the train mean scored in its place: {reason}")
+    if not done_now:
+        print(f"This run was done on {record.started}; --force repeats it.")
+    print(f"run {record.run_id}")

@@ -1,0 +1,9 @@
+"""A mechanistic simulator of genetic perturbation screens, with the truth that evaluation needs."""
+
+from benchmark.simulator.simulate import SimulatorConfig, simulate
+from benchmark.simulator.truth import Truth
+
+VERSION = "1"
+"""Raised whenever the same configuration gives other data than before."""
+
+__all__ = ["VERSION", "SimulatorConfig", "Truth", "simulate"]

@@ -1,0 +1,90 @@
+"""What the simulator knows and no method may see."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmark.errors import BenchmarkError, unknown
+from benchmark.simulator.network import Network
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The network behind simulated cells and the noiseless mean of each perturbation.
+
+    It lives in its own file, which only evaluation may open: nothing of it is in the AnnData, and
+    no method, split or preparation step reads it.
+
+    Attributes
+    ----------
+    network
+        The genes and the edges with their signs and strengths.
+    perturbations
+        str, (perturbations,): canonical labels, ``control`` first.
+    mean
+        float64, (perturbations, genes): log1p of 10,000 times the mean proportion of each gene, over
+        all cell states and efficacies, without count noise. It is the logarithm of a mean, not the
+        mean of logarithms: compare it with log1p of the mean of normalised counts.
+    """
+
+    network: Network
+    perturbations: np.ndarray
+    mean: np.ndarray
+
+    @property
+    def modules(self) -> dict[str, tuple[str, ...]]:
+        """The direct targets of each regulator."""
+        genes = self.network.genes
+        return {gene: self.network.targets(gene) for gene in genes[self.network.regulators].tolist()}
+
+    def mean_of(self, label: str) -> np.ndarray:
+        """Return the noiseless mean of one perturbation, (genes,).
+
+        Raises
+        ------
+        BenchmarkError
+            When it was not simulated.
+        """
+        (rows,) = np.nonzero(self.perturbations == label)
+        if rows.size == 0:
+            raise unknown("simulated perturbation", label, self.perturbations.tolist())
+        return self.mean[rows[0]]
+
+    def save(self, path: Path) -> None:
+        """Write one npz file without pickled objects; the file is whole or it is not there."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                np.savez_compressed(
+                    file, **vars(self.network), perturbations=self.perturbations, mean=self.mean
+                )
+            os.replace(partial, path)
+        except BaseException:
+            Path(partial).unlink(missing_ok=True)
+            raise
+
+    @classmethod
+    def load(cls, path: Path) -> Truth:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        BenchmarkError
+            When the file is missing, damaged or something else.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                content = dict(arrays)
+            rest = {name: content.pop(name) for name in ("perturbations", "mean")}
+            return cls(Network(**content), **rest)
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            raise BenchmarkError(
+                f"{path} cannot be read as the truth of a simulation ({error}); simulate the data again."
+            ) from error

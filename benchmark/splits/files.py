@@ -1,0 +1,99 @@
+"""Frozen split files: ``splits/<dataset>/<scheme>-<seed>.json``."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from benchmark.errors import BenchmarkError
+from benchmark.paths import data_folders, project_home, replacing
+from benchmark.splits.split import Split, make_split
+
+if TYPE_CHECKING:
+    from benchmark.data import Dataset
+
+_log = logging.getLogger("benchmark")
+
+
+def load_split(dataset: Dataset, scheme: str, seed: int) -> Split:
+    """Return the frozen split of a dataset; where there is none yet, it is made and frozen now.
+
+    Raises
+    ------
+    BenchmarkError
+        When the file is damaged, was edited or was made for other data, or the scheme is unknown or
+        does not suit the data.
+    """
+    path = split_file(dataset.name, scheme, seed)
+    if path is None:
+        split = make_split(dataset, scheme, seed)
+        _log.info("Made the split %s", save_split(split))
+        return split
+    split = read_split(path)
+    if split.dataset_digest != dataset.digest:
+        raise BenchmarkError(
+            f"The split file {path} was made for other data (digest {split.dataset_digest[:12]}, but "
+            f"'{dataset.name}' has {dataset.digest[:12]}); use those data, or delete the file."
+        )
+    return split
+
+
+def save_split(split: Split) -> Path:
+    """Freeze a split among the user's files and return where.
+
+    Raises
+    ------
+    BenchmarkError
+        When another split is frozen there already.
+    """
+    frozen = split_file(split.dataset, split.scheme, split.seed)
+    if frozen is not None:
+        if read_split(frozen) != split:
+            raise BenchmarkError(f"{frozen} holds another split already; delete it first.")
+        return frozen
+    path = project_home() / "splits" / split.dataset / f"{split.scheme}-{split.seed}.json"
+    with replacing(path) as temporary:
+        text = json.dumps(split.model_dump(mode="json"), indent=1, sort_keys=True, ensure_ascii=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
+    return path
+
+
+def read_split(path: Path) -> Split:
+    """Read one split file.
+
+    Raises
+    ------
+    BenchmarkError
+        When it is damaged, was edited, or is not where it belongs.
+    """
+    try:
+        split = Split.model_validate_json(path.read_bytes())
+    except (ValidationError, OSError) as error:
+        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error.strerror
+        raise BenchmarkError(f"The split file {path} is damaged ({reason}); restore or delete it.") from error
+    if split.digest != split.content_digest():
+        raise BenchmarkError(f"The split file {path} was changed after it was made; restore or delete it.")
+    if path.parts[-2:] != (split.dataset, f"{split.scheme}-{split.seed}.json"):
+        raise BenchmarkError(
+            f"The split file {path} describes {split.scheme}-{split.seed} of '{split.dataset}'; "
+            "give it the name and folder that say so."
+        )
+    return split
+
+
+def split_file(dataset: str, scheme: str, seed: int) -> Path | None:
+    """Return the file of a split, a shipped one before a user's, or None where there is none."""
+    candidates = [folder / dataset / f"{scheme}-{seed}.json" for folder in data_folders("splits")]
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def list_splits() -> list[Path]:
+    """Return all split files, by dataset, scheme and seed; a shipped one goes before a user's."""
+    found: dict[str, Path] = {}
+    for folder in reversed(data_folders("splits")):
+        found |= {str(path.relative_to(folder)): path for path in folder.glob("*/*-*.json")}
+    return [path for _, path in sorted(found.items())]

@@ -1,0 +1,168 @@
+"""Splits of a dataset's perturbations into training, validation and test parts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from benchmark.errors import BenchmarkError, unknown
+from benchmark.perturbation import Perturbation
+from benchmark.splits.schemes import NO_GENE, SCHEMES
+
+if TYPE_CHECKING:
+    from benchmark.data import Dataset
+
+GENERATOR = "benchmark.splits 1"
+"""Raised whenever a scheme divides the same labels otherwise than before."""
+
+
+class Split(BaseModel):
+    """Which perturbations are for training, for choosing among models and for the test.
+
+    Attributes
+    ----------
+    dataset, scheme, seed
+        What was divided, and how.
+    train, validation, test
+        Canonical labels, sorted, without the control; no label is in two parts.
+    groups
+        Test label -> ``unseen_single``, ``combo_seen0``, ``combo_seen1`` or ``combo_seen2``: how many of
+        its genes are seen in training, as the scheme has it.
+    generator, parameters
+        What made the split.
+    dataset_digest
+        `benchmark.data.content_digest` of the data that were divided.
+    digest
+        SHA-256 of everything above.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    dataset: str
+    scheme: str
+    seed: int = Field(ge=0)
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+    groups: dict[str, str]
+    generator: str
+    parameters: dict[str, float]
+    dataset_digest: str
+    digest: str = ""
+
+    def content_digest(self) -> str:
+        """Return what `digest` must be."""
+        text = json.dumps(self.model_dump(mode="json", exclude={"digest"}), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def sealed(self) -> Self:
+        """Return the split with its digest."""
+        return self.model_copy(update={"digest": self.content_digest()})
+
+
+def make_split(dataset: Dataset, scheme: str, seed: int) -> Split:
+    """Divide the perturbations of a dataset; nothing is written.
+
+    Where a source spells one perturbation in two ways (``A+B``, ``B+A``) and they are drawn for two
+    parts, all its cells go to the test part, else to validation: held out once is held out.
+
+    Raises
+    ------
+    BenchmarkError
+        For an unknown scheme, or a dataset with too few perturbations for it.
+    """
+    if scheme not in SCHEMES:
+        raise unknown("split", scheme, SCHEMES, "`python -m benchmark splits` lists them")
+    if seed < 0:
+        raise BenchmarkError(f"The seed of a split is 0 or more, but {seed} was given; choose another.")
+    parts = SCHEMES[scheme](source_labels(dataset), seed)
+    test = _canonical(parts.test)
+    validation = _canonical(parts.validation) - test
+    train = _canonical(parts.train) - test - validation
+    for part, labels in (("training", train), ("validation", validation), ("test", test)):
+        if not labels:
+            raise BenchmarkError(
+                f"Dataset '{dataset.name}' has too few perturbations for the split '{scheme}' with seed "
+                f"{seed}: its {part} part would be empty; choose another split."
+            )
+    return Split(
+        dataset=dataset.name,
+        scheme=scheme,
+        seed=seed,
+        train=tuple(sorted(train)),
+        validation=tuple(sorted(validation)),
+        test=tuple(sorted(test)),
+        groups={label: group_of(label, parts.seen) for label in sorted(test)},
+        generator=GENERATOR,
+        parameters=dict(parts.parameters),
+        dataset_digest=dataset.digest,
+    ).sealed()
+
+
+def group_of(label: str, seen: Collection[str]) -> str:
+    """Return the group of a test label, given the genes that are seen in training."""
+    genes = Perturbation.parse(label).genes
+    return f"combo_seen{sum(gene in seen for gene in genes)}" if len(genes) == 2 else "unseen_single"
+
+
+def source_labels(dataset: Dataset) -> list[str]:
+    """Return the labels of a dataset, in its source's order of genes, in the form that schemes take."""
+    card = dataset.card
+    controls = {card.control_label, NO_GENE}
+
+    def rewrite(label: str) -> str:
+        written = [part.strip() for part in label.split(card.separator)]
+        parts = [NO_GENE if part in controls else part for part in written]
+        return "+".join(parts if len(parts) == 2 else [*parts, NO_GENE])
+
+    perturbed = dataset.adata.obs["perturbation"] != "control"
+    return sorted({rewrite(label) for label in dataset.adata.obs.loc[perturbed, "source_label"].unique()})
+
+
+def check_split(split: Split, dataset: Dataset | None = None) -> list[str]:
+    """Return what is wrong with a split, one sentence each; without the data, less can be checked."""
+    problems = [] if split.digest == split.content_digest() else ["it was changed after it was made"]
+    parts = {"train": set(split.train), "validation": set(split.validation), "test": set(split.test)}
+    problems += [f"its {part} part is empty" for part, labels in parts.items() if not labels]
+    problems += _overlaps(parts)
+    if set(split.groups) != parts["test"]:
+        problems.append("its groups are not those of its test perturbations")
+    labels = set.union(*parts.values())
+    misspelt = sorted(label for label in labels if not _is_canonical(label))
+    problems += [f"'{label}' is not a canonical label" for label in misspelt]
+    if dataset is None:
+        return problems
+    if split.dataset_digest != dataset.digest:
+        problems.append(f"it was made for other data than '{dataset.name}' as it is now")
+    missing = sorted(labels - set(dataset.adata.obs["perturbation"]))
+    problems += [f"'{label}' is not in the data" for label in missing]
+    ours = not problems and split.generator == GENERATOR
+    if ours and make_split(dataset, split.scheme, split.seed) != split:
+        problems.append(f"it is not what the scheme '{split.scheme}' draws from these data")
+    return problems
+
+
+def _canonical(labels: Iterable[str]) -> set[str]:
+    return {str(Perturbation.parse(label)) for label in labels}
+
+
+def _is_canonical(label: str) -> bool:
+    try:
+        perturbation = Perturbation.parse(label)
+    except BenchmarkError:
+        return False
+    return str(perturbation) == label and not perturbation.is_control
+
+
+def _overlaps(parts: Mapping[str, set[str]]) -> list[str]:
+    names = list(parts)
+    pairs = [(one, other) for i, one in enumerate(names) for other in names[i + 1 :]]
+    return [
+        f"'{label}' is in {one} and in {other}"
+        for one, other in pairs
+        for label in sorted(parts[one] & parts[other])
+    ]

@@ -1,0 +1,105 @@
+"""The tiny data sets that conformance checks fit methods on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+
+import numpy as np
+from anndata import AnnData
+
+from benchmark.canonical import canonicalise
+from benchmark.cards import DatasetCard
+from benchmark.config import MethodConfig
+from benchmark.data import Dataset, content_digest
+from benchmark.method import Method
+from benchmark.perturbation import CONTROL, Perturbation
+from benchmark.simulator import SimulatorConfig, simulate
+from benchmark.splits import Split, make_split
+from benchmark.views import training_views
+
+CELLS = 12
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One tiny data set with its split, and the control cells that predictions start from."""
+
+    dataset: Dataset
+    split: Split
+
+    @property
+    def views(self) -> tuple[AnnData, AnnData]:
+        """Fresh copies of the training and validation cells."""
+        return training_views(self.dataset, self.split)
+
+    @property
+    def control(self) -> AnnData:
+        """A fresh copy of a few control cells."""
+        adata = self.dataset.adata
+        control = adata[adata.obs["perturbation"] == CONTROL][:CELLS].copy()
+        control.obs = control.obs[["perturbation"]].copy()
+        return control
+
+    @property
+    def questions(self) -> list[Perturbation]:
+        """The test perturbations."""
+        return [Perturbation.parse(label) for label in self.split.test]
+
+    def with_other_test_cells(self) -> Panel:
+        """The same data set with nonsense in place of the test cells."""
+        adata = self.dataset.adata.copy()
+        test = adata.obs["perturbation"].isin(self.split.test).to_numpy()
+        noise = np.random.default_rng(7).random((int(test.sum()), adata.n_vars), dtype=np.float32)
+        values = adata.X.toarray()
+        values[test] = 3 * noise
+        adata.X = type(adata.X)(values)
+        return replace(self, dataset=replace(self.dataset, adata=adata))
+
+
+@cache
+def tiny_panel(seed: int, n_genes: int) -> Panel:
+    """Simulate a data set of a few hundred cells and divide its doubles."""
+    config = SimulatorConfig(
+        seed=seed, n_genes=n_genes, n_singles=8, n_doubles=10, cells_per_perturbation=12, n_controls=40
+    )
+    cells, _ = simulate(config)
+    card = DatasetCard(name=f"tiny{seed}", expression="counts", modality="simulated")
+    adata = canonicalise(cells, card)
+    dataset = Dataset(card.name, adata, content_digest(adata), card)
+    return Panel(dataset, make_split(dataset, "doubles", 0))
+
+
+class Case:
+    """A method to check, fitted once on the first tiny data set."""
+
+    def __init__(self, method_class: type[Method], config: MethodConfig | None = None) -> None:
+        preset = "small" if "small" in method_class.Config.presets else None
+        self.method_class = method_class
+        self.config = method_class.Config.build(preset) if config is None else config
+        self.panel = tiny_panel(0, 40)
+        self.other_panel = tiny_panel(1, 30)
+
+    def new(self, seed: int = 0) -> Method:
+        """Return an unfitted method."""
+        return self.method_class(self.config, seed=seed, device="cpu")
+
+    def fit(self, panel: Panel, method: Method | None = None) -> Method:
+        """Fit a method on a panel."""
+        return (method or self.new()).fit(*panel.views)
+
+    @cached_property
+    def fitted(self) -> Method:
+        """The method, fitted on the first panel."""
+        return self.fit(self.panel)
+
+    @cached_property
+    def answers(self) -> list[np.ndarray]:
+        """What the fitted method predicts for every test perturbation."""
+        return self.ask(self.fitted)
+
+    def ask(self, method: Method, questions: Sequence[Perturbation] | None = None) -> list[np.ndarray]:
+        """Predict perturbations of the first panel, all of the test part unless said."""
+        asked = self.panel.questions if questions is None else questions
+        return list(method.predict(self.panel.control, asked))

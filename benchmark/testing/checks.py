@@ -1,0 +1,211 @@
+"""The checks: one claim each, in the order in which a failure is easiest to understand."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from anndata import AnnData
+
+from benchmark.errors import NotFittedError
+from benchmark.perturbation import Perturbation
+from benchmark.testing.case import CELLS, Case
+
+SMOKE_SECONDS = 60
+
+CHECKS: list[Callable[[Case], None]] = []
+
+
+class NonConformance(AssertionError):
+    """A method does not do what every method must."""
+
+
+def _check(function: Callable[[Case], None]) -> Callable[[Case], None]:
+    CHECKS.append(function)
+    return function
+
+
+def _require(condition: bool, sentence: str) -> None:
+    if not condition:
+        raise NonConformance(sentence)
+
+
+def _same(left: Sequence[np.ndarray], right: Sequence[np.ndarray]) -> bool:
+    return len(left) == len(right) and all(
+        np.array_equal(one, two) for one, two in zip(left, right, strict=True)
+    )
+
+
+@_check
+def check_constructor_only_stores(case: Case) -> None:
+    """The constructor keeps configuration, seed and device, and does nothing else."""
+    method = case.method_class(case.config, seed=3, device="cpu")
+    _require(
+        vars(method) == {"config": case.config, "seed": 3, "device": "cpu"},
+        f"The constructor of {method.name} sets {sorted(vars(method))}; only config, seed and device are stored.",
+    )
+
+
+@_check
+def check_configuration_round_trips(case: Case) -> None:
+    """A configuration written as JSON and read again is the same, and every field explains itself."""
+    config_class = case.method_class.Config
+    for preset in ["default", *config_class.presets]:
+        config = config_class.build(preset)
+        again = config_class.model_validate_json(config.model_dump_json())
+        _require(again == config, f"The preset {preset} does not survive JSON.")
+    for name, field in config_class.model_fields.items():
+        _require(bool(field.description), f"The hyper-parameter {name} has no help.")
+
+
+@_check
+def check_unfitted_methods_refuse(case: Case) -> None:
+    """Predicting before fitting raises NotFittedError."""
+    try:
+        case.ask(case.new())
+    except NotFittedError:
+        return
+    raise NonConformance(f"{case.method_class.name} predicts before it is fitted; call require_fitted first.")
+
+
+@_check
+def check_fit_returns_the_method(case: Case) -> None:
+    """`fit` returns self, within a minute on the tiny data set."""
+    method = case.new()
+    start = time.perf_counter()
+    _require(method.fit(*case.panel.views) is method, "fit does not return self.")
+    seconds = time.perf_counter() - start
+    _require(seconds < SMOKE_SECONDS, f"A fit on the tiny data set took {seconds:.0f} s, more than a minute.")
+
+
+@_check
+def check_answers_have_the_promised_form(case: Case) -> None:
+    """One finite, non-negative float32 (cells, genes) array per perturbation."""
+    answers = case.answers
+    _require(len(answers) == len(case.panel.questions), "predict does not answer every question once.")
+    for cells in answers:
+        _require(isinstance(cells, np.ndarray) and cells.dtype == np.float32, "Predictions are not float32 arrays.")
+        shape = (CELLS, case.panel.dataset.adata.n_vars)
+        _require(cells.shape == shape, f"A prediction has shape {cells.shape}, not {shape}.")
+        _require(bool(np.isfinite(cells).all()), "A prediction is not finite.")
+        _require(bool((cells >= 0).all()), "A prediction is negative; log1p expression never is.")
+
+
+@_check
+def check_answers_keep_their_order(case: Case) -> None:
+    """An answer depends neither on its place nor on what else is asked."""
+    questions = case.panel.questions
+    backwards = case.ask(case.fitted, questions[::-1])[::-1]
+    _require(_same(backwards, case.answers), "Asking in another order changes the answers.")
+    alone = case.ask(case.fitted, questions[:1])
+    _require(_same(alone, case.answers[:1]), "Asking one perturbation alone changes its answer.")
+
+
+@_check
+def check_inputs_stay_as_they_are(case: Case) -> None:
+    """Neither `fit` nor `predict` changes the cells that it is given."""
+    train, validation = case.panel.views
+    control = case.panel.control
+    given = [train, validation, control]
+    before = [_snapshot(adata) for adata in given]
+    method = case.new().fit(train, validation)
+    list(method.predict(control, case.panel.questions))
+    for adata, (values, obs, names) in zip(given, before, strict=True):
+        unchanged = np.array_equal(adata.X.toarray(), values) and adata.obs.equals(obs)
+        _require(unchanged and list(adata.var_names) == names, "The cells that were given have been changed.")
+
+
+def _snapshot(adata: AnnData) -> tuple[np.ndarray, object, list[str]]:
+    return adata.X.toarray(), adata.obs.copy(), list(adata.var_names)
+
+
+@_check
+def check_same_seed_same_answers(case: Case) -> None:
+    """The same seed gives the same numbers."""
+    _require(_same(case.ask(case.fit(case.panel)), case.answers), "The same seed gave other numbers.")
+
+
+@_check
+def check_global_state_is_left_alone(case: Case) -> None:
+    """Random generators, warning filters and the working directory are as before."""
+    before = _global_state()
+    case.ask(case.fit(case.panel))
+    after = _global_state()
+    changed = [name for name in before if before[name] != after[name]]
+    _require(not changed, f"{case.method_class.name} changes {', '.join(changed)}, which belong to everybody.")
+
+
+def _global_state() -> dict[str, object]:
+    state: dict[str, object] = {
+        "the state of random": random.getstate(),
+        "the state of numpy.random": [str(part) for part in np.random.get_state()],  # noqa: NPY002
+        "the warning filters": list(warnings.filters),
+        "the working directory": os.getcwd(),
+    }
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        state["the random state of torch"] = torch.get_rng_state().tolist()
+        state["the default type of torch"] = torch.get_default_dtype()
+        state["the number of threads of torch"] = torch.get_num_threads()
+    return state
+
+
+@_check
+def check_unseen_genes_get_an_answer_or_a_reason(case: Case) -> None:
+    """A gene that was never perturbed, or not even measured, is predicted or refused with a reason."""
+    seen = {gene for p in case.panel.split.train for gene in Perturbation.parse(p).genes}
+    never = next(gene for gene in case.panel.dataset.adata.var_names if gene not in seen)
+    for perturbation in (Perturbation((never,)), Perturbation(("NOT-MEASURED",)), Perturbation((never, min(seen)))):
+        reason = case.fitted.unsupported(perturbation)
+        if reason is None:
+            (cells,) = case.ask(case.fitted, [perturbation])
+            _require(bool(np.isfinite(cells).all()), f"The prediction of {perturbation} is not finite.")
+        else:
+            _require(bool(reason.strip()), f"{perturbation} is refused without a reason.")
+
+
+@_check
+def check_saved_methods_answer_alike_in_a_fresh_process(case: Case) -> None:
+    """What `save` writes, `load` reads in a process that knows nothing else."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        case.fitted.save(folder / "method")
+        case.panel.control.write_h5ad(folder / "control.h5ad")
+        (folder / "questions.txt").write_text("\n".join(map(str, case.panel.questions)))
+        source = f"{inspect.getfile(case.method_class)}:{case.method_class.__qualname__}"
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmark.testing.reload", source, str(folder)],
+            capture_output=True,
+            text=True,
+            cwd=Path(inspect.getfile(Case)).parents[2],
+        )
+        _require(done.returncode == 0, f"Loading in a fresh process failed: {done.stderr.strip()[-500:]}")
+        with np.load(folder / "answers.npz") as answers:
+            again = [answers[str(index)] for index in range(len(answers))]
+    _require(_same(again, case.answers), "A saved and loaded method gives other numbers.")
+
+
+@_check
+def check_data_sets_do_not_mix(case: Case) -> None:
+    """Fitting one data set does not change what another fitted method, or a second fit, answers."""
+    other = case.fit(case.other_panel)
+    _require(_same(case.ask(case.fitted), case.answers), "Fitting a second method changed the first one.")
+    again = case.fit(case.panel, other)
+    _require(_same(case.ask(again), case.answers), "A method that was fitted before learns something else.")
+
+
+@_check
+def check_test_cells_do_not_matter(case: Case) -> None:
+    """With other cells in the test part, predictions are the same to the last bit."""
+    changed = case.panel.with_other_test_cells()
+    method = case.fit(changed)
+    _require(_same(case.ask(method), case.answers), "Predictions change with the test cells: there is a leak.")

@@ -1,0 +1,248 @@
+"""Runs in MLflow: opened before work begins, closed with what came of it, found again by their key.
+
+Everything the board needs is in the tags of a run, so that one query reads a thousand of them; the
+whole record, the table per perturbation and the prediction archive are its artifacts.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+from filelock import FileLock
+
+from benchmark.errors import BenchmarkError
+from benchmark.paths import project_home
+from benchmark.record import Coordinates, Record, Status
+
+# Both are read when MLflow is imported: no usage reports, and no minutes of retries at a dead server.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+
+from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+from sqlalchemy.exc import SQLAlchemyError
+
+EXPERIMENT = "benchmark"
+PAGE = 1000
+TAG_LENGTH = 4500
+MLFLOW_STATUS = {
+    "running": "RUNNING",
+    "finished": "FINISHED",
+    "failed": "FAILED",
+    "interrupted": "KILLED",
+    "killed": "KILLED",
+}
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A run as one query returns it."""
+
+    run_id: str
+    status: Status
+    started: float
+    tags: dict[str, str]
+
+    @property
+    def scores(self) -> dict[str, list[float]]:
+        """Values per test perturbation of every metric; NaN where undefined."""
+        found: dict[str, list[float]] = {}
+        names = sorted({tag.split(".")[1] for tag in self.tags if tag.startswith("scores.")})
+        for name in names:
+            parts = (tag for tag in self.tags if tag.startswith(f"scores.{name}."))
+            text = ",".join(self.tags[tag] for tag in sorted(parts))
+            found[name] = [float(value) for value in text.split(",")]
+        return found
+
+
+class Tracker:
+    """The MLflow store: ``MLFLOW_TRACKING_URI``, or ``mlflow.db`` in the project."""
+
+    def __init__(self) -> None:
+        home = project_home()
+        self.uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow.db'}"
+        # Creating tables is reported at length, on the screen of somebody who asked for a score.
+        logging.getLogger("mlflow").setLevel(logging.WARNING)
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        # Two processes that create the tables of one SQLite file at once would break each other.
+        with _readable(self.uri), FileLock(home / ".mlflow.lock"):
+            self.client = MlflowClient(self.uri)
+            self.experiment_id = self._experiment(home)
+
+    def _experiment(self, home: Path) -> str:
+        found = self.client.get_experiment_by_name(EXPERIMENT)
+        if found is not None:
+            return found.experiment_id
+        local = self.uri.startswith("sqlite:")
+        where = (home / "mlartifacts").resolve().as_uri() if local else None
+        return self.client.create_experiment(EXPERIMENT, artifact_location=where)
+
+    def runs(self, query: str = "") -> list[StoredRun]:
+        """All runs, newest first; one whose process has ended without a word counts as killed."""
+        found: list[StoredRun] = []
+        token = None
+        with _readable(self.uri):
+            while True:
+                page = self.client.search_runs(
+                    [self.experiment_id], query, max_results=PAGE, page_token=token
+                )
+                found += [_stored(run) for run in page]
+                token = page.token
+                if not token:
+                    return found
+
+    def finished(self, key: str) -> Record | None:
+        """The record of the newest finished run with these coordinates."""
+        for run in self.runs(f"tags.key = '{key}'"):
+            if run.status == "finished":
+                return self.record(run.run_id)
+        return None
+
+    def record(self, run_id: str) -> Record:
+        """Read the record of one run."""
+        with tempfile.TemporaryDirectory() as folder, _readable(self.uri):
+            path = self.client.download_artifacts(run_id, "record.json", folder)
+            return Record.model_validate_json(Path(path).read_text())
+
+    def close_dead_runs(self) -> None:
+        """Write down for runs whose process has ended without a word that they were killed."""
+        for run in self.runs("attributes.status = 'RUNNING'"):
+            if run.status == "killed":
+                self.close(run.run_id, "killed", "the process ended without a word")
+
+    def close(self, run_id: str, status: Status, reason: str = "") -> None:
+        """End a run with its status and, where it is no success, the reason."""
+        with _readable(self.uri):
+            self.client.set_tag(run_id, "status", status)
+            if reason:
+                self.client.set_tag(run_id, "reason", reason[:TAG_LENGTH])
+            self.client.set_terminated(run_id, MLFLOW_STATUS[status])
+
+    @contextmanager
+    def recording(self, coordinates: Coordinates) -> Iterator[Recording]:
+        """Open a run; whatever ends the block ends the run with the status that fits."""
+        with _readable(self.uri):
+            tags = {
+                **coordinates.model_dump(mode="json", exclude={"config"}),
+                "key": coordinates.key,
+                "status": "running",
+                "host": socket.gethostname(),
+                "pid": os.getpid(),
+                "process_started": psutil.Process().create_time(),
+                "mlflow.runName": f"{coordinates.method} {coordinates.dataset} {coordinates.split}-{coordinates.seed}",
+            }
+            run = self.client.create_run(
+                self.experiment_id, tags={name: str(value) for name, value in tags.items()}
+            )
+            recording = Recording(self, run.info.run_id)
+            recording.write_parameters(coordinates)
+        try:
+            yield recording
+        except KeyboardInterrupt:
+            self.close(run.info.run_id, "interrupted", "stopped from the keyboard")
+            raise
+        except BaseException as error:
+            self.close(run.info.run_id, "failed", f"{type(error).__name__}: {error}")
+            raise
+
+
+@dataclass
+class Recording:
+    """One open run."""
+
+    tracker: Tracker
+    run_id: str
+
+    def write_parameters(self, coordinates: Coordinates) -> None:
+        """Log hyper-parameters and coordinates as MLflow parameters."""
+        values: dict[str, Any] = coordinates.model_dump(include={"dataset", "split", "seed", "cells"})
+        values.update(coordinates.config)
+        parameters = [Param(name, str(value)[:TAG_LENGTH]) for name, value in values.items()]
+        with _readable(self.tracker.uri):
+            self.tracker.client.log_batch(self.run_id, params=parameters)
+
+    def write_curves(self, curves: dict[str, list[tuple[int, float]]]) -> None:
+        """Log named series of (step, value), such as losses."""
+        now = int(time.time() * 1000)
+        points = [Metric(name, value, now, step) for name, curve in curves.items() for step, value in curve]
+        with _readable(self.tracker.uri):
+            for start in range(0, len(points), PAGE):
+                self.tracker.client.log_batch(self.run_id, metrics=points[start : start + PAGE])
+
+    def finish(self, record: Record, files: Sequence[Path]) -> None:
+        """Keep the record and its files, and only then call the run finished."""
+        client = self.tracker.client
+        now = int(time.time() * 1000)
+        numbers = {name: summary.mean for name, summary in record.metrics.items() if summary.mean is not None}
+        numbers.update({f"seconds_{part}": value for part, value in record.seconds.items()})
+        numbers.update(coverage=record.coverage, peak_memory_mb=record.peak_memory_mb)
+        with tempfile.TemporaryDirectory() as folder, _readable(self.tracker.uri):
+            path = Path(folder) / "record.json"
+            path.write_text(record.model_dump_json(indent=1))
+            for file in (*files, path):
+                client.log_artifact(self.run_id, str(file))
+            client.log_batch(
+                self.run_id,
+                metrics=[Metric(name, value, now, 0) for name, value in numbers.items()],
+                tags=[RunTag(name, value) for name, value in _board_tags(record).items()],
+            )
+        self.tracker.close(self.run_id, "finished")
+
+
+def _board_tags(record: Record) -> dict[str, str]:
+    tags = {
+        "coverage": f"{record.coverage:.4f}",
+        "fallbacks": str(len(record.fallbacks)),
+        "seconds": f"{record.seconds['total']:.2f}",
+        "metric_versions": json.dumps(record.metric_versions, sort_keys=True),
+    }
+    for name, values in record.scores.items():
+        texts = ["nan" if value is None else f"{value:.6g}" for value in values]
+        per_tag = TAG_LENGTH // 14
+        for part, start in enumerate(range(0, len(texts), per_tag)):
+            tags[f"scores.{name}.{part:03d}"] = ",".join(texts[start : start + per_tag])
+    return tags
+
+
+def _stored(run: Run) -> StoredRun:
+    tags = run.data.tags
+    status: Status = tags.get("status", "failed")
+    if status == "running" and not _alive(tags):
+        status = "killed"
+    return StoredRun(run.info.run_id, status, run.info.start_time / 1000, tags)
+
+
+def _alive(tags: dict[str, str]) -> bool:
+    """Whether the process of a run still runs; on another machine nobody can tell from here."""
+    if tags.get("host") != socket.gethostname():
+        return True
+    try:
+        started = psutil.Process(int(tags["pid"])).create_time()
+    except psutil.NoSuchProcess:
+        return False
+    return abs(started - float(tags["process_started"])) < 1.0
+
+
+@contextmanager
+def _readable(uri: str) -> Iterator[None]:
+    """Turn the store's own errors into one sentence."""
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError) as error:
+        first = str(error).partition("\n")[0]
+        raise BenchmarkError(
+            f"The run store {uri} cannot be used ({first}); check MLFLOW_TRACKING_URI, "
+            "or that the file is a database and its disk has room."
+        ) from error

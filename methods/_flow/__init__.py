@@ -1,0 +1,1 @@
+"""Two-time flow matching: backbone, paths, cascaded training and cascaded sampling."""

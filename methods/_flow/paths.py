@@ -1,0 +1,32 @@
+"""The straight path from noise to data (Lipman et al. 2023; Liu et al. 2023)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def at_time(noise: Tensor, data: Tensor, times: Tensor) -> Tensor:
+    """Point of the path, (1 - t) noise + t data, with one time per cell (cells,)."""
+    t = times.view(-1, *[1] * (data.ndim - 1))
+    return torch.lerp(noise, data, t.to(data.dtype))
+
+
+def velocity(noise: Tensor, data: Tensor) -> Tensor:
+    """Velocity of the path, the same at all times: data - noise."""
+    return data - noise
+
+
+def linear_velocity(points: Tensor, times: Tensor) -> Tensor:
+    """Best velocity for standard normal data: k(t) x with k = (2t - 1) / ((1 - t)^2 + t^2).
+
+    For independent noise and data of unit variance, k = Cov(data - noise, x_t) / Var(x_t). Data that is
+    standardised is near to this, so that a network is left to learn only how it differs.
+    """
+    t = times.view(-1, *[1] * (points.ndim - 1))
+    return points * ((2 * t - 1) / ((1 - t).square() + t.square()))
+
+
+def gaussian(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Standard normal noise on the CPU, the same on every device for the same generator."""
+    return torch.randn(shape, generator=generator)

@@ -1,0 +1,93 @@
+"""Pairs of control and perturbed cells by optimal transport."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse.linalg import LinearOperator, svds
+
+
+def principal_scores(cells: sparse.csr_matrix, components: int, rng: np.random.Generator) -> np.ndarray:
+    """Scores of cells on their first principal components, (cells, components), float64.
+
+    The centred matrix is applied, never formed. Fewer components are returned where the data has fewer.
+    """
+    n_cells, n_genes = cells.shape
+    components = min(components, n_cells - 1, n_genes - 1)
+    if components < 1:
+        return np.asarray(cells.toarray(), dtype=np.float64)
+    matrix = cells.astype(np.float64)
+    mean = np.asarray(matrix.mean(axis=0)).ravel()
+    centred = LinearOperator(
+        matrix.shape,
+        matvec=lambda v: matrix @ np.ravel(v) - mean @ np.ravel(v),
+        rmatvec=lambda u: matrix.T @ np.ravel(u) - mean * np.ravel(u).sum(),
+        dtype=np.float64,
+    )
+    left, values, _ = svds(centred, k=components, v0=rng.standard_normal(min(matrix.shape)))
+    return left * values
+
+
+def transport_partners(control: np.ndarray, perturbed: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Give each perturbed cell a control cell from the optimal transport plan between the two sets.
+
+    Exact transport with uniform weights and squared Euclidean cost (POT's ``emd``); a perturbed cell that
+    the plan joins to several controls takes one of them at random, by weight.
+
+    Parameters
+    ----------
+    control, perturbed
+        Cells as points, (cells, components).
+    rng
+        Draws among several partners.
+
+    Returns
+    -------
+    numpy.ndarray
+        Row of `control` for each row of `perturbed`.
+    """
+    import ot
+
+    cost = np.square(perturbed).sum(1)[:, None] + np.square(control).sum(1) - 2 * perturbed @ control.T
+    plan = ot.emd(ot.unif(len(perturbed)), ot.unif(len(control)), np.maximum(cost, 0.0), numItermax=1_000_000)
+    cumulative = plan.cumsum(axis=1)
+    drawn = rng.random(len(perturbed)) * cumulative[:, -1]
+    return np.minimum((cumulative <= drawn[:, None]).sum(axis=1), len(control) - 1)
+
+
+def pair_cells(
+    scores: np.ndarray,
+    control: np.ndarray,
+    groups: dict[str, np.ndarray],
+    *,
+    pairs_per_group: int,
+    controls_per_group: int,
+    rng: np.random.Generator,
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Pair the cells of every perturbation with control cells.
+
+    Parameters
+    ----------
+    scores
+        All cells as points, (cells, components).
+    control
+        Rows of the control cells.
+    groups
+        Rows of the cells of each perturbation.
+    pairs_per_group, controls_per_group
+        At most so many cells of each perturbation, and of the controls, are used; drawn at random.
+    rng
+        Draws them.
+
+    Returns
+    -------
+    dict
+        For each perturbation, rows of control cells and of perturbed cells, of equal length.
+    """
+    pairs = {}
+    for label, rows in groups.items():
+        chosen = np.sort(rng.permutation(rows)[:pairs_per_group])
+        candidates = np.sort(rng.permutation(control)[:controls_per_group])
+        partner = transport_partners(scores[candidates], scores[chosen], rng)
+        pairs[label] = (candidates[partner], chosen)
+    return pairs

@@ -1,0 +1,151 @@
+"""Masked-expression pretraining of the gene transformer, and its cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor
+
+from methods._grn.transformer import GeneTransformer
+
+CACHE_VERSION = 1
+
+
+@dataclass(frozen=True)
+class PretrainOptions:
+    """How the gene transformer is built and pretrained.
+
+    Attributes
+    ----------
+    width, heads, layers
+        Of the transformer.
+    steps, batch_size, genes_per_step, learning_rate
+        Of AdamW with a cosine schedule; each step takes a random subset of the genes.
+    masked_share
+        Share of the values that are hidden and predicted.
+    """
+
+    width: int = 64
+    heads: int = 2
+    layers: int = 2
+    steps: int = 500
+    batch_size: int = 32
+    genes_per_step: int = 256
+    learning_rate: float = 1e-3
+    masked_share: float = 0.4
+
+
+def cells_digest(cells: sparse.csr_matrix, genes: Sequence[str]) -> str:
+    """SHA-256 of the expression of cells and of the names of its genes."""
+    digest = hashlib.sha256("\n".join(genes).encode())
+    for part, kind in ((cells.indptr, np.int64), (cells.indices, np.int32), (cells.data, np.float32)):
+        digest.update(np.ascontiguousarray(part, dtype=kind).tobytes())
+    return digest.hexdigest()
+
+
+def cache_file(folder: Path, cells: str, options: PretrainOptions, seed: int) -> Path:
+    """Where the transformer pretrained on these cells, with these options and this seed, is kept."""
+    about = {"version": CACHE_VERSION, "cells": cells, "seed": seed, "torch": torch.__version__}
+    text = json.dumps({**about, **asdict(options)}, sort_keys=True)
+    return folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.pt"
+
+
+def new_transformer(n_genes: int, options: PretrainOptions, seed: int) -> GeneTransformer:
+    """Build an untrained transformer; the global random state is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return GeneTransformer(n_genes, options.width, options.heads, options.layers)
+
+
+def pretrain(
+    model: GeneTransformer, cells: sparse.csr_matrix, options: PretrainOptions, seed: int
+) -> Iterator[tuple[int, dict[str, float]]]:
+    """Train `model` in place to predict hidden values, one step per item taken.
+
+    Values are compared in units of each gene's standard deviation, so that highly expressed genes do not
+    drown the others.
+
+    Parameters
+    ----------
+    model
+        The transformer, on the device where it is to be trained.
+    cells
+        Training cells, (cells, genes), log1p CP10K.
+    options
+        How to train.
+    seed
+        Of the choice of cells, genes and hidden values.
+
+    Yields
+    ------
+    tuple
+        The number of steps done, and ``loss`` (mean squared error, about 1 for a constant guess).
+    """
+    device = model.masked_value.device
+    n_cells, n_genes = cells.shape
+    mean, deviation = (torch.from_numpy(part) for part in moments(cells))
+    generator = torch.Generator().manual_seed(seed)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=options.learning_rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, options.steps)
+    subset = min(options.genes_per_step, n_genes)
+    for step in range(1, options.steps + 1):
+        rows = torch.randint(n_cells, (options.batch_size,), generator=generator)
+        genes = torch.randperm(n_genes, generator=generator)[:subset]
+        masked = torch.rand(options.batch_size, subset, generator=generator) < options.masked_share
+        values = torch.from_numpy(cells[rows.numpy()].toarray())[:, genes]
+        target = (values - mean[genes]) / deviation[genes]
+        predicted = model(values.to(device), genes.to(device), masked.to(device))
+        loss = masked_error(predicted, target.to(device), masked.to(device))
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+        yield step, {"loss": loss.item()}
+
+
+def masked_error(predicted: Tensor, target: Tensor, masked: Tensor) -> Tensor:
+    """Mean squared error over the masked entries; zero where none is masked."""
+    return ((predicted - target).square() * masked).sum() / masked.sum().clamp(min=1)
+
+
+def moments(cells: sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each gene over cells, float32, the latter 1 where a gene is constant."""
+    mean = np.asarray(cells.mean(axis=0), dtype=np.float64).ravel()
+    square = np.asarray(cells.multiply(cells).mean(axis=0), dtype=np.float64).ravel()
+    deviation = np.sqrt(np.maximum(square - mean**2, 0))
+    deviation[deviation < 1e-6] = 1.0
+    return mean.astype(np.float32), deviation.astype(np.float32)
+
+
+def load_cached(path: Path, n_genes: int, options: PretrainOptions) -> GeneTransformer | None:
+    """Read a pretrained transformer, or None where there is none or the file is damaged."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        model = new_transformer(n_genes, options, seed=0)
+        model.load_state_dict(state)
+    except Exception:  # a damaged file shows in many ways, and pretraining again mends all of them
+        return None
+    return model
+
+
+def store(model: GeneTransformer, path: Path) -> None:
+    """Write a transformer to `path` in one move, so that a killed process leaves no half file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            torch.save({key: value.cpu() for key, value in model.state_dict().items()}, file)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

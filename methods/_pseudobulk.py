@@ -1,0 +1,70 @@
+"""Mean changes of expression per perturbation, which the simple baselines learn from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from anndata import AnnData
+
+from benchmark.errors import BenchmarkError
+from benchmark.perturbation import CONTROL, Perturbation
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Mean change from control of each perturbation, (perturbations, genes), log1p CP10K."""
+
+    perturbations: tuple[Perturbation, ...]
+    values: np.ndarray
+    control_mean: np.ndarray
+    """Mean expression of the control cells, (genes,)."""
+
+    @property
+    def genes(self) -> list[str]:
+        """The genes that are perturbed, in alphabetical order."""
+        return sorted({gene for perturbation in self.perturbations for gene in perturbation.genes})
+
+    def mean(self) -> np.ndarray:
+        """The mean over perturbations, each counted once."""
+        return self.values.mean(axis=0)
+
+
+def mean_expression(adata: AnnData) -> dict[str, np.ndarray]:
+    """Mean over the cells of each label, in float64."""
+    labels = adata.obs["perturbation"].to_numpy().astype(str)
+    names, codes = np.unique(labels, return_inverse=True)
+    member = sp.csr_matrix((np.ones(len(codes)), (codes, np.arange(len(codes)))))
+    means = np.asarray((member @ adata.X.astype(np.float64)).todense()) / np.bincount(codes)[:, None]
+    return dict(zip(names.tolist(), means, strict=True))
+
+
+def mean_changes(train: AnnData, *others: AnnData) -> Changes:
+    """Mean changes from the controls in `train` of every perturbation in all the given cells."""
+    means = mean_expression(train)
+    if CONTROL not in means:
+        raise BenchmarkError("The training cells hold no control cells; keep them in the training part.")
+    control = means.pop(CONTROL)
+    for other in others:
+        if other.n_obs:
+            means.update(mean_expression(other))
+    if not means:
+        raise BenchmarkError("The training cells hold no perturbed cells; nothing can be learned from them.")
+    labels = sorted(means)
+    return Changes(
+        tuple(Perturbation.parse(label) for label in labels),
+        np.stack([means[label] - control for label in labels]),
+        control,
+    )
+
+
+def perturbed_gene_indicators(perturbations: tuple[Perturbation, ...], genes: list[str]) -> np.ndarray:
+    """Ones where a perturbation (row) perturbs a gene (column); genes not named have no column."""
+    column = {gene: index for index, gene in enumerate(genes)}
+    indicators = np.zeros((len(perturbations), len(genes)))
+    for row, perturbation in enumerate(perturbations):
+        for gene in perturbation.genes:
+            if gene in column:
+                indicators[row, column[gene]] = 1.0
+    return indicators

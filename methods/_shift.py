@@ -1,0 +1,68 @@
+"""Methods that move control cells by one vector per perturbation, and never below zero expression."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import scipy.sparse as sp
+from anndata import AnnData
+
+from benchmark.method import Method
+from benchmark.perturbation import Perturbation
+
+
+class ShiftMethod(Method):
+    """x_pert = max(x_ctrl + shift(perturbation), 0); a subclass learns the shift."""
+
+    @abstractmethod
+    def shift(self, perturbation: Perturbation) -> np.ndarray:
+        """Return the change of mean expression, (genes,), log1p CP10K."""
+
+    def predict(self, control: AnnData, perturbations: Sequence[Perturbation]) -> Iterator[np.ndarray]:
+        """Move every control cell by the shift of each perturbation."""
+        self.require_fitted()
+        cells = control.X.toarray() if sp.issparse(control.X) else np.asarray(control.X)
+        for perturbation in perturbations:
+            yield self._moved(cells, self.shift(perturbation)).astype(np.float32)
+
+    def _moved(self, cells: np.ndarray, shift: np.ndarray) -> np.ndarray:
+        return np.maximum(cells + shift, 0)
+
+
+class MeanMethod(ShiftMethod):
+    """A model of the mean: control cells are moved until their mean is the one that it predicts.
+
+    Cutting shifted cells at zero raises their mean, and a sample of control cells has a mean of its
+    own; both errors would be charged to a model that says nothing about single cells. `fit` of a
+    subclass sets ``control_mean_``, the mean of all training controls, (genes,).
+    """
+
+    control_mean_: np.ndarray
+
+    def _moved(self, cells: np.ndarray, shift: np.ndarray) -> np.ndarray:
+        return move_to_mean(cells, self.control_mean_ + shift)
+
+
+def move_to_mean(cells: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Add one number per gene and cut at zero, so that the mean over cells is the given one.
+
+    Parameters
+    ----------
+    cells
+        (cells, genes).
+    mean
+        (genes,); a negative one is taken as zero.
+
+    Returns
+    -------
+    numpy.ndarray
+        max(cells + s, 0) with mean(max(cells + s, 0)) = max(mean, 0) for each gene. With k cells
+        above zero, s = (n mean - sum of the k largest) / k; k is the most for which the k-th stays positive.
+    """
+    descending = -np.sort(-cells.astype(np.float64), axis=0)
+    count = np.arange(1, len(cells) + 1)[:, None]
+    moves = (len(cells) * np.maximum(mean, 0) - np.cumsum(descending, axis=0)) / count
+    positive = np.maximum((descending + moves > 0).sum(axis=0), 1)
+    return np.maximum(cells + moves[positive - 1, np.arange(cells.shape[1])], 0)

@@ -1,0 +1,37 @@
+"""The control cell plus the sum of the changes that each gene causes alone."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+from anndata import AnnData
+
+from benchmark.perturbation import Perturbation
+from methods._pseudobulk import mean_changes
+from methods._shift import ShiftMethod
+
+
+class Additive(ShiftMethod):
+    """Add up the shifts of the single perturbations (Ahlmann-Eltze et al., Nature Methods 2025).
+
+    A gene without a single perturbation in training gets the mean shift of the training singles, or
+    of all training perturbations where there are no singles. Validation perturbations have nothing
+    to choose here and count as training perturbations.
+    """
+
+    name = "additive"
+
+    def fit(self, train: AnnData, validation: AnnData) -> Self:
+        """Keep the mean change of every single perturbation."""
+        changes = mean_changes(train, validation)
+        singles = [row for row, p in enumerate(changes.perturbations) if not p.is_double]
+        self.genes_ = [changes.perturbations[row].genes[0] for row in singles]
+        self.shifts_ = changes.values[singles]
+        self.unseen_ = self.shifts_.mean(axis=0) if singles else changes.mean()
+        return self
+
+    def shift(self, perturbation: Perturbation) -> np.ndarray:
+        """Return the sum of the shifts of the perturbed genes."""
+        rows = dict(zip(self.genes_, self.shifts_, strict=True))
+        return sum((rows.get(gene, self.unseen_) for gene in perturbation.genes), np.zeros(len(self.unseen_)))

@@ -1,0 +1,11 @@
+"""GRNFlow with sparse latents in few dimensions: top-K attention changes on PCA axes of gene embeddings."""
+
+from __future__ import annotations
+
+from methods._grnflow import GRNFlow
+
+
+class GRNFlowSparsePCA(GRNFlow):
+    """Cascaded flow whose latent is the sparse change of attention, projected on principal axes of genes."""
+
+    name = "grnflow_sparse_pca"

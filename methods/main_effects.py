@@ -1,0 +1,75 @@
+"""Ridge regression of the mean change on which genes are perturbed."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+from anndata import AnnData
+from sklearn.linear_model import Ridge
+
+from benchmark.config import MethodConfig, parameter
+from benchmark.perturbation import Perturbation
+from methods._pseudobulk import Changes, mean_changes, perturbed_gene_indicators
+from methods._shift import MeanMethod
+
+PENALTIES = (0.1, 0.3, 1.0, 3.0, 10.0)
+
+
+class MainEffectsConfig(MethodConfig):
+    """One number: how strongly the effects are shrunk."""
+
+    penalty: float | None = parameter(
+        None,
+        ge=0,
+        search=(0.01, 100.0),
+        log=True,
+        help="Ridge penalty; left out, the best of 0.1 to 10 on the validation perturbations is taken.",
+    )
+
+
+class MainEffects(MeanMethod):
+    """One effect per perturbed gene, estimated from singles and doubles together.
+
+    The mean change of a perturbation is an intercept plus the effects of its genes; a gene that no
+    training perturbation names adds nothing to the intercept, which is the mean training change.
+    The penalty is chosen by training on the training perturbations alone and predicting the
+    validation ones; the final fit uses both.
+    """
+
+    name = "main_effects"
+    Config = MainEffectsConfig
+
+    def fit(self, train: AnnData, validation: AnnData) -> Self:
+        """Choose the penalty, then fit all perturbations."""
+        changes = mean_changes(train, validation)
+        penalty = self.config.penalty
+        self.penalty_ = self._best_penalty(mean_changes(train), changes) if penalty is None else penalty
+        self.control_mean_ = changes.control_mean
+        self.genes_ = changes.genes
+        ridge = _fitted(changes, self.genes_, self.penalty_)
+        self.effects_, self.intercept_ = ridge.coef_.T, ridge.intercept_
+        return self
+
+    def shift(self, perturbation: Perturbation) -> np.ndarray:
+        """Return the intercept plus the effects of the perturbed genes."""
+        return self.intercept_ + (perturbed_gene_indicators((perturbation,), self.genes_) @ self.effects_)[0]
+
+    @staticmethod
+    def _best_penalty(train: Changes, everything: Changes) -> float:
+        """The penalty of least squared error on the perturbations that are not in `train`."""
+        known = set(train.perturbations)
+        rows = [row for row, p in enumerate(everything.perturbations) if p not in known]
+        if not rows:
+            return 1.0
+        held_out = perturbed_gene_indicators(everything.perturbations, train.genes)[rows]
+
+        def error(penalty: float) -> float:
+            predicted = _fitted(train, train.genes, penalty).predict(held_out)
+            return float(np.mean((predicted - everything.values[rows]) ** 2))
+
+        return min(PENALTIES, key=error)
+
+
+def _fitted(changes: Changes, genes: list[str], penalty: float) -> Ridge:
+    return Ridge(alpha=penalty).fit(perturbed_gene_indicators(changes.perturbations, genes), changes.values)

@@ -1,0 +1,36 @@
+"""Every test works in a home of its own, so that nothing of the checkout is read or written by accident."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+REAL_DATA = REPOSITORY.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _outside_world():
+    """No tracking server of the developer's, and real data where they lie beside a checkout."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        if "BENCHMARK_DATA" not in os.environ and REAL_DATA.is_dir():
+            patch.setenv("BENCHMARK_DATA", str(REAL_DATA))
+        yield
+
+
+@pytest.fixture(scope="session")
+def shared_home(tmp_path_factory) -> Path:
+    """A home that all tests share, for what is slow to make: data sets and finished runs."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch) -> Path:
+    """An empty home."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.setenv("BENCHMARK_HOME", str(folder))
+    return folder

@@ -1,0 +1,64 @@
+"""One declaration of a hyper-parameter is its option, its bounds, its search range and its help."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+
+from benchmark.config import MethodConfig, parameter
+from benchmark.errors import BenchmarkError
+
+
+class Example(MethodConfig):
+    presets = {"big": {"width": 512}}  # noqa: RUF012
+
+    width: int = parameter(64, ge=8, le=1024, search=(16, 256), log=True, help="Width of every layer.")
+    rate: float = parameter(1e-3, gt=0, help="Learning rate.")
+    kind: Literal["a", "b"] = parameter("a", search=("a", "b"), help="Which kind.")
+
+
+def test_settings_override_the_preset_which_overrides_the_defaults():
+    config = Example.build("big", {"rate": "0.5"})
+    assert (config.width, config.rate, config.kind) == (512, 0.5, "a")
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"widht": "64"}, "There is no hyper-parameter 'widht'; did you mean 'width'"),
+        ({"width": "4"}, "Hyper-parameter 'width' should be greater than or equal to 8, but '4' was given"),
+        ({"width": "wide"}, "'width' should be a valid integer"),
+        ({"rate": "nan"}, "'rate' should be"),
+        ({"kind": "c"}, "'kind' should be 'a' or 'b'"),
+    ],
+)
+def test_bad_settings_get_one_sentence(settings, sentence):
+    with pytest.raises(BenchmarkError, match=sentence):
+        Example.build(None, settings)
+
+
+def test_an_unknown_preset_gets_the_closest_one():
+    with pytest.raises(BenchmarkError, match="There is no preset 'bigg'; did you mean 'big'"):
+        Example.build("bigg")
+
+
+def test_the_description_holds_everything_that_was_declared():
+    assert Example.describe("big")[0] == {
+        "name": "width",
+        "type": "int",
+        "value": 512,
+        "bounds": ">= 8, <= 1024",
+        "search": [16, 256],
+        "help": "Width of every layer.",
+    }
+
+
+def test_the_digest_knows_values_and_nothing_else():
+    assert Example().digest() == Example.build(None, {"width": "64"}).digest()
+    assert Example().digest() != Example.build("big").digest()
+
+
+def test_a_configuration_cannot_be_changed():
+    with pytest.raises(Exception, match="frozen"):
+        Example().width = 3

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import scipy.sparse as sp
 from anndata import AnnData, read_h5ad
 
 from benchmark.errors import BenchmarkError
+from benchmark.h5ad import write_h5ad
 from benchmark.perturbation import CONTROL
 
 SPARSE_BELOW = 0.5
@@ -43,9 +42,8 @@ def write_archive(
     """
     cells = np.concatenate(list(predicted.values()))
     labels = [CONTROL] * control.n_obs + [name for name, rows in predicted.items() for _ in range(len(rows))]
-    values: np.ndarray | sp.csr_matrix = sp.vstack([control.X, sp.csr_matrix(cells)], format="csr")
-    if values.nnz > SPARSE_BELOW * np.prod(values.shape):
-        values = values.toarray()
+    sparse = sp.vstack([control.X, sp.csr_matrix(cells)], format="csr")
+    values = sparse if sparse.nnz < SPARSE_BELOW * np.prod(sparse.shape) else sparse.toarray()
     names = [f"control-{name}" for name in control.obs_names]
     names += [f"predicted-{index}" for index in range(len(cells))]
     archive = AnnData(
@@ -54,15 +52,7 @@ def write_archive(
         var=pd.DataFrame(index=control.var_names),
         uns=dict(about),
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(suffix=".h5ad", dir=path.parent)
-    os.close(handle)
-    try:
-        archive.write_h5ad(draft, compression="gzip", compression_opts=4)
-        os.replace(draft, path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
+    write_h5ad(archive, path)
     return file_digest(path)
 
 
@@ -86,7 +76,9 @@ def read_archive(path: Path, genes: list[str]) -> dict[str, sp.csr_matrix | np.n
     except (OSError, KeyError, ValueError) as error:
         raise BenchmarkError(f"{path} cannot be read as an h5ad file ({error}); write it again.") from error
     if "perturbation" not in archive.obs:
-        raise BenchmarkError(f"{path} has no obs column 'perturbation'; add the label of each predicted cell.")
+        raise BenchmarkError(
+            f"{path} has no obs column 'perturbation'; add the label of each predicted cell."
+        )
     if set(archive.var_names) != set(genes):
         raise BenchmarkError(
             f"{path} holds {archive.n_vars} genes that are not the {len(genes)} of the data set; "

@@ -14,8 +14,8 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from pydantic import BaseModel
-from scipy.stats import rankdata
 
 from benchmark.metrics import METRICS
 from benchmark.tracking import StoredRun
@@ -79,7 +79,9 @@ class Block(BaseModel):
         return sorted({seed for row in self.rows if row.rank is not None for seed in row.seed_list})
 
 
-def build_board(runs: Sequence[StoredRun], dataset: str | None = None, split: str | None = None) -> list[Block]:
+def build_board(
+    runs: Sequence[StoredRun], dataset: str | None = None, split: str | None = None
+) -> list[Block]:
     """Arrange runs into ranked blocks.
 
     Parameters
@@ -91,7 +93,9 @@ def build_board(runs: Sequence[StoredRun], dataset: str | None = None, split: st
     """
     groups: dict[tuple[str, ...], list[StoredRun]] = defaultdict(list)
     for run in runs:
-        if (dataset or run.tags["dataset"]) == run.tags["dataset"] and (split or run.tags["split"]) == run.tags["split"]:
+        if (dataset or run.tags["dataset"]) == run.tags["dataset"] and (
+            split or run.tags["split"]
+        ) == run.tags["split"]:
             groups[run.tags["dataset"], run.tags["split"], run.tags["dataset_digest"]].append(run)
     return [
         Block(dataset=name, split=scheme, dataset_digest=digest, rows=_rows(members))
@@ -109,7 +113,9 @@ def _rows(runs: Sequence[StoredRun]) -> list[Row]:
     finished: dict[tuple[str, ...], list[StoredRun]] = defaultdict(list)
     for run in newest.values():
         if run.status == "finished":
-            finished[run.tags["method"], run.tags["configuration"], run.tags["cells"], run.tags["method_version"]].append(run)
+            finished[
+                run.tags["method"], run.tags["configuration"], run.tags["cells"], run.tags["method_version"]
+            ].append(run)
     ranked = _ranked([_finished_row(members) for members in finished.values()])
     rest = [_unfinished_row(run) for run in newest.values() if run.status != "finished"]
     return ranked + sorted(rest, key=lambda row: (row.method, row.configuration, row.seed_list))
@@ -153,9 +159,9 @@ def _ranked(rows: list[Row]) -> list[Row]:
     """Sort by mean rank over the headline metrics; an undefined mean ranks last, ties share their rank."""
     if not rows:
         return []
-    table = np.array([[_loss(row, name) for name in HEADLINE] for row in rows])
-    mean_ranks = rankdata(table, axis=0).mean(axis=1)
-    places = rankdata(mean_ranks, method="min")
+    losses = pd.DataFrame([[_loss(row, name) for name in HEADLINE] for row in rows])
+    mean_ranks = losses.rank().mean(axis=1)
+    places = mean_ranks.rank(method="min")
     for row, mean_rank, place in zip(rows, mean_ranks, places, strict=True):
         row.mean_rank, row.rank = round(float(mean_rank), 4), int(place)
     return sorted(rows, key=lambda row: (row.mean_rank, row.label))
@@ -181,7 +187,9 @@ def estimate(per_seed: Sequence[Sequence[float]]) -> Estimate:
     defined = [values for values in defined if len(values)]
     if not defined:
         return Estimate(mean=None, low=None, high=None, n=0, missing=missing)
-    resampled = np.mean([_weights(len(values), index) @ values for index, values in enumerate(defined)], axis=0)
+    resampled = np.mean(
+        [_weights(len(values), index) @ values for index, values in enumerate(defined)], axis=0
+    )
     low, high = np.quantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     mean = np.mean([values.mean() for values in defined])
     return Estimate(

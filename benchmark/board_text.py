@@ -38,7 +38,9 @@ def as_csv(blocks: Sequence[Block]) -> str:
     for block in blocks:
         for row in block.rows:
             cells = [getattr(row.metrics.get(name), part, None) for name in names for part in parts]
-            writer.writerow([*(getattr(row, key) for key in plain), *cells, *(getattr(row, key) for key in ends)])
+            writer.writerow(
+                [*(getattr(row, key) for key in plain), *cells, *(getattr(row, key) for key in ends)]
+            )
     return out.getvalue()
 
 
@@ -92,7 +94,9 @@ def _title(block: Block) -> str:
 
 def _headings() -> list[str]:
     arrows = {True: " ↑", False: " ↓", None: ""}
-    return [name + arrows[METRICS[name].spec.higher_is_better] if name in METRICS else name for name in COLUMNS]
+    return [
+        name + arrows[METRICS[name].spec.higher_is_better] if name in METRICS else name for name in COLUMNS
+    ]
 
 
 def _cells(row: Row, block: Block) -> list[str]:
@@ -124,5 +128,5 @@ def _notes(block: Block) -> list[str]:
 def _legend() -> str:
     return (
         "Means over test perturbations and seeds with 95 % bootstrap intervals over perturbations; rows are "
-        "sorted by their mean rank over the four metrics; †n: undefined for n perturbations, which are left out."
+        "sorted by their mean rank over the four; †n: undefined for n perturbations, which are left out."
     )

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from anndata.utils import make_index_unique
 from scipy.sparse import csr_matrix
 
 from benchmark.cards import DatasetCard
@@ -58,9 +59,8 @@ def canonicalise(adata: AnnData, card: DatasetCard) -> AnnData:
     else:
         expression = _declared_log(matrix)
         counts = _given_counts(adata) if "counts" in adata.layers else _recovered_counts(adata, card, matrix)
-    obs.index = pd.Index(adata.obs_names.astype(str), dtype=object)
+    obs.index = make_index_unique(pd.Index(adata.obs_names.astype(str), dtype=object))
     canonical = AnnData(X=expression.astype(np.float32), obs=obs, var=pd.DataFrame(index=genes))
-    canonical.obs_names_make_unique()
     if counts is not None:
         canonical.layers["counts"] = counts.astype(np.float32)
     canonical.uns["modality"] = card.modality

@@ -42,7 +42,7 @@ def parameter(
     log
         Whether tuning draws numbers on a logarithmic scale.
     """
-    extra = {"search": list(search), "log": log} if search is not None else {}
+    extra: dict[str, Any] = {"search": list(search), "log": log} if search is not None else {}
     return Field(default, description=help, ge=ge, gt=gt, le=le, lt=lt, json_schema_extra=extra)
 
 
@@ -86,7 +86,9 @@ class MethodConfig(BaseModel):
                 "type": _type_name(field),
                 "value": getattr(values, name),
                 "bounds": _bounds(field),
-                "search": (field.json_schema_extra or {}).get("search"),  # type: ignore[union-attr]
+                "search": field.json_schema_extra.get("search")
+                if isinstance(field.json_schema_extra, dict)
+                else None,
                 "help": field.description or "",
             }
             for name, field in cls.model_fields.items()

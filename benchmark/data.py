@@ -13,15 +13,15 @@ from pathlib import Path
 
 import numpy as np
 from anndata import AnnData, read_h5ad
+from pydantic import ValidationError
 from scipy.sparse import csr_matrix
 
-from benchmark import download
+from benchmark import download, simulated
 from benchmark.canonical import canonicalise
 from benchmark.cards import DatasetCard, Expression, list_cards, load_card
 from benchmark.errors import BenchmarkError
-from benchmark.paths import cache_folder, replacing
-from benchmark.simulator import VERSION as SIMULATOR_VERSION
-from benchmark.simulator import SimulatorConfig, Truth, simulate
+from benchmark.h5ad import write_h5ad
+from benchmark.paths import cache_folder
 
 PREPARATION_VERSION = 1
 """Raised whenever `canonicalise` gives other data than before; older prepared files are then not used."""
@@ -92,7 +92,7 @@ def load_dataset(
         option = next(iter(given)).replace("_", "-")
         raise BenchmarkError(f"--{option} is for .h5ad files and the card of '{name}' says it; leave it out.")
     if card.simulator is not None:
-        return _load(card, _recipe(card), lambda: _simulated(card))
+        return _load(card, simulated.recipe(card), lambda: simulated.cells(card))
     checksum = download.known_checksum(card)
     if checksum is None:
         download.find(card)
@@ -100,20 +100,14 @@ def load_dataset(
     return _load(card, str(checksum), lambda: _downloaded(card))
 
 
-def load_truth(dataset: Dataset) -> Truth:
-    """Return what the simulator knows about a simulated dataset; for evaluation only.
-
-    Raises
-    ------
-    BenchmarkError
-        When the dataset is not simulated.
-    """
-    if dataset.card.simulator is None:
-        raise BenchmarkError(f"Dataset '{dataset.name}' is not simulated, so its truth is unknown.")
-    path = _truth_file(dataset.card)
-    if not path.exists():
-        _simulated(dataset.card)
-    return Truth.load(path)
+def availability(card: DatasetCard) -> str:
+    """Say where the cells of a dataset come from when it is loaded next."""
+    if card.simulator is not None:
+        return "simulated here"
+    checksum = download.known_checksum(card)
+    if (checksum and _prepared_file(card, checksum).exists()) or download.nearby(card):
+        return "on this machine"
+    return "downloaded on first use" if card.url else f"missing: put {card.local_file} into BENCHMARK_DATA"
 
 
 def content_digest(adata: AnnData) -> str:
@@ -174,9 +168,9 @@ def _prepared_file(card: DatasetCard, checksum: str) -> Path:
 
 
 def _write_prepared(adata: AnnData, path: Path) -> None:
+    """Write uncompressed, for fast reading."""
     adata.uns["digest"] = content_digest(adata)
-    with replacing(path) as temporary:
-        adata.write_h5ad(temporary, convert_strings_to_categoricals=False)
+    write_h5ad(adata, path, compress=False)
 
 
 def _read_prepared(card: DatasetCard, path: Path) -> Dataset | None:
@@ -200,7 +194,12 @@ def _card_of_file(path: Path, options: dict[str, str]) -> DatasetCard:
         if needed not in options:
             option = needed.replace("_", "-")
             raise BenchmarkError(f"{path} is a file without a card; say how to read it with --{option}.")
-    return DatasetCard.model_validate({"name": _name_of_file(path), **options})
+    try:
+        return DatasetCard.model_validate({"name": _name_of_file(path), **options})
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = str(first["loc"][0]).replace("_", "-")
+        raise BenchmarkError(f"--{option} is '{first['input']}', but: {first['msg']}.") from error
 
 
 def _name_of_file(path: Path) -> str:
@@ -212,24 +211,6 @@ def _name_of_file(path: Path) -> str:
 def _downloaded(card: DatasetCard) -> AnnData:
     with download.opened(card, download.find(card)) as path:
         return read(path)
-
-
-def _config(card: DatasetCard) -> SimulatorConfig:
-    return SimulatorConfig.build(settings=card.simulator)
-
-
-def _recipe(card: DatasetCard) -> str:
-    return f"{_config(card).digest()}-{SIMULATOR_VERSION}"
-
-
-def _truth_file(card: DatasetCard) -> Path:
-    return cache_folder("simulated") / f"{card.name}-truth-{_recipe(card)[:16]}-{SIMULATOR_VERSION}.npz"
-
-
-def _simulated(card: DatasetCard) -> AnnData:
-    adata, truth = simulate(_config(card))
-    truth.save(_truth_file(card))
-    return adata
 
 
 def _update(digest: hashlib._Hash, matrix: csr_matrix) -> None:

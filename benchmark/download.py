@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from benchmark.cards import DatasetCard
 from benchmark.errors import BenchmarkError
@@ -29,7 +30,7 @@ def find(card: DatasetCard) -> Path:
         When the file is nowhere, its address does not answer, or its checksum is wrong; a file with a
         wrong checksum is renamed, so that nothing uses it.
     """
-    path = _on_disk(card) or _download(card)
+    path = nearby(card) or _download(card)
     _verify(card, path)
     return path
 
@@ -61,16 +62,17 @@ def opened(card: DatasetCard, path: Path) -> Iterator[Path]:
         unpacked.unlink(missing_ok=True)
 
 
-def _downloads() -> Path:
-    return cache_folder("downloads")
-
-
-def _on_disk(card: DatasetCard) -> Path | None:
+def nearby(card: DatasetCard) -> Path | None:
+    """Return the file of a card where it is on this machine, unverified, else None."""
     if card.local_file is None:
         raise BenchmarkError(f"Dataset '{card.name}' names no file; give its card a 'local_file'.")
     folders = [Path(part) for part in os.environ.get("BENCHMARK_DATA", "").split(os.pathsep) if part]
     candidates = [folder.expanduser() / card.local_file for folder in (_downloads(), *folders)]
     return next((path for path in candidates if path.is_file()), None)
+
+
+def _downloads() -> Path:
+    return cache_folder("downloads")
 
 
 def _download(card: DatasetCard) -> Path:
@@ -83,8 +85,9 @@ def _download(card: DatasetCard) -> Path:
     path = _downloads() / str(card.local_file)
     _log.info("Downloading %s from %s", card.local_file, card.url)
     with replacing(path) as temporary, _Bar(f"download {card.name}") as bar:
+        fetch = pooch.HTTPDownloader(progressbar=bar, hooks={"response": bar.close_after})
         try:
-            pooch.HTTPDownloader(progressbar=bar)(card.url, str(temporary), None)
+            fetch(card.url, str(temporary), None)
         except requests.RequestException as error:
             raise BenchmarkError(
                 f"Dataset '{card.name}' could not be downloaded from {card.url} ({_reason(error)}); "
@@ -181,6 +184,10 @@ class _Bar:
 
     def __exit__(self, *details: object) -> None:
         self._stack.close()
+
+    def close_after(self, response: Any, **details: object) -> None:
+        """Have a connection closed with the bar, however the download ends."""
+        self._stack.callback(response.close)
 
     def update(self, count: int) -> None:
         """Count bytes; pooch counts whole chunks, and everything once more at the end."""

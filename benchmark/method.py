@@ -99,7 +99,7 @@ class Method(ABC):
         self.require_fitted()
         folder.mkdir(parents=True, exist_ok=True)
         state = self.fitted_state()
-        arrays = {key: value for key, value in state.items() if isinstance(value, np.ndarray)}
+        arrays: dict[str, Any] = {key: value for key, value in state.items() if isinstance(value, np.ndarray)}
         np.savez_compressed(folder / "state.npz", **arrays)
         plain = {key: value for key, value in state.items() if key not in arrays}
         about = {
@@ -120,7 +120,9 @@ class Method(ABC):
             with np.load(folder / "state.npz", allow_pickle=False) as arrays:
                 state = dict(arrays)
         except (OSError, ValueError) as error:
-            raise BenchmarkError(f"{folder} holds no saved method ({error}); save one there first.") from error
+            raise BenchmarkError(
+                f"{folder} holds no saved method ({error}); save one there first."
+            ) from error
         if about["name"] != cls.name:
             raise BenchmarkError(f"{folder} holds the method '{about['name']}', not '{cls.name}'.")
         method = cls(cls.Config(**about["config"]), seed=about["seed"], device=about["device"])

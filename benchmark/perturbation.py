@@ -26,12 +26,17 @@ class Perturbation:
                 f"Perturbation '{self}' names {len(self.genes)} genes, but at most two are supported; "
                 "remove those cells from the data."
             )
+        if CONTROL_LABELS & set(self.genes):
+            raise BenchmarkError(
+                f"Perturbation '{self}' names no gene but control cells, whose label was said to be another; "
+                "correct the control label."
+            )
         if len(set(self.genes)) < len(self.genes):
             raise BenchmarkError(f"Perturbation '{self}' names the same gene twice; correct the label.")
 
     @classmethod
     def parse(cls, label: str, *, separator: str = "+", control_label: str = CONTROL) -> Perturbation:
-        """Read a label as datasets write it: ``A``, ``A+B``, ``B+A``, ``A+ctrl``, ``ctrl+A`` or the control's.
+        """Read a label as sources write it: ``A``, ``A+B``, ``B+A``, ``A+ctrl``, ``ctrl+A``, the control's.
 
         Raises
         ------
@@ -45,7 +50,8 @@ class Perturbation:
             raise BenchmarkError(
                 f"Perturbation label '{label}' has an empty gene name; write 'A' or 'A{separator}B'."
             )
-        return cls(tuple(part for part in parts if part != control_label and part not in CONTROL_LABELS))
+        fillers = CONTROL_LABELS if control_label in CONTROL_LABELS else {control_label}
+        return cls(tuple(part for part in parts if part not in fillers))
 
     @property
     def is_control(self) -> bool:

@@ -35,7 +35,8 @@ class Silent:
         """Do nothing."""
 
 
-_reporter: ContextVar[Reporter] = ContextVar("reporter", default=Silent())
+_SILENT = Silent()
+_reporter: ContextVar[Reporter] = ContextVar("reporter", default=_SILENT)
 
 
 @contextmanager

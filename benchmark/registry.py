@@ -69,7 +69,10 @@ def load_method(name: str) -> type[Method]:
         if point.name == name:
             return _checked(point.load(), point.value)
     raise unknown(
-        "method", name, [listing.name for listing in list_methods()], "`python -m benchmark methods` lists them"
+        "method",
+        name,
+        [listing.name for listing in list_methods()],
+        "`python -m benchmark methods` lists them",
     )
 
 
@@ -105,7 +108,9 @@ def _from_module(name: str) -> type[Method]:
 
 def _from_file(path: Path, class_name: str) -> type[Method]:
     if not path.is_file():
-        raise BenchmarkError(f"There is no file {path} to take the method '{class_name}' from; check the path.")
+        raise BenchmarkError(
+            f"There is no file {path} to take the method '{class_name}' from; check the path."
+        )
     module_name = f"_benchmark_method_{path.stem}"
     spec = importlib.util.spec_from_file_location(module_name, path)
     if spec is None or spec.loader is None:

@@ -19,7 +19,7 @@ from anndata import AnnData
 from benchmark.archive import write_archive
 from benchmark.config import MethodConfig
 from benchmark.data import Dataset, load_dataset
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, unknown
 from benchmark.method import Method
 from benchmark.metrics import METRICS
 from benchmark.metrics.evaluate import evaluate
@@ -27,12 +27,15 @@ from benchmark.perturbation import CONTROL, Perturbation
 from benchmark.progress import CurveKeeper, report_to, stage
 from benchmark.record import Coordinates, Record, Summary, configuration_label, software_versions
 from benchmark.registry import load_method
-from benchmark.splits import Split, load_split
+from benchmark.splits import SCHEMES, Split, load_split
 from benchmark.tracking import Recording, Tracker
-from benchmark.views import test_cells, training_views
+from benchmark.views import held_out_cells, training_views
 
 CELLS = 256
 """Predicted cells per perturbation: the noise of their mean counts in the MSE, under .001 at 256."""
+
+FALLBACK = "train_mean"
+"""The method that answers where another refuses, so that all are scored on the same perturbations."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,8 @@ def prepare(request: Request) -> Task:
     config = method_class.Config.build(request.preset, request.settings)
     if request.cells < 2:
         raise BenchmarkError(f"At least 2 cells per perturbation must be predicted, not {request.cells}.")
+    if request.split not in SCHEMES:
+        raise unknown("split", request.split, SCHEMES, "`python -m benchmark splits` lists them")
     dataset = load_dataset(request.dataset, **request.columns)
     split = load_split(dataset, request.split, request.seed)
     coordinates = Coordinates(
@@ -124,14 +129,14 @@ def _execute(task: Task, recording: Recording) -> Record:
             method.fit(train, validation)
         with clock.time("predict"):
             start = sample_cells(control, task.coordinates.cells, task.coordinates.seed)
-            predicted, fallbacks = predict_all(method, start, task.split.test, train)
+            predicted, fallbacks = predict_all(method, start, task.split.test, train, validation)
         with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
             with clock.time("archive"):
                 archive = Path(folder) / "predictions.h5ad"
                 about = {name: str(value) for name, value in task.coordinates.model_dump().items()}
                 digest = write_archive(archive, control, predicted, about)
             with clock.time("metrics"):
-                scores = evaluate(control.X, test_cells(task.dataset, task.split), predicted)
+                scores = evaluate(control.X, held_out_cells(task.dataset, task.split), predicted)
             table = Path(folder) / "per_perturbation.csv"
             scores.assign(group=[task.split.groups[name] for name in scores.index]).to_csv(table)
             record = Record(
@@ -183,15 +188,16 @@ def sample_cells(control: AnnData, cells: int, seed: int) -> AnnData:
     """Draw the control cells that predictions start from, without replacement where there are enough."""
     rng = np.random.default_rng(seed)
     rows = rng.choice(control.n_obs, cells, replace=control.n_obs < cells)
-    drawn = control[rows].copy()
-    drawn.obs_names = [str(index) for index in range(cells)]
-    return drawn
+    names = pd.Index([str(index) for index in range(cells)])
+    layers = {name: values[rows] for name, values in control.layers.items()}
+    obs = pd.DataFrame({"perturbation": CONTROL}, index=names)
+    return AnnData(control.X[rows], obs=obs, var=control.var, layers=layers, uns=control.uns)
 
 
 def predict_all(
-    method: Method, start: AnnData, labels: tuple[str, ...], train: AnnData
+    method: Method, start: AnnData, labels: tuple[str, ...], train: AnnData, validation: AnnData
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Predict every test perturbation; one that the method refuses gets the mean training change.
+    """Predict every test perturbation; one that the method refuses is left to `FALLBACK`.
 
     Returns
     -------
@@ -205,12 +211,17 @@ def predict_all(
     predicted: dict[str, np.ndarray] = {}
     with stage("predict", len(asked)) as progress:
         answers = method.predict(start, [perturbations[label] for label in asked])
-        for label, cells in zip(asked, answers, strict=True):
+        for label, cells in zip(asked, answers, strict=False):
             predicted[label] = _checked(cells, start.shape, method.name, label)
             progress.advance()
+    if len(predicted) < len(asked):
+        raise BenchmarkError(
+            f"{method.name} answered {len(predicted)} of {len(asked)} perturbations; it must answer every one."
+        )
     if fallbacks:
-        moved = np.maximum(np.asarray(start.X + _mean_training_change(train)), 0).astype(np.float32)
-        predicted.update({label: moved for label in fallbacks})
+        instead = load_method(FALLBACK)().fit(train, validation)
+        refused = [perturbations[label] for label in fallbacks]
+        predicted.update(zip(fallbacks, instead.predict(start, refused), strict=True))
     return {label: predicted[label] for label in labels}, fallbacks
 
 
@@ -227,23 +238,22 @@ def _controls(dataset: Dataset) -> AnnData:
     return control
 
 
-def _mean_training_change(train: AnnData) -> np.ndarray:
-    labels = train.obs["perturbation"].to_numpy()
-    means = [np.asarray(train.X[labels == name].mean(axis=0))[0] for name in np.unique(labels) if name != CONTROL]
-    return np.mean(means, axis=0) - np.asarray(train.X[labels == CONTROL].mean(axis=0))[0]
-
-
 def _checked(cells: Any, shape: tuple[int, int], method: str, label: str) -> np.ndarray:
     """Refuse predictions of another shape or type, or with values that are no numbers."""
     if not isinstance(cells, np.ndarray) or cells.dtype != np.float32 or cells.shape != shape:
         found = f"{getattr(cells, 'dtype', type(cells).__name__)} {getattr(cells, 'shape', '')}"
-        raise BenchmarkError(f"{method} predicted {found} for {label}; it must be a float32 array of shape {shape}.")
+        raise BenchmarkError(
+            f"{method} predicted {found} for {label}; it must be a float32 array of shape {shape}."
+        )
     if not np.isfinite(cells).all():
         bad = int((~np.isfinite(cells)).sum())
-        raise BenchmarkError(f"{method} predicted {bad} values for {label} that are not finite; mend the method.")
+        raise BenchmarkError(
+            f"{method} predicted {bad} values for {label} that are not finite; mend the method."
+        )
     if cells.min() < 0:
         raise BenchmarkError(
-            f"{method} predicted {cells.min():g} for {label}, but log1p expression is never negative; clamp it at 0."
+            f"{method} predicted {cells.min():g} for {label}, but log1p expression is never negative; "
+            "clamp it at 0."
         )
     return cells
 

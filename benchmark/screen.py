@@ -41,7 +41,9 @@ class ProgressBars:
             yield bar
         if not self._console.is_terminal:
             seconds = time.perf_counter() - start
-            print(f"{name}: {total} steps, {seconds:.1f} s {bar.values}".rstrip(), file=sys.stderr, flush=True)
+            print(
+                f"{name}: {total} steps, {seconds:.1f} s {bar.values}".rstrip(), file=sys.stderr, flush=True
+            )
 
 
 class _Bar:
@@ -84,7 +86,8 @@ def print_record(record: Record, done_now: bool) -> None:
     )
     parts = ", ".join(f"{name} {value:.1f}" for name, value in record.seconds.items() if name != "total")
     print(
-        f"{record.seconds['total']:.1f} s ({parts}), {record.peak_memory_mb:.0f} MB at most, {record.device}; "
+        f"{record.seconds['total']:.1f} s ({parts}), "
+        f"{record.peak_memory_mb:.0f} MB at most, {record.device}; "
         f"{at.cells} predicted cells per perturbation; coverage {record.coverage:.0%}"
     )
     for label, reason in record.fallbacks.items():

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psutil
 from filelock import FileLock
@@ -133,15 +133,16 @@ class Tracker:
     @contextmanager
     def recording(self, coordinates: Coordinates) -> Iterator[Recording]:
         """Open a run; whatever ends the block ends the run with the status that fits."""
+        at = coordinates
         with _readable(self.uri):
             tags = {
-                **coordinates.model_dump(mode="json", exclude={"config"}),
-                "key": coordinates.key,
+                **at.model_dump(mode="json", exclude={"config"}),
+                "key": at.key,
                 "status": "running",
                 "host": socket.gethostname(),
                 "pid": os.getpid(),
                 "process_started": psutil.Process().create_time(),
-                "mlflow.runName": f"{coordinates.method} {coordinates.dataset} {coordinates.split}-{coordinates.seed}",
+                "mlflow.runName": f"{at.method} {at.dataset} {at.split}-{at.seed}",
             }
             run = self.client.create_run(
                 self.experiment_id, tags={name: str(value) for name, value in tags.items()}
@@ -218,7 +219,7 @@ def _board_tags(record: Record) -> dict[str, str]:
 
 def _stored(run: Run) -> StoredRun:
     tags = run.data.tags
-    status: Status = tags.get("status", "failed")
+    status = cast(Status, tags.get("status", "failed"))
     if status == "running" and not _alive(tags):
         status = "killed"
     return StoredRun(run.info.run_id, status, run.info.start_time / 1000, tags)

@@ -25,7 +25,7 @@ def training_views(dataset: Dataset, split: Split) -> tuple[AnnData, AnnData]:
     return _cells(dataset, {CONTROL, *split.train}), _cells(dataset, split.validation)
 
 
-def test_cells(dataset: Dataset, split: Split) -> dict[str, csr_matrix]:
+def held_out_cells(dataset: Dataset, split: Split) -> dict[str, csr_matrix]:
     """Return expression of each test perturbation, (cells, genes) log1p CP10K; for the runner only."""
     labels = dataset.adata.obs["perturbation"].to_numpy()
     return {label: dataset.adata.X[labels == label] for label in split.test}

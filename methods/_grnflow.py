@@ -31,7 +31,7 @@ from methods._flow.encoders import GeneVocabulary
 from methods._flow.sampling import SamplingOptions, sample_cascade, seeded_generator
 from methods._flow.training import PairedCells, TrainingOptions, train_flow
 from methods._grn.features import Standardiser, attention_change, batches, embedding_basis, scaled_top_k
-from methods._grn.pairing import pair_cells, principal_scores
+from methods._grn.pairing import pair_cells, principal_components
 from methods._grn.pretrain import (
     PretrainOptions,
     cache_file,
@@ -40,6 +40,7 @@ from methods._grn.pretrain import (
     moments,
     new_transformer,
     pretrain,
+    standardise,
     store,
 )
 from methods._grn.transformer import GeneTransformer
@@ -53,9 +54,13 @@ class GRNFlowConfig(MethodConfig):
     """Hyper-parameters of every GRNFlow variant; the defaults are what a CPU trains in minutes."""
 
     width: int = parameter(64, ge=4, le=4096, search=(32, 256), log=True, help="Size of a token of the flow.")
-    heads: int = parameter(2, ge=1, le=64, help="Attention heads of the flow; few wide heads are fast on CPUs.")
+    heads: int = parameter(
+        2, ge=1, le=64, help="Attention heads of the flow; few wide heads are fast on CPUs."
+    )
     layers: int = parameter(2, ge=1, le=48, search=(1, 4), help="Layers of the flow.")
-    latent: int = parameter(16, ge=1, le=1024, search=(4, 64), log=True, help="Dimensions of a gene's latent.")
+    latent: int = parameter(
+        16, ge=1, le=1024, search=(4, 64), log=True, help="Dimensions of a gene's latent."
+    )
     top_k: int = parameter(
         30, ge=1, le=1000, help="Attention changes kept per gene at 1,000 genes; in proportion below."
     )
@@ -70,16 +75,27 @@ class GRNFlowConfig(MethodConfig):
     batch_size: int = parameter(32, ge=1, le=4096, help="Pairs per step, of mixed perturbations.")
     genes_per_step: int = parameter(300, ge=1, le=100_000, help="Genes in the random subset of a step.")
     learning_rate: float = parameter(
-        2e-3, gt=0, le=0.1, search=(2e-4, 5e-3), log=True, help="Largest learning rate of the cosine schedule."
+        2e-3,
+        gt=0,
+        le=0.1,
+        search=(2e-4, 5e-3),
+        log=True,
+        help="Largest learning rate of the cosine schedule.",
     )
-    weight_decay: float = parameter(0.01, ge=0, le=1, search=(1e-3, 0.3), log=True, help="AdamW's weight decay.")
+    weight_decay: float = parameter(
+        0.01, ge=0, le=1, search=(1e-3, 0.3), log=True, help="AdamW's weight decay."
+    )
     average: float = parameter(0.995, ge=0, lt=1, help="Decay of the moving average of the weights.")
     latent_probability: float = parameter(0.4, ge=0, le=1, help="Share of cells that train the latent flow.")
     latent_floor: float = parameter(
         0.75, ge=0, le=1, help="Least latent time at which the expression flow is trained."
     )
     token_dropout: float = parameter(
-        0.05, ge=0, le=1, search=(0.0, 0.3), help="Share of perturbed genes hidden, which trains unseen genes."
+        0.05,
+        ge=0,
+        le=1,
+        search=(0.0, 0.3),
+        help="Share of perturbed genes hidden, which trains unseen genes.",
     )
     checks: int = parameter(3, ge=1, le=100, help="Times the flow is scored on validation; the best is kept.")
     solver: Literal["euler", "midpoint", "rk4"] = parameter("midpoint", help="Fixed-step ODE solver.")
@@ -88,7 +104,7 @@ class GRNFlowConfig(MethodConfig):
     transformer_width: int = parameter(64, ge=4, le=4096, help="Size of a token of the gene transformer.")
     transformer_heads: int = parameter(2, ge=1, le=64, help="Attention heads of the gene transformer.")
     transformer_layers: int = parameter(2, ge=1, le=48, help="Layers of the gene transformer.")
-    transformer_steps: int = parameter(500, ge=1, le=10_000_000, help="Its pretraining steps.")
+    transformer_steps: int = parameter(400, ge=1, le=10_000_000, help="Its pretraining steps.")
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "small": {
@@ -140,15 +156,19 @@ class GRNFlow(Method):
         device = choose_device(self.device)
         transformer = self._transformer(cells, genes, device)
         pairs = self._pairs(cells, labels, list(trained))
+        self.mean_, self.deviation_ = moments(cells)
         latent = self._latents(transformer, cells, pairs)
-        self.mean_, self.deviation_ = (torch.from_numpy(part) for part in moments(cells))
         self.vocabulary_ = GeneVocabulary(genes, {gene for names in trained.values() for gene in names})
+        sizes = torch.tensor([len(rows) for _, rows in pairs.values()])
         paired = PairedCells(
             control=self._standardise(cells[np.concatenate([c for c, _ in pairs.values()])]),
             perturbed=self._standardise(cells[np.concatenate([p for _, p in pairs.values()])]),
             latent=latent,
-            tokens=torch.tensor([self.vocabulary_.tokens(trained[k]) for k, (_, p) in pairs.items() for _ in p]),
-            weight=torch.tensor([1 / len(p) for _, p in pairs.values() for _ in p]),
+            tokens=torch.tensor(
+                [self.vocabulary_.tokens(trained[k]) for k, (_, p) in pairs.items() for _ in p]
+            ),
+            first=sizes.cumsum(0).sub(sizes).repeat_interleave(sizes),
+            size=sizes.repeat_interleave(sizes),
         )
         self._train(paired, cells[np.flatnonzero(labels == CONTROL)], validation, device)
         return self
@@ -186,7 +206,8 @@ class GRNFlow(Method):
         self.require_fitted()
         folder.mkdir(parents=True, exist_ok=True)
         weights = {key: value.cpu() for key, value in self.flow_.state_dict().items()}
-        torch.save({"flow": weights, "mean": self.mean_, "deviation": self.deviation_}, folder / "weights.pt")
+        statistics = {"mean": torch.from_numpy(self.mean_), "deviation": torch.from_numpy(self.deviation_)}
+        torch.save({"flow": weights, **statistics}, folder / "weights.pt")
         about = {
             "name": self.name,
             "version": self.version,
@@ -204,12 +225,14 @@ class GRNFlow(Method):
             about = json.loads((folder / "method.json").read_text())
             weights = torch.load(folder / "weights.pt", map_location="cpu", weights_only=True)
         except (OSError, ValueError, RuntimeError) as error:
-            raise BenchmarkError(f"{folder} holds no saved method ({error}); save one there first.") from error
+            raise BenchmarkError(
+                f"{folder} holds no saved method ({error}); save one there first."
+            ) from error
         if about["name"] != cls.name:
             raise BenchmarkError(f"{folder} holds the method '{about['name']}', not '{cls.name}'.")
         method = cls(cls.Config(**about["config"]), seed=about["seed"], device=about["device"])
         method.vocabulary_ = GeneVocabulary(about["state"]["genes"], about["state"]["perturbed"])
-        method.mean_, method.deviation_ = weights["mean"], weights["deviation"]
+        method.mean_, method.deviation_ = weights["mean"].numpy(), weights["deviation"].numpy()
         method.flow_ = build_flow(method._flow_shape(), seed=0)
         method.flow_.load_state_dict(weights["flow"])
         return method
@@ -218,7 +241,7 @@ class GRNFlow(Method):
         return self.shape(self.config, len(self.vocabulary_.panel), len(self.vocabulary_))
 
     def _standardise(self, cells: sparse.csr_matrix) -> Tensor:
-        return (torch.from_numpy(cells.toarray()) - self.mean_) / self.deviation_
+        return standardise(cells, self.mean_, self.deviation_)
 
     def _transformer(
         self, cells: sparse.csr_matrix, genes: list[str], device: torch.device
@@ -245,7 +268,7 @@ class GRNFlow(Method):
     ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         rng = np.random.default_rng(self.seed)
         return pair_cells(
-            principal_scores(cells, COMPONENTS, rng),
+            principal_components(cells, COMPONENTS, rng)[0],
             np.flatnonzero(labels == CONTROL),
             {label: np.flatnonzero(labels == label) for label in trained},
             pairs_per_group=self.config.pairs_per_perturbation,
@@ -269,7 +292,7 @@ class GRNFlow(Method):
         parts = list(batches(len(control), max(1, TOKENS_PER_CHUNK // (4 * n_genes))))
         with stage("attention change", len(parts)) as progress:
             for part in parts:
-                pair = (torch.from_numpy(cells[rows[part]].toarray()).to(device) for rows in (control, perturbed))
+                pair = (self._standardise(cells[rows[part]]).to(device) for rows in (control, perturbed))
                 latents[part] = attention_change(
                     transformer, *pair, basis, top_k=top_k, layer=self.config.attention_layer
                 ).cpu()
@@ -339,7 +362,7 @@ class GRNFlow(Method):
             sampled[part] = sample_cascade(
                 lambda x, z, s, t, given=given: flow(x, z, s, t, **given), x0, z0, options
             ).cpu()
-        return (sampled * self.deviation_ + self.mean_).clamp_(min=0).numpy()
+        return np.maximum(sampled.numpy() * self.deviation_ + self.mean_, 0)
 
 
 def choose_device(device: str) -> torch.device:

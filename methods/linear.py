@@ -78,7 +78,9 @@ class Linear(MeanMethod):
         self.genes_, self.gene_embedding_ = build(changes, centred, panel, self.components_)
         targets = self._coordinates(changes.perturbations)
         eye = self.config.ridge * np.eye(rank)
-        inner = np.linalg.lstsq(self.components_.T @ self.components_ + eye, self.components_.T @ centred.T, rcond=None)[0]
+        inner = np.linalg.lstsq(
+            self.components_.T @ self.components_ + eye, self.components_.T @ centred.T, rcond=None
+        )[0]
         self.map_ = np.linalg.lstsq(targets.T @ targets + eye, (inner @ targets).T, rcond=None)[0].T
 
     def _coordinates(self, perturbations: tuple[Perturbation, ...]) -> np.ndarray:

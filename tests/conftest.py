@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -21,12 +22,6 @@ def _outside_world():
         yield
 
 
-@pytest.fixture(scope="session")
-def shared_home(tmp_path_factory) -> Path:
-    """A home that all tests share, for what is slow to make: data sets and finished runs."""
-    return tmp_path_factory.mktemp("home")
-
-
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch) -> Path:
     """An empty home."""
@@ -34,3 +29,19 @@ def home(tmp_path, monkeypatch) -> Path:
     folder.mkdir()
     monkeypatch.setenv("BENCHMARK_HOME", str(folder))
     return folder
+
+
+@pytest.fixture(scope="session")
+def _empty_store(tmp_path_factory) -> Path:
+    """A run store with its tables, which take seconds to create, and nothing in them."""
+    from mlflow.tracking import MlflowClient
+
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def store(home, _empty_store) -> Path:
+    """The run store of this test's home, empty."""
+    return Path(shutil.copy(_empty_store, home / "mlflow.db"))

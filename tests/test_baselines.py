@@ -35,7 +35,9 @@ def cells(rows: dict[str, list[list[float]]], genes=("A", "B", "C")) -> AnnData:
     )
 
 
-TRAIN = cells({"control": CONTROL, "A": [[5.0, 2.0, 4.0]] * 2, "B": [[2.0, 1.0, 4.0]] * 2, "A+B": [[5.0, 1.0, 7.0]] * 2})
+TRAIN = cells(
+    {"control": CONTROL, "A": [[5.0, 2.0, 4.0]] * 2, "B": [[2.0, 1.0, 4.0]] * 2, "A+B": [[5.0, 1.0, 7.0]] * 2}
+)
 NOTHING = cells({})
 
 

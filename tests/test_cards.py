@@ -17,10 +17,9 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("BENCHMARK_HOME", str(tmp_path))
-    (tmp_path / "datasets").mkdir()
-    return tmp_path
+def own_cards(home: Path) -> Path:
+    (home / "datasets").mkdir()
+    return home / "datasets"
 
 
 def test_the_shipped_cards_are_valid_and_named_like_their_files() -> None:
@@ -51,18 +50,18 @@ def test_an_unknown_dataset_names_the_closest_one() -> None:
         ("title = ", "cannot be read"),
     ],
 )
-def test_an_invalid_card_is_refused_with_its_path(home: Path, text: str, reason: str) -> None:
+def test_an_invalid_card_is_refused_with_its_path(own_cards: Path, text: str, reason: str) -> None:
     """A card that says something unknown or impossible is not half-understood."""
-    (home / "datasets" / "broken.toml").write_text(text)
+    (own_cards / "broken.toml").write_text(text)
     with pytest.raises(BenchmarkError, match=r"broken\.toml") as caught:
         load_card("broken")
     assert reason in str(caught.value)
 
 
-def test_a_card_of_the_user_is_found_and_does_not_hide_a_shipped_one(home: Path) -> None:
+def test_a_card_of_the_user_is_found_and_does_not_hide_a_shipped_one(own_cards: Path) -> None:
     """A new name is added; a shipped name keeps meaning what it means."""
-    (home / "datasets" / "mine.toml").write_text('title = "Mine"\nlocal_file = "mine.h5ad"')
-    (home / "datasets" / "simulated.toml").write_text('title = "Fake"\nlocal_file = "fake.h5ad"')
+    (own_cards / "mine.toml").write_text('title = "Mine"\nlocal_file = "mine.h5ad"')
+    (own_cards / "simulated.toml").write_text('title = "Fake"\nlocal_file = "fake.h5ad"')
     assert load_card("mine").title == "Mine"
     assert load_card("simulated").title != "Fake"
 
@@ -109,24 +108,26 @@ def test_an_installed_copy_ships_its_data_and_works_in_the_current_folder(
     assert paths.data_folders("splits") == [package / "_data" / "splits", tmp_path / "splits"]
 
 
-def test_replacing_leaves_the_old_file_and_nothing_else_when_it_fails(tmp_path: Path) -> None:
+def write_and_fail(path: Path, failure: BaseException) -> None:
+    with paths.replacing(path) as temporary:
+        temporary.write_text("half")
+        raise failure
+
+
+def test_replacing_leaves_the_old_file_and_nothing_else_when_it_fails(home: Path) -> None:
     """Whatever ends the writing, readers never see half a file."""
-    path = tmp_path / "kept.txt"
+    path = home / "kept.txt"
     path.write_text("old")
-    for failure in (ValueError, KeyboardInterrupt):
-        with pytest.raises(failure), paths.replacing(path) as temporary:
-            temporary.write_text("half")
-            raise failure
-    assert [file.name for file in tmp_path.iterdir()] == ["kept.txt"]
+    for failure in (ValueError(), KeyboardInterrupt()):
+        with pytest.raises(type(failure)):
+            write_and_fail(path, failure)
+    assert [file.name for file in home.iterdir()] == ["kept.txt"]
     assert path.read_text() == "old"
 
 
-def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(home: Path) -> None:
     """The operating system's refusal reaches the user with advice."""
-    path = tmp_path / "new.txt"
-    with pytest.raises(BenchmarkError, match=r"new\.txt could not be written \(No space left"), paths.replacing(
-        path
-    ) as temporary:
-        temporary.write_text("half")
-        raise OSError(28, os.strerror(28))
-    assert list(tmp_path.iterdir()) == []
+    path = home / "new.txt"
+    with pytest.raises(BenchmarkError, match=r"new\.txt could not be written \(No space left"):
+        write_and_fail(path, OSError(28, os.strerror(28)))
+    assert list(home.iterdir()) == []

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmark.registry import list_methods, load_method
-from benchmark.testing import CHECKS, Case, NonConformance, check_method
+from benchmark.testing import CHECKS, Case, NonConformanceError, check_method
 from methods.additive import Additive
 from methods.train_mean import TrainMean
 
@@ -105,5 +105,5 @@ class ForgetsWhenSaved(TrainMean):
     ids=lambda value: getattr(value, "__name__", ""),
 )
 def test_the_suite_names_what_is_wrong(offender, sentence):
-    with pytest.raises(NonConformance, match=sentence):
+    with pytest.raises(NonConformanceError, match=sentence):
         check_method(offender)

@@ -7,7 +7,7 @@ import io
 import json
 import logging
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,7 +24,6 @@ from benchmark.paths import cache_folder
 from benchmark.progress import report_to
 
 BODY = b"cells " * 40_000
-Serve = Callable[..., str]
 
 
 def sha256(content: bytes) -> str:
@@ -75,11 +74,9 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("BENCHMARK_HOME", str(tmp_path / "home"))
+def _nothing_nearby(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("BENCHMARK_DATA", raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    return tmp_path / "home"
 
 
 def a_card(server: Server | None = None, **fields: Any) -> DatasetCard:
@@ -162,7 +159,7 @@ def test_a_wrong_local_file_is_not_used(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("BENCHMARK_DATA", str(tmp_path))
     with pytest.raises(BenchmarkError, match=r"it was set aside as cells\.h5ad\.bad-"):
         download.find(a_card(sha256=sha256(BODY)))
-    with pytest.raises(BenchmarkError, match="no public address; put cells.h5ad into a folder"):
+    with pytest.raises(BenchmarkError, match=r"no public address; put cells\.h5ad into a folder"):
         download.find(a_card(sha256=sha256(BODY)))
 
 
@@ -199,7 +196,7 @@ def test_without_a_published_checksum_the_first_copy_pins_its_own(
         download.find(card)
 
 
-def test_a_damaged_lock_file_is_named(home: Path) -> None:
+def test_a_damaged_lock_file_is_named() -> None:
     """Pins are not dropped in silence."""
     cache_folder("checksums.lock.json").parent.mkdir(parents=True)
     cache_folder("checksums.lock.json").write_text("{")

@@ -21,7 +21,7 @@ from methods._grn.features import (
     project_sparse,
     scaled_top_k,
 )
-from methods._grn.pairing import pair_cells, principal_scores, transport_partners
+from methods._grn.pairing import pair_cells, principal_components, transport_partners
 from methods._grn.pretrain import (
     PretrainOptions,
     cache_file,
@@ -31,6 +31,7 @@ from methods._grn.pretrain import (
     moments,
     new_transformer,
     pretrain,
+    standardise,
     store,
 )
 from methods._grn.transformer import GeneTransformer
@@ -81,7 +82,10 @@ def test_streamed_attention_equals_the_dense_maps(block: int, layer: int) -> Non
 def test_attention_rows_sum_to_one_and_count_layers_from_the_end() -> None:
     """Layer -1 is the last, and every row of attention is a distribution."""
     model, values = transformer(), torch.rand(2, 13)
-    (_, last), (_, second) = next(model.attention_rows(values, -1, 13)), next(model.attention_rows(values, 1, 13))
+    (_, last), (_, second) = (
+        next(model.attention_rows(values, -1, 13)),
+        next(model.attention_rows(values, 1, 13)),
+    )
     torch.testing.assert_close(last, second)
     torch.testing.assert_close(last.sum(-1), torch.ones(2, 13))
 
@@ -204,24 +208,28 @@ def test_pairs_respect_their_limits() -> None:
     assert len({c for control, _ in drawn[0].values() for c in control}) <= 12
 
 
-def test_principal_scores_keep_the_distances_of_a_full_decomposition() -> None:
-    """Scores equal those of a dense singular value decomposition up to sign."""
+def test_principal_components_equal_those_of_a_full_decomposition() -> None:
+    """Scores and loadings rebuild the best approximation of rank 3 of the centred cells."""
     cells = counts(12, 6)
     dense = cells.toarray().astype(np.float64)
-    left, values, _ = np.linalg.svd(dense - dense.mean(0), full_matrices=False)
-    scores = principal_scores(cells, 3, np.random.default_rng(0))
-    np.testing.assert_allclose(scores @ scores.T, (left[:, :3] * values[:3] ** 2) @ left[:, :3].T, atol=1e-8)
-    assert principal_scores(cells[:, :1], 3, np.random.default_rng(0)).shape == (12, 1)
+    left, values, right = np.linalg.svd(dense - dense.mean(0), full_matrices=False)
+    scores, loadings = principal_components(cells, 3, np.random.default_rng(0))
+    np.testing.assert_allclose(scores @ loadings.T, (left[:, :3] * values[:3]) @ right[:3], atol=1e-8)
+    np.testing.assert_allclose(loadings.T @ loadings, np.eye(3), atol=1e-8)
+    assert principal_components(cells[:, :1], 3, np.random.default_rng(0))[0].shape == (12, 1)
 
 
 def test_moments_are_those_of_the_dense_matrix() -> None:
-    """Mean and deviation per gene, with deviation 1 for a constant gene."""
+    """Mean and deviation per gene, 0 for a constant one; standardised cells have mean 0 and deviation 1."""
     cells = counts(30, 4).tolil()
     cells[:, 2] = 0
     mean, deviation = moments(cells.tocsr())
     dense = cells.toarray()
     np.testing.assert_allclose(mean, dense.mean(0), rtol=1e-5)
-    np.testing.assert_allclose(deviation, np.where(dense.std(0) > 0, dense.std(0), 1), rtol=1e-4)
+    np.testing.assert_allclose(deviation, dense.std(0), rtol=1e-4)
+    standard = standardise(cells.tocsr(), mean, deviation)
+    torch.testing.assert_close(standard.mean(0), torch.zeros(4), atol=1e-5, rtol=0)
+    torch.testing.assert_close(standard.std(0, unbiased=False), torch.tensor([1.0, 1, 0, 1]))
 
 
 def test_masked_error_counts_masked_entries_only() -> None:
@@ -277,8 +285,8 @@ def test_a_failed_store_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     """When writing fails, neither the file nor its part is there."""
     monkeypatch.setattr(torch, "save", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
-        store(transformer(), tmp_path / "model.pt")
-    assert list(tmp_path.iterdir()) == []
+        store(transformer(), tmp_path / "cache" / "model.pt")
+    assert list((tmp_path / "cache").iterdir()) == []
 
 
 def test_cache_file_depends_on_cells_options_and_seed(tmp_path: Path) -> None:

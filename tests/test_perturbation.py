@@ -14,7 +14,14 @@ GENES = st.from_regex(r"[A-Z][A-Z0-9-]{0,8}", fullmatch=True).filter(lambda gene
 
 @pytest.mark.parametrize(
     ("label", "genes"),
-    [("control", ()), ("ctrl", ()), ("A", ("A",)), ("B+A", ("A", "B")), ("A+ctrl", ("A",)), ("ctrl+A", ("A",))],
+    [
+        ("control", ()),
+        ("ctrl", ()),
+        ("A", ("A",)),
+        ("B+A", ("A", "B")),
+        ("A+ctrl", ("A",)),
+        ("ctrl+A", ("A",)),
+    ],
 )
 def test_labels_are_read_as_sources_write_them(label, genes):
     assert Perturbation.parse(label).genes == genes

@@ -29,6 +29,7 @@ app.command("methods")(listings.methods)
 app.command("datasets")(listings.datasets)
 app.add_typer(splits.app, name="splits")
 
+INTERRUPTED = 130
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -38,31 +39,38 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     debug = "--debug" in arguments
     logging.basicConfig(format="%(message)s", stream=sys.stderr, level=logging.WARNING)
     logging.getLogger("benchmark").setLevel(logging.INFO)
+    message = None
     try:
         code = app(
             [argument for argument in arguments if argument != "--debug"],
             prog_name="python -m benchmark",
             standalone_mode=False,
         )
-    except BaseException as error:
-        message, code = _explain(error)
-        if message is None or debug:
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except Exception as error:
+        if debug:
             raise
+        message, code = _explain(error)
+    if code == INTERRUPTED:  # typer returns it for an interrupt inside a command
+        message = "Interrupted; a run that had begun is recorded so, and the same command does it again."
+    if message is not None:
         print(message, file=sys.stderr)
     sys.exit(code or 0)
 
 
-def _explain(error: BaseException) -> tuple[str | None, int]:
-    """One line and an exit code for what a user can mend; no line for a fault of the program."""
-    if isinstance(error, KeyboardInterrupt | typer.Abort):
-        return "Interrupted; a run that had begun is recorded so, and the same command does it again.", 130
+def _explain(error: Exception) -> tuple[str, int]:
+    """One line and the exit code: 2 for what a user can mend, 1 for a fault of the program or a method."""
     if isinstance(error, BenchmarkError):
         return f"Error: {error}", 2
     if isinstance(error, TyperException):
         return f"Error: {_usage(error)}", 2
     if isinstance(error, OSError) and error.errno in NO_ROOM:
         return f"Error: The disk is full ({error.strerror}); make room and repeat the command.", 2
-    return None, 1
+    return (
+        f"Error: Something failed that should not: {type(error).__name__}: {error}; --debug shows where.",
+        1,
+    )
 
 
 def _usage(error: TyperException) -> str:

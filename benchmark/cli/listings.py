@@ -30,7 +30,13 @@ def methods(
     from benchmark.registry import list_methods
 
     if name is None:
-        show([{"name": found.name, "summary": found.summary, "source": found.source} for found in list_methods()], json)
+        show(
+            [
+                {"name": found.name, "summary": found.summary, "source": found.source}
+                for found in list_methods()
+            ],
+            json,
+        )
         return
     about = _describe(name, preset, dataset)
     if json:

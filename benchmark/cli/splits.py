@@ -56,7 +56,8 @@ def make(dataset: Dataset = "simulated", split: Scheme = "doubles", seed: Seed =
 
     made = load_split(load_dataset(dataset), split, seed)
     print(
-        f"{made.dataset} {made.scheme}-{made.seed}: {len(made.train)} train, {len(made.validation)} validation, "
+        f"{made.dataset} {made.scheme}-{made.seed}: "
+        f"{len(made.train)} train, {len(made.validation)} validation, "
         f"{len(made.test)} test perturbations; digest {made.digest[:10]}"
     )
 

@@ -23,7 +23,7 @@ LARGEST_LOG_VALUE = 15.0  # log1p(1e4) = 9.2 is the most a cell can hold; above 
 GENES_PER_CHUNK = 512  # fixed, so that results do not depend on the number of threads
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SortedCells:
     """Cells of one condition, each gene sorted by itself; means are therefore exact under any cell order.
 

@@ -17,7 +17,7 @@ from scipy.special import erfc
 def rank_sum_p_values(control: np.ndarray, cells: np.ndarray) -> np.ndarray:
     """Two-sided p-values of the rank-sum test, normal approximation, corrected for ties and continuity.
 
-    Mann and Whitney (1947); the tie correction is that of Lehmann, "Nonparametrics" (1975), section 1.4. The
+    Mann and Whitney (1947); the tie correction is that of Lehmann, "Nonparametrics" (1975), chapter 1. The
     same numbers as ``scipy.stats.mannwhitneyu(method="asymptotic")`` and as cell-eval's; a gene with one
     value in all cells has p = 1.
 

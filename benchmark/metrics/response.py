@@ -10,7 +10,7 @@ import numpy as np
 FDR_THRESHOLD = 0.05
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Response:
     """One side, real or predicted, of one perturbation against the real control cells.
 

@@ -3,7 +3,7 @@
 from benchmark.simulator.simulate import SimulatorConfig, simulate
 from benchmark.simulator.truth import Truth
 
-VERSION = "1"
+VERSION = "2"
 """Raised whenever the same configuration gives other data than before."""
 
 __all__ = ["VERSION", "SimulatorConfig", "Truth", "simulate"]

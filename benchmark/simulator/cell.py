@@ -12,7 +12,7 @@ from benchmark.simulator.modality import Modality
 from benchmark.simulator.network import Network, draw_network
 
 THRESHOLD_SPREAD = 0.5
-TYPICAL_REST, REST_SPREAD = -1.0, 1.0
+TYPICAL_REST, REST_SPREAD = -0.5, 1.0
 ABUNDANCE_SPREAD = 1.0
 PROGRAMME_SHARE = 0.2
 

@@ -12,7 +12,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.simulator.network import Network
 
 LEAK = 0.05
-LARGEST_GAIN = 0.5
+LARGEST_GAIN = 0.4
 DAMPING = 0.8
 TOLERANCE = 1e-10
 MOST_ROUNDS = 1000
@@ -80,7 +80,7 @@ class Kinetics:
         Raises
         ------
         BenchmarkError
-            When the levels do not settle; after `limit_feedback` they always do.
+            When the levels do not settle; after `limit_feedback` they do.
         """
         among = self.regulators
         core = replace(self, weights=self.weights[among], rest=self.rest[among])

@@ -19,7 +19,7 @@ from benchmark.simulator.network import Network
 from benchmark.simulator.truth import Truth
 
 REGULATORS_AMONG_PERTURBED = 0.9
-EFFICACY_NODES, STATE_NODES = 8, 9
+EFFICACY_NODES, STATE_NODES = 8, 21
 
 
 class SimulatorConfig(MethodConfig):
@@ -27,7 +27,7 @@ class SimulatorConfig(MethodConfig):
 
     seed: int = parameter(0, ge=0, help="Source of all that is random: network, perturbations, cells.")
     n_genes: int = parameter(200, ge=20, le=20_000, help="Genes, all of them measured.")
-    n_singles: int = parameter(60, ge=1, help="Genes perturbed alone, nine in ten of them regulators.")
+    n_singles: int = parameter(60, ge=2, help="Genes perturbed alone, nine in ten of them regulators.")
     n_doubles: int = parameter(60, ge=0, help="Pairs of those genes perturbed together.")
     cells_per_perturbation: int = parameter(50, ge=2, help="Cells of each perturbation.")
     n_controls: int = parameter(500, ge=2, help="Cells without perturbation.")
@@ -110,7 +110,7 @@ def simulate(config: SimulatorConfig) -> tuple[AnnData, Truth]:
 def _draw_perturbations(
     config: SimulatorConfig, network: Network, rng: np.random.Generator
 ) -> list[Perturbation]:
-    """Draw mostly regulators, and pairs in proportion to 1 + their shared targets.
+    """Draw mostly regulators, and pairs in proportion to 1 + the square of their shared targets.
 
     Screens combine genes that are thought to act on the same processes, and there doubles are
     least additive.
@@ -120,10 +120,10 @@ def _draw_perturbations(
     wanted = round(REGULATORS_AMONG_PERTURBED * config.n_singles)
     n_regulators = min(max(wanted, config.n_singles - others.size), regulators.size)
     perturbed = np.sort(np.append(regulators[:n_regulators], others[: config.n_singles - n_regulators]))
-    acts_on = np.zeros((config.n_genes, config.n_genes), dtype=np.float32)
-    acts_on[network.regulator, network.target] = 1.0
+    edges = (np.ones(network.target.size), (network.regulator, network.target))
+    acts_on = sparse.csr_array(edges, shape=(config.n_genes, config.n_genes))[perturbed]
     first, second = np.triu_indices(config.n_singles, k=1)
-    weight = 1.0 + (acts_on[perturbed] @ acts_on[perturbed].T)[first, second].astype(np.float64)
+    weight = 1.0 + (acts_on @ acts_on.T).toarray()[first, second] ** 2
     pairs = np.sort(rng.choice(first.size, config.n_doubles, replace=False, p=weight / weight.sum()))
     names = network.genes[perturbed].tolist()
     return [

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +30,7 @@ class Truth:
     mean
         float64, (perturbations, genes): log1p of 10,000 times the mean proportion of each gene, over
         all cell states and efficacies, without count noise. It is the logarithm of a mean, not the
-        mean of logarithms: compare it with log1p of the mean of normalised counts.
+        mean of logarithms: compare it with log1p of cells pooled, not with cells averaged after log1p.
     """
 
     network: Network
@@ -59,15 +59,15 @@ class Truth:
     def save(self, path: Path) -> None:
         """Write one npz file without pickled objects; the file is whole or it is not there."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        partial = path.with_name(f".{path.name}.{os.getpid()}")
         try:
-            with os.fdopen(handle, "wb") as file:
+            with partial.open("wb") as file:
                 np.savez_compressed(
                     file, **vars(self.network), perturbations=self.perturbations, mean=self.mean
                 )
             os.replace(partial, path)
         except BaseException:
-            Path(partial).unlink(missing_ok=True)
+            partial.unlink(missing_ok=True)
             raise
 
     @classmethod
@@ -80,11 +80,11 @@ class Truth:
             When the file is missing, damaged or something else.
         """
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 content = dict(arrays)
             rest = {name: content.pop(name) for name in ("perturbations", "mean")}
             return cls(Network(**content), **rest)
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise BenchmarkError(
                 f"{path} cannot be read as the truth of a simulation ({error}); simulate the data again."
             ) from error

@@ -91,9 +91,16 @@ def split_file(dataset: str, scheme: str, seed: int) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-def list_splits() -> list[Path]:
-    """Return all split files, by dataset, scheme and seed; a shipped one goes before a user's."""
-    found: dict[str, Path] = {}
+def list_splits() -> list[Split]:
+    """Return all frozen splits, by dataset, scheme and seed; a shipped one goes before a user's.
+
+    Raises
+    ------
+    BenchmarkError
+        When one of the files is damaged, was edited, or is not where it belongs.
+    """
+    found: dict[Path, Path] = {}
     for folder in reversed(data_folders("splits")):
-        found |= {str(path.relative_to(folder)): path for path in folder.glob("*/*-*.json")}
-    return [path for _, path in sorted(found.items())]
+        found |= {path.relative_to(folder): path for path in folder.glob("*/*-*.json")}
+    splits = [read_split(path) for path in found.values()]
+    return sorted(splits, key=lambda split: (split.dataset, split.scheme, split.seed))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from benchmark.errors import BenchmarkError, unknown
-from benchmark.perturbation import Perturbation
+from benchmark.perturbation import CONTROL, Perturbation
 from benchmark.splits.schemes import NO_GENE, SCHEMES
 
 if TYPE_CHECKING:
@@ -112,14 +112,14 @@ def group_of(label: str, seen: Collection[str]) -> str:
 def source_labels(dataset: Dataset) -> list[str]:
     """Return the labels of a dataset, in its source's order of genes, in the form that schemes take."""
     card = dataset.card
-    controls = {card.control_label, NO_GENE}
 
     def rewrite(label: str) -> str:
+        genes = Perturbation.parse(label, separator=card.separator, control_label=card.control_label).genes
         written = [part.strip() for part in label.split(card.separator)]
-        parts = [NO_GENE if part in controls else part for part in written]
+        parts = [part if part in genes else NO_GENE for part in written]
         return "+".join(parts if len(parts) == 2 else [*parts, NO_GENE])
 
-    perturbed = dataset.adata.obs["perturbation"] != "control"
+    perturbed = dataset.adata.obs["perturbation"] != CONTROL
     return sorted({rewrite(label) for label in dataset.adata.obs.loc[perturbed, "source_label"].unique()})
 
 

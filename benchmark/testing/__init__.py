@@ -11,9 +11,9 @@ from __future__ import annotations
 from benchmark.config import MethodConfig
 from benchmark.method import Method
 from benchmark.testing.case import Case
-from benchmark.testing.checks import CHECKS, NonConformance
+from benchmark.testing.checks import CHECKS, NonConformanceError
 
-__all__ = ["CHECKS", "Case", "NonConformance", "check_method"]
+__all__ = ["CHECKS", "Case", "NonConformanceError", "check_method"]
 
 
 def check_method(method_class: type[Method], config: MethodConfig | None = None) -> None:
@@ -29,7 +29,7 @@ def check_method(method_class: type[Method], config: MethodConfig | None = None)
 
     Raises
     ------
-    NonConformance
+    NonConformanceError
         With one sentence about the first thing that is wrong.
     """
     case = Case(method_class, config)

@@ -25,7 +25,7 @@ SMOKE_SECONDS = 60
 CHECKS: list[Callable[[Case], None]] = []
 
 
-class NonConformance(AssertionError):
+class NonConformanceError(AssertionError):
     """A method does not do what every method must."""
 
 
@@ -36,7 +36,7 @@ def _check(function: Callable[[Case], None]) -> Callable[[Case], None]:
 
 def _require(condition: bool, sentence: str) -> None:
     if not condition:
-        raise NonConformance(sentence)
+        raise NonConformanceError(sentence)
 
 
 def _same(left: Sequence[np.ndarray], right: Sequence[np.ndarray]) -> bool:
@@ -51,7 +51,7 @@ def check_constructor_only_stores(case: Case) -> None:
     method = case.method_class(case.config, seed=3, device="cpu")
     _require(
         vars(method) == {"config": case.config, "seed": 3, "device": "cpu"},
-        f"The constructor of {method.name} sets {sorted(vars(method))}; only config, seed and device are stored.",
+        f"The constructor of {method.name} sets {sorted(vars(method))}; it stores config, seed and device.",
     )
 
 
@@ -74,7 +74,9 @@ def check_unfitted_methods_refuse(case: Case) -> None:
         case.ask(case.new())
     except NotFittedError:
         return
-    raise NonConformance(f"{case.method_class.name} predicts before it is fitted; call require_fitted first.")
+    raise NonConformanceError(
+        f"{case.method_class.name} predicts before it is fitted; call require_fitted first."
+    )
 
 
 @_check
@@ -93,7 +95,9 @@ def check_answers_have_the_promised_form(case: Case) -> None:
     answers = case.answers
     _require(len(answers) == len(case.panel.questions), "predict does not answer every question once.")
     for cells in answers:
-        _require(isinstance(cells, np.ndarray) and cells.dtype == np.float32, "Predictions are not float32 arrays.")
+        _require(
+            isinstance(cells, np.ndarray) and cells.dtype == np.float32, "Predictions are not float32 arrays."
+        )
         shape = (CELLS, case.panel.dataset.adata.n_vars)
         _require(cells.shape == shape, f"A prediction has shape {cells.shape}, not {shape}.")
         _require(bool(np.isfinite(cells).all()), "A prediction is not finite.")
@@ -141,7 +145,9 @@ def check_global_state_is_left_alone(case: Case) -> None:
     case.ask(case.fit(case.panel))
     after = _global_state()
     changed = [name for name in before if before[name] != after[name]]
-    _require(not changed, f"{case.method_class.name} changes {', '.join(changed)}, which belong to everybody.")
+    _require(
+        not changed, f"{case.method_class.name} changes {', '.join(changed)}, which belong to everybody."
+    )
 
 
 def _global_state() -> dict[str, object]:
@@ -164,7 +170,11 @@ def check_unseen_genes_get_an_answer_or_a_reason(case: Case) -> None:
     """A gene that was never perturbed, or not even measured, is predicted or refused with a reason."""
     seen = {gene for p in case.panel.split.train for gene in Perturbation.parse(p).genes}
     never = next(gene for gene in case.panel.dataset.adata.var_names if gene not in seen)
-    for perturbation in (Perturbation((never,)), Perturbation(("NOT-MEASURED",)), Perturbation((never, min(seen)))):
+    for perturbation in (
+        Perturbation((never,)),
+        Perturbation(("NOT-MEASURED",)),
+        Perturbation((never, min(seen))),
+    ):
         reason = case.fitted.unsupported(perturbation)
         if reason is None:
             (cells,) = case.ask(case.fitted, [perturbation])
@@ -208,4 +218,6 @@ def check_test_cells_do_not_matter(case: Case) -> None:
     """With other cells in the test part, predictions are the same to the last bit."""
     changed = case.panel.with_other_test_cells()
     method = case.fit(changed)
-    _require(_same(case.ask(method), case.answers), "Predictions change with the test cells: there is a leak.")
+    _require(
+        _same(case.ask(method), case.answers), "Predictions change with the test cells: there is a leak."
+    )

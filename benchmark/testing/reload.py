@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from anndata import read_h5ad
@@ -17,7 +18,8 @@ def main(source: str, folder: Path) -> None:
     method = load_method(source).load(folder / "method")
     questions = [Perturbation.parse(label) for label in (folder / "questions.txt").read_text().split("\n")]
     answers = method.predict(read_h5ad(folder / "control.h5ad"), questions)
-    np.savez(folder / "answers.npz", **{str(index): cells for index, cells in enumerate(answers)})
+    named: dict[str, Any] = {str(index): cells for index, cells in enumerate(answers)}
+    np.savez(folder / "answers.npz", **named)
 
 
 if __name__ == "__main__":

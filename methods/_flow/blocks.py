@@ -63,7 +63,7 @@ class FlowBlock(nn.Module):
         Hidden size of the feed-forward net, in widths.
     """
 
-    def __init__(self, width: int, heads: int, depth: int, feed_forward: int = 4) -> None:
+    def __init__(self, width: int, heads: int, depth: int, feed_forward: int = 2) -> None:
         super().__init__()
         self.gene_modulation = GeneModulation(width, 2 * width)
         self.attention = DifferentialAttention(width, heads, depth)

@@ -7,15 +7,22 @@ from scipy import sparse
 from scipy.sparse.linalg import LinearOperator, svds
 
 
-def principal_scores(cells: sparse.csr_matrix, components: int, rng: np.random.Generator) -> np.ndarray:
-    """Scores of cells on their first principal components, (cells, components), float64.
+def principal_components(
+    cells: sparse.csr_matrix, components: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of cells and loadings of genes on the first principal components, float64.
 
     The centred matrix is applied, never formed. Fewer components are returned where the data has fewer.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Scores (cells, components) and loadings (genes, components), which have unit length.
     """
     n_cells, n_genes = cells.shape
     components = min(components, n_cells - 1, n_genes - 1)
     if components < 1:
-        return np.asarray(cells.toarray(), dtype=np.float64)
+        return np.asarray(cells.toarray(), dtype=np.float64), np.eye(n_genes)
     matrix = cells.astype(np.float64)
     mean = np.asarray(matrix.mean(axis=0)).ravel()
     centred = LinearOperator(
@@ -24,8 +31,8 @@ def principal_scores(cells: sparse.csr_matrix, components: int, rng: np.random.G
         rmatvec=lambda u: matrix.T @ np.ravel(u) - mean * np.ravel(u).sum(),
         dtype=np.float64,
     )
-    left, values, _ = svds(centred, k=components, v0=rng.standard_normal(min(matrix.shape)))
-    return left * values
+    left, values, right = svds(centred, k=components, v0=rng.standard_normal(min(matrix.shape)))
+    return left * values, right.T
 
 
 def transport_partners(control: np.ndarray, perturbed: np.ndarray, rng: np.random.Generator) -> np.ndarray:

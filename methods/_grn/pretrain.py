@@ -15,6 +15,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
+from methods._grn.pairing import principal_components
 from methods._grn.transformer import GeneTransformer
 
 CACHE_VERSION = 1
@@ -37,10 +38,10 @@ class PretrainOptions:
     width: int = 64
     heads: int = 2
     layers: int = 2
-    steps: int = 500
+    steps: int = 400
     batch_size: int = 32
     genes_per_step: int = 256
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     masked_share: float = 0.4
 
 
@@ -60,7 +61,7 @@ def cache_file(folder: Path, cells: str, options: PretrainOptions, seed: int) ->
 
 
 def new_transformer(n_genes: int, options: PretrainOptions, seed: int) -> GeneTransformer:
-    """Build an untrained transformer; the global random state is left as it was."""
+    """Build a transformer with random weights; the global random state is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return GeneTransformer(n_genes, options.width, options.heads, options.layers)
@@ -71,8 +72,9 @@ def pretrain(
 ) -> Iterator[tuple[int, dict[str, float]]]:
     """Train `model` in place to predict hidden values, one step per item taken.
 
-    Values are compared in units of each gene's standard deviation, so that highly expressed genes do not
-    drown the others.
+    Values are standardised gene by gene, so that highly expressed genes do not drown the others. The gene
+    vectors start from the loadings of the cells' principal components: from random ones, hundreds of steps
+    pass before anything is learned.
 
     Parameters
     ----------
@@ -92,19 +94,21 @@ def pretrain(
     """
     device = model.masked_value.device
     n_cells, n_genes = cells.shape
-    mean, deviation = (torch.from_numpy(part) for part in moments(cells))
+    mean, deviation = moments(cells)
+    model.start_from(torch.from_numpy(loadings(cells, deviation, options.width, seed)).to(device))
     generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.AdamW(model.parameters(), lr=options.learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, options.steps)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, options.learning_rate, total_steps=options.steps, pct_start=0.1, cycle_momentum=False
+    )
     subset = min(options.genes_per_step, n_genes)
     for step in range(1, options.steps + 1):
         rows = torch.randint(n_cells, (options.batch_size,), generator=generator)
         genes = torch.randperm(n_genes, generator=generator)[:subset]
         masked = torch.rand(options.batch_size, subset, generator=generator) < options.masked_share
-        values = torch.from_numpy(cells[rows.numpy()].toarray())[:, genes]
-        target = (values - mean[genes]) / deviation[genes]
-        predicted = model(values.to(device), genes.to(device), masked.to(device))
-        loss = masked_error(predicted, target.to(device), masked.to(device))
+        values = standardise(cells[rows.numpy()], mean, deviation)[:, genes].to(device)
+        predicted = model(values, genes.to(device), masked.to(device))
+        loss = masked_error(predicted, values, masked.to(device))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -119,12 +123,24 @@ def masked_error(predicted: Tensor, target: Tensor, masked: Tensor) -> Tensor:
 
 
 def moments(cells: sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each gene over cells, float32, the latter 1 where a gene is constant."""
+    """Mean and standard deviation of each gene over cells, float32, the latter 0 where a gene is constant."""
     mean = np.asarray(cells.mean(axis=0), dtype=np.float64).ravel()
     square = np.asarray(cells.multiply(cells).mean(axis=0), dtype=np.float64).ravel()
     deviation = np.sqrt(np.maximum(square - mean**2, 0))
-    deviation[deviation < 1e-6] = 1.0
+    deviation[deviation < 1e-6] = 0.0
     return mean.astype(np.float32), deviation.astype(np.float32)
+
+
+def standardise(cells: sparse.csr_matrix, mean: np.ndarray, deviation: np.ndarray) -> Tensor:
+    """Cells (cells, genes) in units of each gene's deviation around its mean, dense; constant genes are 0."""
+    return torch.from_numpy((cells.toarray() - mean) / np.where(deviation > 0, deviation, 1))
+
+
+def loadings(cells: sparse.csr_matrix, deviation: np.ndarray, components: int, seed: int) -> np.ndarray:
+    """Loadings of standardised genes on the principal components of cells, float32, (genes, components)."""
+    scaling = sparse.diags_array(1 / np.where(deviation > 0, deviation, 1).astype(np.float64))
+    scaled = sparse.csr_matrix(cells @ scaling)
+    return principal_components(scaled, components, np.random.default_rng(seed))[1].astype(np.float32)
 
 
 def load_cached(path: Path, n_genes: int, options: PretrainOptions) -> GeneTransformer | None:

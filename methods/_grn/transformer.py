@@ -52,6 +52,10 @@ class EncoderLayer(nn.Module):
 class GeneTransformer(nn.Module):
     """Encoder over the genes of a cell, pretrained by predicting values that were masked.
 
+    A token is the gene's vector, plus an encoding of its value (scGPT's "continuous" style), plus the value
+    times a second vector of the gene (its "scaling" style): products of value and gene are what one layer
+    of attention must sum to see the programmes that a cell runs.
+
     Parameters
     ----------
     n_genes
@@ -64,12 +68,22 @@ class GeneTransformer(nn.Module):
         super().__init__()
         self.gene_embedding = nn.Embedding(n_genes, width)
         self.gene_norm = nn.LayerNorm(width)
+        self.gene_scaling = nn.Embedding(n_genes, width)
         self.value_encoder = nn.Sequential(
             nn.Linear(1, width), nn.ReLU(), nn.Linear(width, width), nn.LayerNorm(width)
         )
         self.masked_value = nn.Parameter(torch.zeros(width))
         self.layers = nn.ModuleList(EncoderLayer(width, heads) for _ in range(layers))
         self.decoder = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1))
+
+    @torch.no_grad()
+    def start_from(self, loadings: Tensor) -> None:
+        """Set the first columns of both gene vectors to loadings (genes, components), scaled to unit size."""
+        size = loadings.shape[1]
+        scaled = loadings / loadings.square().mean(0).sqrt().clamp(min=1e-12)
+        self.gene_embedding.weight[:, :size] = scaled
+        self.gene_scaling.weight.mul_(0.3)
+        self.gene_scaling.weight[:, :size] = 0.3 * scaled
 
     @property
     def n_layers(self) -> int:
@@ -82,8 +96,10 @@ class GeneTransformer(nn.Module):
 
     def embed(self, values: Tensor, genes: Tensor | None = None, masked: Tensor | None = None) -> Tensor:
         """Make tokens (cells, genes, width) from values (cells, genes); `masked` values are hidden."""
-        vectors = self.gene_vectors() if genes is None else self.gene_vectors()[genes]
-        encoded = self.value_encoder(values.unsqueeze(-1))
+        vectors, scaling = self.gene_vectors(), self.gene_scaling.weight
+        if genes is not None:
+            vectors, scaling = vectors[genes], scaling[genes]
+        encoded = torch.addcmul(self.value_encoder(values.unsqueeze(-1)), values.unsqueeze(-1), scaling)
         if masked is not None:
             encoded = torch.where(masked.unsqueeze(-1), self.masked_value, encoded)
         return vectors + encoded
@@ -94,7 +110,7 @@ class GeneTransformer(nn.Module):
         Parameters
         ----------
         values
-            Expression, (cells, genes given).
+            Standardised expression, (cells, genes given).
         genes
             Indices of the genes given, (genes given); None for the whole panel.
         masked
@@ -116,7 +132,7 @@ class GeneTransformer(nn.Module):
         Parameters
         ----------
         values
-            Expression, (cells, genes).
+            Standardised expression, (cells, genes).
         layer
             Which layer, counted from the end where negative.
         block

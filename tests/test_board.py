@@ -1,0 +1,157 @@
+"""The board ranks honestly: hand-computed ranks, intervals that cover, nothing hidden."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+
+from benchmark.board import HEADLINE, build_board, estimate
+from benchmark.board_text import as_csv, as_json, as_markdown, as_table
+from benchmark.tracking import StoredRun
+
+DIRECTION = {"de_overlap": 1, "direction": 1, "mse": -1, "pearson": 1}
+
+
+def stored(
+    method: str, quality: float, *, seed: int = 0, status: str = "finished", started: float = 0, **other
+) -> StoredRun:
+    """A run whose headline scores are all better the higher `quality` is, in two perturbations."""
+    tags = {
+        "key": f"{method}-{seed}",
+        "method": method,
+        "method_version": "1",
+        "configuration": "default",
+        "dataset": "tiny",
+        "dataset_digest": "d" * 64,
+        "split": "doubles",
+        "seed": str(seed),
+        "cells": "256",
+        "coverage": "1.0",
+        "fallbacks": "0",
+        "seconds": "1.5",
+        "metric_versions": "{}",
+    }
+    for name, sign in DIRECTION.items():
+        tags[f"scores.{name}.000"] = f"{0.5 + sign * quality / 10},{0.5 + sign * quality / 10 + 0.1}"
+    tags.update(other)
+    return StoredRun(f"id-{method}-{seed}-{started}", status, started, tags)
+
+
+def test_the_four_headline_metrics_rank_methods():
+    assert HEADLINE == ("de_overlap", "direction", "mse", "pearson")
+
+
+def test_rows_are_sorted_by_their_mean_rank():
+    (block,) = build_board([stored("worse", 1), stored("best", 3), stored("middle", 2)])
+    assert [(row.method, row.rank, row.mean_rank) for row in block.rows] == [
+        ("best", 1, 1.0),
+        ("middle", 2, 2.0),
+        ("worse", 3, 3.0),
+    ]
+
+
+def test_mean_rank_averages_the_metrics_and_ties_share():
+    """a wins on three metrics, b on one; c equals b everywhere."""
+    b = {"scores.mse.000": "0.1,0.1"}
+    (block,) = build_board([stored("a", 2), stored("b", 1, **b), stored("c", 1, **b)])
+    ranks = {row.method: (row.rank, row.mean_rank) for row in block.rows}
+    assert ranks == {
+        "a": (1, (1 + 1 + 3 + 1) / 4),
+        "b": (2, (2.5 * 3 + 1.5) / 4),
+        "c": (2, (2.5 * 3 + 1.5) / 4),
+    }
+
+
+def test_seeds_are_averaged_and_counted():
+    (block,) = build_board([stored("a", 1, seed=0), stored("a", 3, seed=2)])
+    (row,) = block.rows
+    assert (row.seeds, row.seed_list) == (2, [0, 2])
+    assert row.metrics["pearson"].mean == pytest.approx(0.5 + (0.1 + 0.3) / 2 + 0.05)
+
+
+def test_a_row_with_fewer_seeds_is_marked():
+    text = as_markdown(build_board([stored("a", 1, seed=0), stored("a", 1, seed=1), stored("b", 1)]))
+    assert "| 1* |" in text
+    assert "fewer seeds" in text
+
+
+def test_failed_runs_are_listed_and_not_ranked():
+    runs = [stored("a", 1), stored("b", 2, status="failed", reason="ValueError: no")]
+    (block,) = build_board(runs)
+    failed = block.rows[-1]
+    assert (failed.method, failed.status, failed.rank, failed.metrics) == ("b", "failed", None, {})
+    assert "unranked: b, seed 0, failed: ValueError: no" in as_table([block])
+
+
+def test_a_failure_that_was_repeated_with_success_is_history():
+    runs = [stored("a", 1, started=2), stored("a", 1, status="killed", started=1)]
+    (block,) = build_board(runs)
+    assert [row.status for row in block.rows] == ["finished"]
+
+
+def test_a_repeated_run_counts_once_and_the_newest_counts():
+    runs = [stored("a", 3, started=2), stored("a", 1, started=1)]
+    (block,) = build_board(runs)
+    assert block.rows[0].run_ids == ["id-a-0-2"]
+
+
+def test_other_data_of_the_same_name_are_another_block():
+    blocks = build_board([stored("a", 1), stored("b", 2, dataset_digest="e" * 64)])
+    assert [[row.rank for row in block.rows] for block in blocks] == [[1], [1]]
+
+
+def test_undefined_perturbations_are_left_out_and_counted():
+    (block,) = build_board([stored("a", 1, **{"scores.de_overlap.000": "nan,0.4"})])
+    found = block.rows[0].metrics["de_overlap"]
+    assert (found.mean, found.n, found.missing) == (0.4, 1, 1)
+    assert "†1" in as_markdown([block])
+
+
+def test_a_metric_that_is_never_defined_ranks_last():
+    nowhere = {"scores.pearson.000": "nan,nan"}
+    (block,) = build_board([stored("a", 5, **nowhere), stored("b", 1)])
+    a = next(row for row in block.rows if row.method == "a")
+    assert a.metrics["pearson"].mean is None
+    assert a.mean_rank == (1 + 1 + 1 + 2) / 4
+    assert "undefined" in as_table([block])
+
+
+def test_the_interval_covers_the_mean_it_estimates():
+    """Over 300 samples of 30 normal values, the 95 % interval holds the true mean 88 to 99 % of the time."""
+    rng = np.random.default_rng(0)
+    hits = 0
+    for _ in range(300):
+        found = estimate([rng.normal(1.0, 2.0, 30).tolist()])
+        hits += found.low <= 1.0 <= found.high
+    assert 0.88 < hits / 300 < 0.99
+
+
+def test_more_seeds_narrow_the_interval():
+    rng = np.random.default_rng(1)
+    one = estimate([rng.normal(size=40).tolist()])
+    four = estimate([rng.normal(size=40).tolist() for _ in range(4)])
+    assert four.high - four.low < 0.75 * (one.high - one.low)
+
+
+def test_json_rows_carry_what_programs_need():
+    rows = json.loads(as_json(build_board([stored("a", 1), stored("b", 2, status="failed")])))
+    assert {row["method"]: row["status"] for row in rows} == {"a": "finished", "b": "failed"}
+    row = rows[0]
+    assert {"dataset", "split", "method", "seeds", "coverage", "status", "metrics"} <= set(row)
+    assert set(row["metrics"]["mse"]) >= {"mean", "low", "high"}
+
+
+def test_csv_has_a_line_per_row_and_the_bounds_of_every_metric():
+    lines = list(csv.DictReader(io.StringIO(as_csv(build_board([stored("a", 1), stored("b", 2)])))))
+    assert [line["method"] for line in lines] == ["b", "a"]
+    assert float(lines[0]["mse_low"]) <= float(lines[0]["mse_mean"]) <= float(lines[0]["mse_high"])
+
+
+def test_the_board_can_be_narrowed_to_a_data_set():
+    runs = [stored("a", 1), stored("a", 1, dataset="other", key="x")]
+    assert [block.dataset for block in build_board(runs, dataset="other")] == ["other"]
+    assert build_board(runs, split="singles") == []

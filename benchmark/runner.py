@@ -216,7 +216,7 @@ def predict_all(
             progress.advance()
     if len(predicted) < len(asked):
         raise BenchmarkError(
-            f"{method.name} answered {len(predicted)} of {len(asked)} perturbations; it must answer every one."
+            f"{method.name} answered {len(predicted)} of {len(asked)} perturbations; it must answer all."
         )
     if fallbacks:
         instead = load_method(FALLBACK)().fit(train, validation)

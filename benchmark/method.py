@@ -126,15 +126,22 @@ class Method(ABC):
         if about["name"] != cls.name:
             raise BenchmarkError(f"{folder} holds the method '{about['name']}', not '{cls.name}'.")
         method = cls(cls.Config(**about["config"]), seed=about["seed"], device=about["device"])
-        for key, value in {**about["state"], **state}.items():
-            setattr(method, key, value)
+        method.restore({**about["state"], **state})
         return method
 
     def fitted_state(self) -> dict[str, Any]:
-        """Everything that `fit` learned: the attributes whose names end in an underscore."""
+        """Everything that `fit` learned, as arrays and values that JSON can hold."""
+        return self._learned()
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back what `fitted_state` gave."""
+        vars(self).update(state)
+
+    def _learned(self) -> dict[str, Any]:
+        """The attributes whose names end in an underscore."""
         return {key: value for key, value in vars(self).items() if key.endswith("_")}
 
     def require_fitted(self) -> None:
         """Raise `NotFittedError` unless `fit` or `load` has been called."""
-        if not self.fitted_state():
+        if not self._learned():
             raise NotFittedError(f"The method '{self.name}' has not been fitted; call fit or load first.")

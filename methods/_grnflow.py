@@ -26,9 +26,9 @@ from benchmark.method import Method
 from benchmark.paths import cache_folder
 from benchmark.perturbation import CONTROL, Perturbation
 from benchmark.progress import stage
-from methods._flow.backbone import FlowShape, TwoStreamFlow, build_flow, count_parameters
+from methods._flow.backbone import FlowShape, TwoStreamFlow, build_flow, choose_context, count_parameters
 from methods._flow.encoders import GeneVocabulary
-from methods._flow.sampling import SamplingOptions, sample_cascade, seeded_generator
+from methods._flow.sampling import Solver, non_negative, sample_cascade, seeded_generator
 from methods._flow.training import PairedCells, TrainingOptions, train_flow
 from methods._grn.features import Standardiser, attention_change, batches, embedding_basis, scaled_top_k
 from methods._grn.pairing import pair_cells, principal_components
@@ -74,6 +74,9 @@ class GRNFlowConfig(MethodConfig):
     steps: int = parameter(2000, ge=1, le=10_000_000, search=(500, 8000), log=True, help="Training steps.")
     batch_size: int = parameter(32, ge=1, le=4096, help="Pairs per step, of mixed perturbations.")
     genes_per_step: int = parameter(300, ge=1, le=100_000, help="Genes in the random subset of a step.")
+    context_genes: int = parameter(
+        128, ge=1, le=100_000, help="Random genes that attention reads from, in training and in prediction."
+    )
     learning_rate: float = parameter(
         2e-3,
         gt=0,
@@ -99,8 +102,8 @@ class GRNFlowConfig(MethodConfig):
     )
     checks: int = parameter(3, ge=1, le=100, help="Times the flow is scored on validation; the best is kept.")
     solver: Literal["euler", "midpoint", "rk4"] = parameter("midpoint", help="Fixed-step ODE solver.")
-    latent_ode_steps: int = parameter(2, ge=1, le=1000, help="Solver steps of the latent flow.")
-    expression_ode_steps: int = parameter(3, ge=1, le=1000, help="Solver steps of the expression flow.")
+    latent_ode_steps: int = parameter(1, ge=1, le=1000, help="Solver steps of the latent flow.")
+    expression_ode_steps: int = parameter(2, ge=1, le=1000, help="Solver steps of the expression flow.")
     transformer_width: int = parameter(64, ge=4, le=4096, help="Size of a token of the gene transformer.")
     transformer_heads: int = parameter(2, ge=1, le=64, help="Attention heads of the gene transformer.")
     transformer_layers: int = parameter(2, ge=1, le=48, help="Layers of the gene transformer.")
@@ -110,11 +113,11 @@ class GRNFlowConfig(MethodConfig):
         "small": {
             "width": 16, "latent": 4, "layers": 1, "steps": 30, "batch_size": 8, "genes_per_step": 32,
             "pairs_per_perturbation": 8, "controls_per_perturbation": 64, "checks": 1, "transformer_width": 16,
-            "transformer_steps": 20, "latent_ode_steps": 1, "expression_ode_steps": 2,
+            "transformer_steps": 20, "latent_ode_steps": 1, "expression_ode_steps": 1,
         },
         "paper": {
             "width": 512, "heads": 8, "layers": 4, "latent": 64, "top_k": 30, "steps": 100_000,
-            "batch_size": 96, "genes_per_step": 1000, "learning_rate": 2e-4, "average": 0.9999, "checks": 20,
+            "batch_size": 96, "genes_per_step": 1000, "context_genes": 100_000, "learning_rate": 2e-4, "average": 0.9999, "checks": 20,
             "pairs_per_perturbation": 500, "controls_per_perturbation": 5000, "latent_ode_steps": 10,
             "expression_ode_steps": 10, "transformer_width": 512, "transformer_heads": 8,
             "transformer_layers": 6, "transformer_steps": 20_000,
@@ -184,10 +187,8 @@ class GRNFlow(Method):
         device = choose_device(self.device)
         flow = self.flow_.to(device)
         start = self._standardise(sparse.csr_matrix(control.X, dtype=np.float32))
-        options = SamplingOptions(
-            self.config.solver, self.config.latent_ode_steps, self.config.expression_ode_steps
-        )
-        return (self._cells(flow, start, perturbation, options) for perturbation in perturbations)
+        solver = Solver(self.config.solver, self.config.expression_ode_steps)
+        return (self._cells(flow, start, perturbation, solver) for perturbation in perturbations)
 
     @classmethod
     def parameter_count(cls, config: MethodConfig, n_genes: int, n_perturbed: int) -> int:
@@ -309,6 +310,7 @@ class GRNFlow(Method):
             steps=config.steps,
             batch_size=config.batch_size,
             genes_per_step=config.genes_per_step,
+            context_genes=config.context_genes,
             learning_rate=config.learning_rate,
             weight_decay=config.weight_decay,
             average=config.average,
@@ -335,22 +337,22 @@ class GRNFlow(Method):
     def _validate(self, flow: TwoStreamFlow, start: Tensor, validation: AnnData) -> float:
         """Mean squared error of predicted validation means: one Euler step gives the mean of the end."""
         labels = validation.obs["perturbation"].astype(str).to_numpy()
-        options = SamplingOptions("euler", self.config.latent_ode_steps, 1)
         errors = []
         for label in np.unique(labels):
-            predicted = self._cells(flow, start, Perturbation.parse(label), options).mean(0)
+            predicted = self._cells(flow, start, Perturbation.parse(label), Solver("euler", 1)).mean(0)
             real = np.asarray(validation.X[np.flatnonzero(labels == label)].mean(0)).ravel()
             errors.append(float(np.square(predicted - real).mean()))
         return float(np.mean(errors))
 
     @torch.no_grad()
     def _cells(
-        self, flow: TwoStreamFlow, start: Tensor, perturbation: Perturbation, options: SamplingOptions
+        self, flow: TwoStreamFlow, start: Tensor, perturbation: Perturbation, solver: Solver
     ) -> np.ndarray:
         """Sample cells for standardised control cells, (cells, genes), on the data's scale."""
         device = flow.tokens.weight.device
         n_genes = start.shape[1]
         generator = seeded_generator(self.seed, str(perturbation))
+        latent = Solver(self.config.solver, self.config.latent_ode_steps)
         genes = torch.arange(n_genes, device=device)
         tokens = torch.tensor([self.vocabulary_.tokens(perturbation.genes)], device=device)
         sampled = torch.empty_like(start)
@@ -358,11 +360,12 @@ class GRNFlow(Method):
             x_ctrl = start[part].to(device)
             x0 = torch.randn(x_ctrl.shape, generator=generator).to(device)
             z0 = torch.randn(*x_ctrl.shape, flow.shape.latent, generator=generator).to(device)
-            given = {"x_ctrl": x_ctrl, "perturbation": tokens, "genes": genes}
+            context = choose_context(n_genes, self.config.context_genes, generator)
+            given = {"x_ctrl": x_ctrl, "perturbation": tokens, "genes": genes, "context": context}
             sampled[part] = sample_cascade(
-                lambda x, z, s, t, given=given: flow(x, z, s, t, **given), x0, z0, options
+                lambda x, z, s, t, given=given: flow(x, z, s, t, **given), x0, z0, latent, solver
             ).cpu()
-        return np.maximum(sampled.numpy() * self.deviation_ + self.mean_, 0)
+        return non_negative(sampled * torch.from_numpy(self.deviation_) + torch.from_numpy(self.mean_)).numpy()
 
 
 def choose_device(device: str) -> torch.device:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from methods._flow.attention import DifferentialAttention
-from methods._flow.backbone import FlowShape, TwoStreamFlow, build_flow, count_parameters
+from methods._flow.backbone import FlowShape, TwoStreamFlow, build_flow, choose_context, count_parameters
 from methods._flow.blocks import FlowBlock, GeneModulation, modulate
 from methods._flow.encoders import GeneVocabulary, PerturbationEmbedding, TimeEmbedding, ValueEncoder
 
@@ -181,6 +181,14 @@ def test_context_of_all_genes_is_no_context() -> None:
     flow, given = trained_flow(), inputs()
     torch.testing.assert_close(flow(**given, context=torch.arange(10))[0], flow(**given)[0])
     assert not torch.allclose(flow(**given, context=torch.arange(4))[0], flow(**given)[0])
+
+
+def test_context_is_drawn_without_repeats() -> None:
+    """As many positions as asked for, each once; None where all are asked for."""
+    drawn = choose_context(10, 4, torch.Generator().manual_seed(0))
+    assert drawn is not None
+    assert len(set(drawn.tolist()) & set(range(10))) == 4
+    assert choose_context(10, 10, torch.Generator()) is None
 
 
 def test_one_perturbation_for_all_cells_may_be_given_once() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from methods._flow.backbone import FlowShape, build_flow
 from methods._flow.paths import at_time, linear_velocity, velocity
-from methods._flow.sampling import SamplingOptions, integrate, sample_cascade, seeded_generator
+from methods._flow.sampling import Solver, non_negative, sample_cascade, seeded_generator
 from methods._flow.training import (
     PairedCells,
     TrainingOptions,
@@ -24,7 +24,7 @@ from methods._flow.training import (
     update_average,
 )
 
-OPTIONS = TrainingOptions(steps=6, batch_size=8, genes_per_step=4, learning_rate=1e-2)
+OPTIONS = TrainingOptions(steps=6, batch_size=8, genes_per_step=4, context_genes=3, learning_rate=1e-2)
 SHAPE = FlowShape(n_tokens=8, latent=2, width=8, heads=1, layers=1)
 
 
@@ -86,7 +86,7 @@ def exact_velocity(mean: float, deviation: float):
 def test_exact_velocity_carries_one_gaussian_to_another(solver: str, steps: int, tolerance: float) -> None:
     """Each point x of N(0, 1) arrives at mean + deviation x."""
     start = torch.linspace(-3, 3, 7)
-    end = integrate(exact_velocity(1.5, 0.4), start, steps, solver)
+    end = Solver(solver, steps).integrate(exact_velocity(1.5, 0.4), start)
     torch.testing.assert_close(end, 1.5 + 0.4 * start, atol=tolerance, rtol=0)
 
 
@@ -98,7 +98,7 @@ def test_latent_is_finished_before_expression_moves() -> None:
         calls.append((x.clone(), z.clone(), float(t_expr[0]), float(t_latent[0])))
         return torch.ones_like(x), 2 * torch.ones_like(z)
 
-    end = sample_cascade(rate, x0, z0, SamplingOptions("euler", latent_steps=4, expression_steps=2))
+    end = sample_cascade(rate, x0, z0, latent=Solver("euler", 4), expression=Solver("euler", 2))
     latent, expression = calls[:4], calls[4:]
     assert [call[2:] for call in latent] == [(0.0, 0.0), (0.0, 0.25), (0.0, 0.5), (0.0, 0.75)]
     assert [call[2:] for call in expression] == [(0.0, 1.0), (0.5, 1.0)]
@@ -117,8 +117,28 @@ def test_cascade_transports_both_streams_exactly() -> None:
         v_expr = target + (t * 0.25 - (1 - t)) / ((1 - t) ** 2 + t**2 * 0.25) * (x - target * t)
         return v_expr, exact_velocity(2.0, 0.1)(t_latent[:, None, None], z)
 
-    end = sample_cascade(rate, x0, z0, SamplingOptions("rk4", 20, 20))
+    end = sample_cascade(rate, x0, z0, Solver("rk4", 20), Solver("rk4", 20))
     torch.testing.assert_close(end, 2 + 0.1 * z0.squeeze(-1) + 0.5 * x0, atol=1e-3, rtol=0)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 12), st.floats(-2, 2), st.integers(0, 10_000))
+def test_non_negative_cells_keep_the_means(cells: int, shift: float, seed: int) -> None:
+    """No value is negative, means above zero stay, and no other such cells are nearer."""
+    values = torch.randn(cells, 3, generator=generator(seed)) + shift
+    found, mean = non_negative(values), values.mean(0)
+    assert (found >= 0).all()
+    torch.testing.assert_close(found.mean(0), mean.clamp(min=0), atol=1e-5, rtol=1e-5)
+    rival = torch.rand(cells, 3, generator=generator(seed + 1))
+    rival = rival / rival.mean(0) * mean.clamp(min=0)
+    nearest, other = ((values - near).square().sum(0) for near in (found, rival))
+    assert (nearest <= other + 1e-4).all()
+
+
+def test_non_negative_by_hand() -> None:
+    """3, 1, -1 have mean 1: lowered by 1/2 and clamped they are 2.5, 0.5, 0."""
+    found = non_negative(torch.tensor([[3.0, 2.0], [1.0, 0.0], [-1.0, 1.0]]))
+    torch.testing.assert_close(found, torch.tensor([[2.5, 2.0], [0.5, 0.0], [0.0, 1.0]]))
 
 
 def test_noise_depends_on_seed_and_label_alone() -> None:

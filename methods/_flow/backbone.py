@@ -113,6 +113,11 @@ class TwoStreamFlow(nn.Module):
         return v_expr, v_latent
 
 
+def choose_context(n_genes: int, size: int, generator: torch.Generator) -> Tensor | None:
+    """Draw the positions of genes that attention reads from; None where that is all of them."""
+    return None if size >= n_genes else torch.randperm(n_genes, generator=generator)[:size]
+
+
 def build_flow(shape: FlowShape, seed: int) -> TwoStreamFlow:
     """Build an untrained flow; the global random state is left as it was."""
     with torch.random.fork_rng(devices=[]):

@@ -14,29 +14,27 @@ Velocity = Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
-class SamplingOptions:
-    """How the two flows are integrated.
+class Solver:
+    """How one flow is integrated from noise at time 0 to data at time 1.
 
     Attributes
     ----------
-    solver
+    name
         A fixed-step solver of torchdiffeq: ``euler``, ``midpoint`` or ``rk4``.
-    latent_steps, expression_steps
-        Steps from noise to data of each stream.
+    steps
+        Number of equal steps.
     """
 
-    solver: str = "midpoint"
-    latent_steps: int = 2
-    expression_steps: int = 4
+    name: str
+    steps: int
+
+    def integrate(self, rate: Callable[[Tensor, Tensor], Tensor], start: Tensor) -> Tensor:
+        """Follow dy/dt = rate(t, y) from `start` at time 0 and return y at time 1."""
+        times = torch.tensor([0.0, 1.0], device=start.device)
+        return odeint(rate, start, times, method=self.name, options={"step_size": 1 / self.steps})[-1]
 
 
-def integrate(rate: Callable[[Tensor, Tensor], Tensor], start: Tensor, steps: int, solver: str) -> Tensor:
-    """Follow dy/dt = rate(t, y) from time 0 to 1 in equal steps and return the end."""
-    times = torch.tensor([0.0, 1.0], device=start.device)
-    return odeint(rate, start, times, method=solver, options={"step_size": 1 / steps})[-1]
-
-
-def sample_cascade(velocity: Velocity, x0: Tensor, z0: Tensor, options: SamplingOptions) -> Tensor:
+def sample_cascade(velocity: Velocity, x0: Tensor, z0: Tensor, latent: Solver, expression: Solver) -> Tensor:
     """Turn noise into expression, latent first.
 
     Parameters
@@ -45,8 +43,8 @@ def sample_cascade(velocity: Velocity, x0: Tensor, z0: Tensor, options: Sampling
         Gives (v_expr, v_latent) from x_t (cells, genes), z_t (cells, genes, d), t_expr and t_latent (cells,).
     x0, z0
         Noise of expression and of latents.
-    options
-        Solver and steps.
+    latent, expression
+        How each flow is integrated.
 
     Returns
     -------
@@ -54,12 +52,28 @@ def sample_cascade(velocity: Velocity, x0: Tensor, z0: Tensor, options: Sampling
         Expression at time 1, (cells, genes).
     """
     rest, done = x0.new_zeros(len(x0)), x0.new_ones(len(x0))
-    z1 = integrate(
-        lambda t, z: velocity(x0, z, rest, t.expand(len(x0)))[1], z0, options.latent_steps, options.solver
-    )
-    return integrate(
-        lambda t, x: velocity(x, z1, t.expand(len(x0)), done)[0], x0, options.expression_steps, options.solver
-    )
+    z1 = latent.integrate(lambda t, z: velocity(x0, z, rest, t.expand(len(x0)))[1], z0)
+    return expression.integrate(lambda t, x: velocity(x, z1, t.expand(len(x0)), done)[0], x0)
+
+
+def non_negative(cells: Tensor) -> Tensor:
+    """Clamp cells at zero without moving the mean of any gene.
+
+    Clamping alone lifts the mean of every gene with negative samples. Here each gene's values are first
+    lowered by the one amount that undoes this: the nearest non-negative values of the same sum, which is
+    the projection on a simplex (Held, Wolfe and Crowder 1974). A gene of negative mean becomes zero.
+
+    Parameters
+    ----------
+    cells
+        Sampled expression, (cells, genes).
+    """
+    ordered = cells.double().sort(dim=0, descending=True).values
+    counts = torch.arange(1, len(cells) + 1, device=cells.device).unsqueeze(1)
+    lowered = (ordered.cumsum(0) - ordered.sum(0).clamp(min=0)) / counts
+    support = (ordered > lowered).sum(0, keepdim=True).clamp(min=1)
+    amount = lowered.gather(0, support - 1).clamp(min=0)
+    return (cells - amount).clamp(min=0).to(cells.dtype)
 
 
 def seeded_generator(seed: int, label: str) -> torch.Generator:

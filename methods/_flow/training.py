@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from methods._flow.backbone import TwoStreamFlow
+from methods._flow.backbone import TwoStreamFlow, choose_context
 from methods._flow.paths import at_time, gaussian, velocity
 
 
@@ -42,8 +42,8 @@ class TrainingOptions:
 
     Attributes
     ----------
-    steps, batch_size, genes_per_step
-        Steps, pairs per step, and genes of the random subset of a step.
+    steps, batch_size, genes_per_step, context_genes
+        Steps, pairs per step, genes of the random subset of a step, and how many of them attention reads.
     learning_rate, weight_decay, gradient_norm
         AdamW's with a cosine schedule to zero, and where gradients are clipped.
     average
@@ -59,6 +59,7 @@ class TrainingOptions:
     steps: int
     batch_size: int
     genes_per_step: int
+    context_genes: int
     learning_rate: float
     weight_decay: float = 0.01
     gradient_norm: float = 1.0
@@ -159,6 +160,7 @@ def train_flow(
                 x_ctrl=pairs.control[rows][:, genes].to(device),
                 perturbation=tokens.to(device),
                 genes=genes.to(device),
+                context=choose_context(subset, options.context_genes, generator),
             )
         losses = cascade_losses(
             v_expr, v_latent, velocity(x0, x1).to(device), velocity(z0, z1).to(device), trains_latent.to(device)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from methods._grnflow import GRNFlow
+from methods._grnflow.method import GRNFlow
 
 
 class GRNFlowSparsePCA(GRNFlow):

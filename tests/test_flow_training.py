@@ -15,6 +15,7 @@ from methods._flow.paths import at_time, linear_velocity, velocity
 from methods._flow.sampling import Solver, non_negative, sample_cascade, seeded_generator
 from methods._flow.training import (
     PairedCells,
+    SpecialTokens,
     TrainingOptions,
     another_pair,
     cascade_losses,
@@ -24,7 +25,20 @@ from methods._flow.training import (
     update_average,
 )
 
-OPTIONS = TrainingOptions(steps=6, batch_size=8, genes_per_step=4, context_genes=3, learning_rate=1e-2)
+OPTIONS = TrainingOptions(
+    steps=6,
+    batch_size=8,
+    genes_per_step=4,
+    context_genes=3,
+    learning_rate=1e-2,
+    weight_decay=0.01,
+    gradient_norm=1.0,
+    average=0.999,
+    latent_probability=0.4,
+    latent_floor=0.75,
+    token_dropout=0.05,
+)
+SPECIAL = SpecialTokens(control=6, unknown=7)
 SHAPE = FlowShape(n_tokens=8, latent=2, width=8, heads=1, layers=1)
 
 
@@ -176,7 +190,7 @@ def test_the_other_head_gets_no_gradient(probability: float, silent: str) -> Non
     flow = build_flow(SHAPE, 0)
     options = dataclasses.replace(OPTIONS, latent_probability=probability, weight_decay=0.0)
     before = copy.deepcopy(flow)
-    for _, losses in train_flow(flow, copy.deepcopy(flow), pairs(), 7, 6, options, generator()):
+    for _, losses in train_flow(flow, copy.deepcopy(flow), pairs(), SPECIAL, options, generator()):
         assert "expr_r2" not in losses if probability else "latent_r2" not in losses
     heads = {"expression_head", "latent_head"}
     moved = {h for h in heads if not torch.equal(getattr(flow, h).weight, getattr(before, h).weight)}
@@ -188,7 +202,8 @@ def test_training_learns_a_shift() -> None:
     flow = build_flow(SHAPE, 0)
     averaged = copy.deepcopy(flow)
     options = dataclasses.replace(OPTIONS, steps=150, batch_size=16, latent_probability=0.2, average=0.9)
-    losses = [l["loss"] for _, l in train_flow(flow, averaged, pairs(shift=3.0), 7, 6, options, generator())]
+    steps = train_flow(flow, averaged, pairs(shift=3.0), SPECIAL, options, generator())
+    losses = [values["loss"] for _, values in steps]
     assert sum(losses[-20:]) < 0.5 * sum(losses[:20])
 
 
@@ -197,7 +212,7 @@ def test_training_repeats_itself_and_leaves_the_global_state_alone() -> None:
     before, ends = torch.get_rng_state(), []
     for _ in range(2):
         flow = build_flow(SHAPE, 0)
-        list(train_flow(flow, copy.deepcopy(flow), pairs(), 7, 6, OPTIONS, generator(4)))
+        list(train_flow(flow, copy.deepcopy(flow), pairs(), SPECIAL, OPTIONS, generator(4)))
         ends.append(flow)
     assert all(torch.equal(a, b) for a, b in zip(ends[0].parameters(), ends[1].parameters(), strict=True))
     assert torch.equal(before, torch.get_rng_state())
@@ -212,9 +227,8 @@ def test_another_pair_is_any_of_the_same_perturbation() -> None:
 def test_hidden_tokens_are_perturbed_genes_only() -> None:
     """With full dropout every gene is unknown and `control` stays; with none, nothing changes."""
     tokens = torch.tensor([[0, 6], [1, 2]])
-    full, none = (dataclasses.replace(OPTIONS, token_dropout=share) for share in (1.0, 0.0))
-    assert hide_tokens(tokens, 7, 6, full, generator()).tolist() == [[7, 6], [7, 7]]
-    assert torch.equal(hide_tokens(tokens, 7, 6, none, generator()), tokens)
+    assert hide_tokens(tokens, SPECIAL, 1.0, generator()).tolist() == [[7, 6], [7, 7]]
+    assert torch.equal(hide_tokens(tokens, SPECIAL, 0.0, generator()), tokens)
 
 
 def test_average_moves_by_one_minus_decay() -> None:

@@ -203,7 +203,8 @@ def test_pairs_respect_their_limits() -> None:
     for label, size in (("A", 4), ("B", 2)):
         control, perturbed = drawn[0][label]
         assert len(control) == len(perturbed) == len(set(perturbed)) == size
-        assert set(control) <= set(range(20)) and set(perturbed) <= set(groups[label])
+        assert set(control) <= set(range(20))
+        assert set(perturbed) <= set(groups[label])
         np.testing.assert_array_equal(control, drawn[1][label][0])
     assert len({c for control, _ in drawn[0].values() for c in control}) <= 12
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -26,16 +27,15 @@ def cells(labels: list[str], each: int, seed: int = 0) -> AnnData:
     """Log-normalised cells in which gene i of a perturbation's name pushes some genes up."""
     rng = np.random.default_rng(seed)
     base = rng.uniform(0.2, 3, size=20)
-    effects = {name: np.random.default_rng(k).uniform(0.3, 3, 20) for k, name in enumerate(["A", "B", "G1", "G2"])}
+    names = ["A", "B", "G1", "G2"]
+    effects = {name: np.random.default_rng(k).uniform(0.3, 3, 20) for k, name in enumerate(names)}
     rows = []
     for label in labels:
         rate = base * np.prod([effects.get(gene, np.ones(20)) for gene in label.split("+")], axis=0)
         rows.append(np.log1p(rng.poisson(rate, size=(each, 20))))
     obs = pd.DataFrame({"perturbation": np.repeat(labels, each)})
     obs.index = [f"cell{row}" for row in range(len(obs))]
-    return AnnData(
-        sparse.csr_matrix(np.concatenate(rows).astype(np.float32)), obs, pd.DataFrame(index=GENES)
-    )
+    return AnnData(sparse.csr_matrix(np.concatenate(rows).astype(np.float32)), obs, pd.DataFrame(index=GENES))
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +43,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Keep the transformer cache out of the project."""
     monkeypatch.setenv("BENCHMARK_HOME", str(tmp_path))
     return tmp_path
+
+
+def global_numpy_state() -> np.ndarray:
+    """Copy NumPy's legacy global random state."""
+    return np.random.get_state()[1].copy()  # noqa: NPY002
 
 
 def fitted(seed: int = 0, config: GRNFlowSparsePCA.Config = SMALL) -> GRNFlowSparsePCA:
@@ -103,10 +108,10 @@ def test_fit_and_predict_leave_the_surroundings_alone() -> None:
     """Global random states, the number of threads and the inputs are as before."""
     train, control = cells(["control", *LABELS], 12), cells(["control"], 10)
     copies, threads = (train.copy(), control.copy()), torch.get_num_threads()
-    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()
+    torch_state, numpy_state = torch.get_rng_state(), global_numpy_state()
     predicted(GRNFlowSparsePCA(SMALL).fit(train, cells(["B+G2"], 5)), "A", control=control)
     assert torch.equal(torch_state, torch.get_rng_state())
-    np.testing.assert_array_equal(numpy_state, np.random.get_state()[1])
+    np.testing.assert_array_equal(numpy_state, global_numpy_state())
     assert threads == torch.get_num_threads()
     for data, copied in zip((train, control), copies, strict=True):
         assert (data.X != copied.X).nnz == 0
@@ -206,16 +211,11 @@ def test_progress_is_reported_by_stage() -> None:
     seen: dict[str, list] = {}
 
     class Recorder:
-        def stage(self, name: str, total: int):
-            from contextlib import contextmanager
-
-            @contextmanager
-            def opened() -> Iterator[Recorder]:
-                self.name = name
-                seen[name] = [total, 0, {}]
-                yield self
-
-            return opened()
+        @contextmanager
+        def stage(self, name: str, total: int) -> Iterator[Recorder]:
+            self.name = name
+            seen[name] = [total, 0, {}]
+            yield self
 
         def advance(self, steps: int = 1, **values: float) -> None:
             seen[self.name][1] += steps

@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 class DifferentialAttention(nn.Module):
-    """Attention with the map softmax(q1 k1') - lambda softmax(q2 k2') (Ye et al. 2024, "Differential Transformer").
+    """Attention with the map softmax(q1 k1') - lambda softmax(q2 k2').
 
-    The difference is linear in the values, so it is two fused attention calls. lambda =
-    exp(lq1 . lk1) - exp(lq2 . lk2) + lambda_init with lambda_init = 0.8 - 0.6 exp(-0.3 depth); each head is
-    normalised by its root mean square and scaled by 1 - lambda_init.
+    Source: Ye et al. 2024, "Differential Transformer". The difference is linear in the values, so it is two
+    fused attention calls. lambda = exp(lq1 . lk1) - exp(lq2 . lk2) + lambda_init with lambda_init =
+    0.8 - 0.6 exp(-0.3 depth), its vectors shared by the heads; each head is normalised by its root mean
+    square and scaled by 1 - lambda_init.
 
     Parameters
     ----------
@@ -49,8 +50,8 @@ class DifferentialAttention(nn.Module):
         q1, q2 = self._heads(self.query(tokens), 2)
         k1, k2 = self._heads(self.key(source), 2)
         (v,) = self._heads(self.value(source), 1)
-        mixed = F.scaled_dot_product_attention(q1, k1, v)
-        mixed = mixed - self.difference() * F.scaled_dot_product_attention(q2, k2, v)
+        mixed = functional.scaled_dot_product_attention(q1, k1, v)
+        mixed = mixed - self.difference() * functional.scaled_dot_product_attention(q2, k2, v)
         mixed = self.head_norm(mixed) * (1 - self.lambda_init)
         return self.out(mixed.transpose(1, 2).flatten(2))
 

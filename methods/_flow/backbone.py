@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 from methods._flow.blocks import FlowBlock
 from methods._flow.encoders import PerturbationEmbedding, TimeEmbedding, ValueEncoder
@@ -106,8 +106,8 @@ class TwoStreamFlow(nn.Module):
         tokens = self.expression_encoder(torch.stack([x_t, x_ctrl], dim=-1), gene) + self.latent_encoder(z_t)
         for block in self.blocks:
             tokens = block(tokens, condition, gene, perturbed, context)
-        shift, scale = self.final(F.silu(condition)).unsqueeze(1).chunk(2, dim=-1)
-        tokens = torch.addcmul(shift, F.layer_norm(tokens, tokens.shape[-1:]), 1 + scale)
+        shift, scale = self.final(functional.silu(condition)).unsqueeze(1).chunk(2, dim=-1)
+        tokens = torch.addcmul(shift, functional.layer_norm(tokens, tokens.shape[-1:]), 1 + scale)
         v_expr = self.expression_head(tokens).squeeze(-1) + linear_velocity(x_t, t_expr)
         v_latent = self.latent_head(tokens) + linear_velocity(z_t, t_latent)
         return v_expr, v_latent

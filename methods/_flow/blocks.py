@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 from methods._flow.attention import DifferentialAttention
 
 
 def modulate(tokens: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
     """Normalise tokens (cells, genes, width) without own affine part, then scale by 1 + scale and shift."""
-    return torch.addcmul(shift, F.layer_norm(tokens, tokens.shape[-1:]), 1 + scale)
+    return torch.addcmul(shift, functional.layer_norm(tokens, tokens.shape[-1:]), 1 + scale)
 
 
 class GeneModulation(nn.Module):
@@ -47,7 +47,7 @@ class GeneModulation(nn.Module):
         perturbation
             Perturbation embeddings, (cells, width), or (1, width) where all cells share one.
         """
-        meeting = F.silu(self.gene(genes) + self.perturbation(perturbation).unsqueeze(1))
+        meeting = functional.silu(self.gene(genes) + self.perturbation(perturbation).unsqueeze(1))
         shift, scale, gate = self.out(meeting).chunk(3, dim=-1)
         return torch.addcmul(tokens, gate, modulate(tokens, shift, scale))
 
@@ -94,11 +94,11 @@ class FlowBlock(nn.Module):
         context
             Indices of the genes that are read from; None for all.
         """
-        parts = self.condition(F.silu(condition)).unsqueeze(1).chunk(6, dim=-1)
+        parts = self.condition(functional.silu(condition)).unsqueeze(1).chunk(6, dim=-1)
         shift_a, scale_a, gate_a, shift_f, scale_f, gate_f = parts
         tokens = self.gene_modulation(tokens, genes, perturbation)
         ready = modulate(tokens, shift_a, scale_a)
         read = None if context is None else ready[:, context]
         tokens = torch.addcmul(tokens, gate_a, self.attention(ready, read))
         ready = modulate(tokens, shift_f, scale_f)
-        return torch.addcmul(tokens, gate_f, self.contract(F.gelu(self.expand(ready))))
+        return torch.addcmul(tokens, gate_f, self.contract(functional.gelu(self.expand(ready))))

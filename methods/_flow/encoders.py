@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable, Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 TIME_SCALE = 1000.0
 
@@ -62,7 +62,7 @@ class ValueEncoder(nn.Module):
 
     def forward(self, values: Tensor, genes: Tensor) -> Tensor:
         """Make tokens (cells, genes, width) from values (cells, genes, n_values) and genes (genes, width)."""
-        return genes + self.second(F.gelu(self.first(values) + genes))
+        return genes + self.second(functional.gelu(self.first(values) + genes))
 
 
 class TimeEmbedding(nn.Module):

@@ -10,6 +10,9 @@ import torch
 from torch import Tensor
 from torchdiffeq import odeint
 
+from methods._flow.backbone import TwoStreamFlow, choose_context
+from methods._flow.paths import gaussian
+
 Velocity = Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
@@ -54,6 +57,51 @@ def sample_cascade(velocity: Velocity, x0: Tensor, z0: Tensor, latent: Solver, e
     rest, done = x0.new_zeros(len(x0)), x0.new_ones(len(x0))
     z1 = latent.integrate(lambda t, z: velocity(x0, z, rest, t.expand(len(x0)))[1], z0)
     return expression.integrate(lambda t, x: velocity(x, z1, t.expand(len(x0)), done)[0], x0)
+
+
+@torch.no_grad()
+def sample_cells(
+    flow: TwoStreamFlow,
+    control: Tensor,
+    perturbation: Tensor,
+    generator: torch.Generator,
+    latent: Solver,
+    expression: Solver,
+    context_genes: int,
+) -> Tensor:
+    """Sample one perturbed cell for each control cell, all genes at once.
+
+    Parameters
+    ----------
+    flow
+        A trained flow; where it is, the work is done.
+    control
+        Standardised expression of control cells, (cells, genes).
+    perturbation
+        Tokens of the perturbed genes, (1, 2).
+    generator
+        Draws the noise, and the genes that attention reads from.
+    latent, expression
+        How each flow is integrated.
+    context_genes
+        How many genes attention reads from.
+
+    Returns
+    -------
+    Tensor
+        Standardised expression, (cells, genes), on the CPU.
+    """
+    device = flow.tokens.weight.device
+    n_genes = control.shape[1]
+    x0 = gaussian(control.shape, generator).to(device)
+    z0 = gaussian((*control.shape, flow.shape.latent), generator).to(device)
+    context = choose_context(n_genes, context_genes, generator)
+
+    def velocity(x: Tensor, z: Tensor, t_expr: Tensor, t_latent: Tensor) -> tuple[Tensor, Tensor]:
+        return flow(x, z, t_expr, t_latent, x_ctrl=x_ctrl, perturbation=tokens, genes=genes, context=context)
+
+    x_ctrl, tokens, genes = control.to(device), perturbation.to(device), torch.arange(n_genes, device=device)
+    return sample_cascade(velocity, x0, z0, latent, expression).cpu()
 
 
 def non_negative(cells: Tensor) -> Tensor:

@@ -37,6 +37,14 @@ class PairedCells:
 
 
 @dataclass(frozen=True)
+class SpecialTokens:
+    """Tokens of the vocabulary that are no genes: `control` and unknown genes."""
+
+    control: int
+    unknown: int
+
+
+@dataclass(frozen=True)
 class TrainingOptions:
     """How a flow is trained.
 
@@ -61,12 +69,12 @@ class TrainingOptions:
     genes_per_step: int
     context_genes: int
     learning_rate: float
-    weight_decay: float = 0.01
-    gradient_norm: float = 1.0
-    average: float = 0.999
-    latent_probability: float = 0.4
-    latent_floor: float = 0.75
-    token_dropout: float = 0.05
+    weight_decay: float
+    gradient_norm: float
+    average: float
+    latent_probability: float
+    latent_floor: float
+    token_dropout: float
 
 
 def draw_times(
@@ -101,22 +109,20 @@ def cascade_losses(
     latent_error = (v_latent.float() - target_latent).square().mean(dim=(1, 2))
     expr_error = (v_expr.float() - target_expr).square().mean(dim=1)
     error = torch.where(trains_latent, latent_error, expr_error)
-    with torch.no_grad():
-        latent_scale = target_latent.square().mean(dim=(1, 2))[trains_latent].sum()
-        expr_scale = target_expr.square().mean(dim=1)[~trains_latent].sum()
-        return_values = {
-            "expr_r2": 1 - expr_error[~trains_latent].sum() / expr_scale,
-            "latent_r2": 1 - latent_error[trains_latent].sum() / latent_scale,
-        }
-    return {"loss": error.mean(), **return_values}
+    latent_scale = target_latent.square().mean(dim=(1, 2))[trains_latent].sum()
+    expr_scale = target_expr.square().mean(dim=1)[~trains_latent].sum()
+    return {
+        "loss": error.mean(),
+        "expr_r2": 1 - expr_error[~trains_latent].detach().sum() / expr_scale,
+        "latent_r2": 1 - latent_error[trains_latent].detach().sum() / latent_scale,
+    }
 
 
 def train_flow(
     flow: TwoStreamFlow,
     averaged: TwoStreamFlow,
     pairs: PairedCells,
-    unknown_token: int,
-    control_token: int,
+    special: SpecialTokens,
     options: TrainingOptions,
     generator: torch.Generator,
 ) -> Iterator[tuple[int, dict[str, float]]]:
@@ -137,7 +143,7 @@ def train_flow(
         The number of steps done, and ``loss``, ``expr_r2``, ``latent_r2`` of the step.
     """
     device = flow.tokens.weight.device
-    n_genes, latent = pairs.latent.shape[1:]
+    n_genes = pairs.latent.shape[1]
     subset = min(options.genes_per_step, n_genes)
     optimiser = torch.optim.AdamW(
         flow.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay, betas=(0.9, 0.99)
@@ -149,7 +155,7 @@ def train_flow(
         rows = torch.multinomial(1 / pairs.size, options.batch_size, replacement=True, generator=generator)
         genes = torch.randperm(n_genes, generator=generator)[:subset]
         trains_latent, t_expr, t_latent = draw_times(options.batch_size, options, generator)
-        tokens = hide_tokens(pairs.tokens[rows], unknown_token, control_token, options, generator)
+        tokens = hide_tokens(pairs.tokens[rows], special, options.token_dropout, generator)
         told = torch.where(trains_latent, rows, another_pair(pairs, rows, generator))
         x1, z1 = pairs.perturbed[rows][:, genes], pairs.latent[told][:, genes].float()
         x0, z0 = gaussian(x1.shape, generator), gaussian(z1.shape, generator)
@@ -162,9 +168,8 @@ def train_flow(
                 genes=genes.to(device),
                 context=choose_context(subset, options.context_genes, generator),
             )
-        losses = cascade_losses(
-            v_expr, v_latent, velocity(x0, x1).to(device), velocity(z0, z1).to(device), trains_latent.to(device)
-        )
+        targets = (velocity(x0, x1).to(device), velocity(z0, z1).to(device))
+        losses = cascade_losses(v_expr, v_latent, *targets, trains_latent.to(device))
         optimiser.zero_grad(set_to_none=True)
         losses["loss"].backward()
         torch.nn.utils.clip_grad_norm_(flow.parameters(), options.gradient_norm)
@@ -180,12 +185,10 @@ def another_pair(pairs: PairedCells, rows: Tensor, generator: torch.Generator) -
     return pairs.first[rows] + (torch.rand(len(rows), generator=generator) * size).long().clamp(max=size - 1)
 
 
-def hide_tokens(
-    tokens: Tensor, unknown: int, control: int, options: TrainingOptions, generator: torch.Generator
-) -> Tensor:
+def hide_tokens(tokens: Tensor, special: SpecialTokens, share: float, generator: torch.Generator) -> Tensor:
     """Replace some perturbed genes by the unknown token, so that unseen genes get an average perturbation."""
-    hidden = torch.rand(tokens.shape, generator=generator) < options.token_dropout
-    return torch.where(hidden & (tokens != control), torch.full_like(tokens, unknown), tokens)
+    hidden = (torch.rand(tokens.shape, generator=generator) < share) & (tokens != special.control)
+    return torch.where(hidden, torch.full_like(tokens, special.unknown), tokens)
 
 
 @torch.no_grad()

@@ -116,6 +116,7 @@ class Standardiser:
 
 
 def batches(total: int, size: int) -> Iterator[slice]:
-    """Split a range into slices of at most `size`."""
+    """Split a range into slices of at most `size`, or of one where `size` is less."""
+    size = max(1, size)
     for start in range(0, total, size):
         yield slice(start, min(start + size, total))

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 class EncoderLayer(nn.Module):
@@ -44,9 +44,9 @@ class EncoderLayer(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Map tokens (cells, genes, width) to tokens of the same shape."""
         q, k, v = self.queries_keys_values(tokens)
-        mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        mixed = functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
         tokens = self.norm1(tokens + self.out_proj(mixed))
-        return self.norm2(tokens + self.linear2(F.relu(self.linear1(tokens))))
+        return self.norm2(tokens + self.linear2(functional.relu(self.linear1(tokens))))
 
 
 class GeneTransformer(nn.Module):
@@ -155,12 +155,3 @@ class GeneTransformer(nn.Module):
             rows = slice(start, min(start + block, genes))
             maps = sum((q[:, h, rows] @ k[:, h].transpose(1, 2)).softmax(-1) for h in range(heads))
             yield rows, maps / heads
-
-    def attention(self, values: Tensor, layer: int = -1) -> Tensor:
-        """Attention of one layer for each head, (cells, heads, genes, genes): small inputs only."""
-        index = range(self.n_layers)[layer]
-        tokens = self.embed(values)
-        for earlier in self.layers[:index]:
-            tokens = earlier(tokens)
-        q, k, _ = self.layers[index].queries_keys_values(tokens)
-        return (q @ k.transpose(2, 3) / q.shape[-1] ** 0.5).softmax(-1)

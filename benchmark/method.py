@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
+from zipfile import BadZipFile
 
 import numpy as np
 from anndata import AnnData
@@ -117,9 +118,9 @@ class Method(ABC):
         """Read what `save` wrote."""
         try:
             about = json.loads((folder / "method.json").read_text())
-            with np.load(folder / "state.npz", allow_pickle=False) as arrays:
+            with (folder / "state.npz").open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 state = dict(arrays)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, BadZipFile) as error:
             raise BenchmarkError(
                 f"{folder} holds no saved method ({error}); save one there first."
             ) from error

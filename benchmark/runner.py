@@ -19,6 +19,7 @@ from anndata import AnnData
 from benchmark.archive import write_archive
 from benchmark.config import MethodConfig
 from benchmark.data import Dataset, load_dataset
+from benchmark.device import choose_device
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.method import Method
 from benchmark.metrics import METRICS
@@ -97,6 +98,8 @@ def prepare(request: Request) -> Task:
     config = method_class.Config.build(request.preset, request.settings)
     if request.cells < 2:
         raise BenchmarkError(f"At least 2 cells per perturbation must be predicted, not {request.cells}.")
+    if request.device != "auto":
+        choose_device(request.device)
     if request.split not in SCHEMES:
         raise unknown("split", request.split, SCHEMES, "`python -m benchmark splits` lists them")
     dataset = load_dataset(request.dataset, **request.columns)

@@ -131,7 +131,7 @@ def test_a_loaded_method_predicts_the_same(tmp_path: Path) -> None:
 def test_a_cut_save_is_refused_in_one_sentence(tmp_path: Path) -> None:
     """A truncated weights file and an empty folder are user errors."""
     fitted().save(tmp_path)
-    weights = tmp_path / "weights.pt"
+    weights = tmp_path / "state.npz"
     weights.write_bytes(weights.read_bytes()[:200])
     for folder in (tmp_path, tmp_path / "nothing"):
         with pytest.raises(BenchmarkError, match="holds no saved method"):

@@ -29,19 +29,19 @@ class GRNFlowConfig(MethodConfig):
     )
     attention_layer: int = parameter(-1, ge=-48, le=47, help="Transformer layer whose attention is read.")
     pairs_per_perturbation: int = parameter(
-        64, ge=1, le=100_000, help="Cells used of each perturbation, each paired with one control cell."
+        48, ge=1, le=100_000, help="Cells used of each perturbation, each paired with one control cell."
     )
     controls_per_perturbation: int = parameter(
         1000, ge=1, le=100_000, help="Control cells among which optimal transport pairs each perturbation."
     )
-    steps: int = parameter(2000, ge=1, le=10_000_000, search=(500, 8000), log=True, help="Training steps.")
+    steps: int = parameter(1000, ge=1, le=10_000_000, search=(500, 8000), log=True, help="Training steps.")
     batch_size: int = parameter(32, ge=1, le=4096, help="Pairs per step, of mixed perturbations.")
     genes_per_step: int = parameter(300, ge=1, le=100_000, help="Genes in the random subset of a step.")
     context_genes: int = parameter(
         128, ge=1, le=100_000, help="Random genes that attention reads from, in training and in prediction."
     )
     learning_rate: float = parameter(
-        2e-3,
+        4e-3,
         gt=0,
         le=0.1,
         search=(2e-4, 5e-3),

@@ -8,10 +8,8 @@ generated first; expression is generated from it.
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -20,6 +18,7 @@ from scipy import sparse
 from torch import Tensor
 
 from benchmark.config import MethodConfig
+from benchmark.device import choose_device
 from benchmark.errors import BenchmarkError
 from benchmark.method import Method
 from benchmark.paths import cache_folder
@@ -107,43 +106,25 @@ class GRNFlow(Method):
         vocabulary = GeneVocabulary([str(gene) for gene in range(n_genes)], [])
         return count_parameters(config.flow_shape(n_genes, len(vocabulary)))
 
-    def save(self, folder: Path) -> None:
-        """Write weights and statistics to ``weights.pt``, the rest to ``method.json``."""
-        self.require_fitted()
-        folder.mkdir(parents=True, exist_ok=True)
-        weights = {key: value.cpu() for key, value in self.flow_.state_dict().items()}
-        statistics = {"mean": torch.from_numpy(self.mean_), "deviation": torch.from_numpy(self.deviation_)}
-        torch.save({"flow": weights, **statistics}, folder / "weights.pt")
-        about = {
-            "name": self.name,
-            "version": self.version,
-            "config": self.config.model_dump(mode="json"),
-            "seed": self.seed,
-            "device": self.device,
-            "state": {"genes": self.vocabulary_.panel, "perturbed": self.vocabulary_.perturbed},
-        }
-        (folder / "method.json").write_text(json.dumps(about, indent=1))
+    @property
+    def device_used(self) -> str:
+        """What `device` resolves to."""
+        return str(choose_device(self.device))
 
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote."""
-        try:
-            about = json.loads((folder / "method.json").read_text())
-            weights = torch.load(folder / "weights.pt", map_location="cpu", weights_only=True)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise BenchmarkError(
-                f"{folder} holds no saved method ({error}); save one there first."
-            ) from error
-        if about["name"] != cls.name:
-            raise BenchmarkError(f"{folder} holds the method '{about['name']}', not '{cls.name}'.")
-        method = cls(cls.Config(**about["config"]), seed=about["seed"], device=about["device"])
-        method.vocabulary_ = GeneVocabulary(about["state"]["genes"], about["state"]["perturbed"])
-        method.mean_, method.deviation_ = weights["mean"].numpy(), weights["deviation"].numpy()
-        method.flow_ = build_flow(
-            method.config.flow_shape(len(method.vocabulary_.panel), len(method.vocabulary_)), seed=0
-        )
-        method.flow_.load_state_dict(weights["flow"])
-        return method
+    def fitted_state(self) -> dict[str, Any]:
+        """Genes, statistics and weights, as names and arrays."""
+        weights = {f"flow.{key}": value.cpu().numpy() for key, value in self.flow_.state_dict().items()}
+        genes = {"genes": self.vocabulary_.panel, "perturbed": self.vocabulary_.perturbed}
+        return {"mean": self.mean_, "deviation": self.deviation_, **genes, **weights}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Build the flow again and give it its weights."""
+        self.vocabulary_ = GeneVocabulary(state["genes"], state["perturbed"])
+        self.mean_, self.deviation_ = state["mean"], state["deviation"]
+        shape = self.config.flow_shape(len(self.vocabulary_.panel), len(self.vocabulary_))
+        self.flow_ = build_flow(shape, seed=0)
+        weights = {key.removeprefix("flow."): value for key, value in state.items() if "." in key}
+        self.flow_.load_state_dict({key: torch.from_numpy(value) for key, value in weights.items()})
 
     def _standardise(self, cells: sparse.csr_matrix) -> Tensor:
         return standardise(cells, self.mean_, self.deviation_)
@@ -246,20 +227,3 @@ class GRNFlow(Method):
         return non_negative(
             sampled.mul_(torch.from_numpy(self.deviation_)).add_(torch.from_numpy(self.mean_))
         ).numpy()
-
-
-def choose_device(device: str) -> torch.device:
-    """Resolve ``auto``, ``cpu`` or ``cuda``.
-
-    Raises
-    ------
-    BenchmarkError
-        For CUDA where there is none, and for any other name.
-    """
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device not in ("cpu", "cuda"):
-        raise BenchmarkError(f"There is no device '{device}'; choose auto, cpu or cuda.")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise BenchmarkError("No CUDA device was found here; choose the device auto or cpu.")
-    return torch.device(device)

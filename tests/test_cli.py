@@ -49,7 +49,10 @@ def screen(tmp_path):
         (["rum"], "Did you mean 'run'?"),
         (["run", "--method", "additive", "--seed", "-1"], "--seed"),
         (["run", "--method", "additive", "--cells", "1"], "At least 2 cells"),
-        (["run", "--method", "additive", "--device", "tpu"], "There is no device 'tpu'; choose auto, cpu or cuda"),
+        (
+            ["run", "--method", "additive", "--device", "tpu"],
+            "There is no device 'tpu'; choose auto, cpu or cuda",
+        ),
         (
             ["run", "--method", "linear", "--set", "rank=0"],
             "'rank' should be greater than or equal to 1, but '0'",

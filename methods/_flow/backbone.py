@@ -12,6 +12,10 @@ from methods._flow.blocks import FlowBlock
 from methods._flow.encoders import PerturbationEmbedding, TimeEmbedding, ValueEncoder
 from methods._flow.paths import linear_velocity
 
+EMBEDDING_SPREAD = 3.0
+"""Of untrained gene embeddings: wider than usual, so that genes and perturbations are told apart early
+(`simulated`, 600 steps, validation MSE .097 against .128 at a spread of 1)."""
+
 
 @dataclass(frozen=True)
 class FlowShape:
@@ -52,6 +56,7 @@ class TwoStreamFlow(nn.Module):
         self.shape = shape
         width = shape.width
         self.tokens = nn.Embedding(shape.n_tokens, width)
+        nn.init.normal_(self.tokens.weight, std=EMBEDDING_SPREAD)
         self.expression_encoder = ValueEncoder(2, width)
         self.latent_encoder = nn.Linear(shape.latent, width)
         self.expression_time = TimeEmbedding(width)

@@ -14,7 +14,7 @@ from rich.table import Table
 from benchmark.board import HEADLINE, Block, Estimate, Row
 from benchmark.metrics import METRICS
 
-WIDTH = 120
+WIDTH = 126
 """Of a table that goes to a file or a narrow terminal: intervals need it."""
 
 COLUMNS = ("rank", "method", *HEADLINE, "mean rank", "seeds", "coverage", "seconds")
@@ -109,7 +109,7 @@ def _cells(row: Row, block: Block) -> list[str]:
 def _interval(found: Estimate | None) -> str:
     if found is None or found.mean is None:
         return "undefined"
-    digits = 4 if abs(found.mean) < 0.1 else 3
+    digits = 4 if 0 < abs(found.mean) < 0.1 else 3
     dropped = f" †{found.missing}" if found.missing else ""
     return f"{found.mean:.{digits}f} [{found.low:.{digits}f}, {found.high:.{digits}f}]{dropped}"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
@@ -86,9 +86,7 @@ class MethodConfig(BaseModel):
                 "type": _type_name(field),
                 "value": getattr(values, name),
                 "bounds": _bounds(field),
-                "search": field.json_schema_extra.get("search")
-                if isinstance(field.json_schema_extra, dict)
-                else None,
+                "search": _search(field),
                 "help": field.description or "",
             }
             for name, field in cls.model_fields.items()
@@ -101,7 +99,22 @@ class MethodConfig(BaseModel):
 
 
 def _type_name(field: FieldInfo) -> str:
+    """Name the type: "int", the choices of a Literal, the alternatives of a union."""
+    if get_origin(field.annotation) is Literal:
+        return " | ".join(map(str, get_args(field.annotation)))
     return getattr(field.annotation, "__name__", None) or str(field.annotation).replace("typing.", "")
+
+
+def _search(field: FieldInfo) -> str:
+    """Where tuning looks: "64 to 256 (log)", the choices, or nothing."""
+    extra = field.json_schema_extra
+    if not isinstance(extra, dict) or not isinstance(extra.get("search"), list):
+        return ""
+    places: list[Any] = extra["search"]  # type: ignore[assignment]
+    if not all(isinstance(place, int | float) for place in places):
+        return " | ".join(map(str, places))
+    low, high = places
+    return f"{low:g} to {high:g}" + (" (log)" if extra["log"] else "")
 
 
 def _bounds(field: FieldInfo) -> str:

@@ -49,9 +49,14 @@ def test_the_description_holds_everything_that_was_declared():
         "type": "int",
         "value": 512,
         "bounds": ">= 8, <= 1024",
-        "search": [16, 256],
+        "search": "16 to 256 (log)",
         "help": "Width of every layer.",
     }
+
+
+def test_choices_are_described_as_they_are_typed():
+    kind = Example.describe()[2]
+    assert (kind["type"], kind["search"], kind["bounds"]) == ("a | b", "a | b", "")
 
 
 def test_the_digest_knows_values_and_nothing_else():

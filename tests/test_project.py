@@ -130,6 +130,8 @@ def test_the_readme_begins_with_the_two_commands():
 def test_the_committed_sources_name_no_machine():
     """Paths of a developer's machine would be of no use to anybody else."""
     pattern = re.compile(r"/(?:home|root|work|Users)/\w")
-    for path in [*ROOT.glob("*.*"), *(ROOT / "benchmark").rglob("*.py"), *(ROOT / "methods").rglob("*.py")]:
-        if path.is_file():
-            assert not pattern.search(path.read_text(encoding="utf-8")), path
+    texts = [path for kind in ("md", "toml", "txt") for path in ROOT.glob(f"*.{kind}")]
+    for folder in ("benchmark", "methods", "tests", "perf", "datasets", "leaderboard"):
+        texts += [path for kind in ("py", "md", "toml") for path in (ROOT / folder).rglob(f"*.{kind}")]
+    for path in texts:
+        assert not pattern.search(path.read_text(encoding="utf-8")), path

@@ -1,15 +1,16 @@
 """The leaderboard: runs of one data set and split scheme side by side, ranked, with intervals.
 
 Rows are ranked by their mean rank over the headline metrics. A metric's mean is taken over test
-perturbations, then over seeds; its interval by resampling perturbations within seeds. Runs on other
-data or on other split files, even of the same name, stand in a block of their own.
+perturbations, then over seeds; its interval by resampling perturbations, each with what it scored in every
+seed. Ranks compare the seeds that all rows of a block have. Runs on other data, even of the same name, stand
+in a block of their own, and so do runs on a split file that another run of the same seed does not share.
 """
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -71,6 +72,8 @@ class Block(BaseModel):
     dataset: str
     dataset_digest: str
     split: str
+    other_split: str = ""
+    """Digest of the split file, where it is not the one that the newest run of its seed used."""
     rows: list[Row]
 
     @property
@@ -92,33 +95,48 @@ def build_board(
         Keep only this data set or split scheme.
     """
     groups: dict[tuple[str, ...], list[StoredRun]] = defaultdict(list)
+    newest_split: dict[tuple[str, ...], str] = {}
     for run in runs:
-        if (dataset or run.tags["dataset"]) == run.tags["dataset"] and (
-            split or run.tags["split"]
-        ) == run.tags["split"]:
-            groups[run.tags["dataset"], run.tags["split"], run.tags["dataset_digest"]].append(run)
+        tags = run.tags
+        if dataset not in (None, tags["dataset"]) or split not in (None, tags["split"]):
+            continue
+        data = (tags["dataset"], tags["split"], tags["dataset_digest"])
+        usual = newest_split.setdefault((*data, tags["seed"]), tags["split_digest"])
+        other_split = "" if tags["split_digest"] == usual else tags["split_digest"]
+        groups[(*data, other_split)].append(run)
     return [
-        Block(dataset=name, split=scheme, dataset_digest=digest, rows=_rows(members))
-        for (name, scheme, digest), members in sorted(groups.items())
+        Block(dataset=name, split=scheme, dataset_digest=digest, other_split=other, rows=_rows(members))
+        for (name, scheme, digest, other), members in sorted(groups.items())
     ]
 
 
 def _rows(runs: Sequence[StoredRun]) -> list[Row]:
     """One row per configuration that has finished runs, and one per run that came to nothing."""
-    newest: dict[str, StoredRun] = {}
-    for run in runs:
-        kept = newest.get(run.tags["key"])
-        if kept is None or (kept.status != "finished" and run.status == "finished"):
-            newest[run.tags["key"]] = run
-    finished: dict[tuple[str, ...], list[StoredRun]] = defaultdict(list)
-    for run in newest.values():
+    finished: dict[tuple[str, ...], dict[int, StoredRun]] = defaultdict(dict)
+    for run in runs:  # newest first: of runs that differ in nothing but code, the newest counts
         if run.status == "finished":
-            finished[
-                run.tags["method"], run.tags["configuration"], run.tags["cells"], run.tags["method_version"]
-            ].append(run)
-    ranked = _ranked([_finished_row(members) for members in finished.values()])
-    rest = [_unfinished_row(run) for run in newest.values() if run.status != "finished"]
-    return ranked + sorted(rest, key=lambda row: (row.method, row.configuration, row.seed_list))
+            finished[_configuration(run)].setdefault(int(run.tags["seed"]), run)
+    rest = {
+        (*_configuration(run), run.tags["seed"]): run
+        for run in reversed(runs)
+        if run.status != "finished" and int(run.tags["seed"]) not in finished[_configuration(run)]
+    }
+    members = [list(by_seed.values()) for by_seed in finished.values() if by_seed]
+    seeds = [{int(run.tags["seed"]) for run in group} for group in members]
+    shared = set.intersection(*seeds) if seeds else set()
+    ranked = _ranked([(_finished_row(group), _shared_means(group, shared)) for group in members])
+    unranked = [_unfinished_row(run) for run in rest.values()]
+    return ranked + sorted(unranked, key=lambda row: (row.method, row.configuration, row.seed_list))
+
+
+def _configuration(run: StoredRun) -> tuple[str, ...]:
+    return tuple(run.tags[name] for name in ("method", "method_version", "config_digest", "cells"))
+
+
+def _shared_means(runs: Sequence[StoredRun], seeds: set[int]) -> dict[str, float | None]:
+    """Headline means over the given seeds, or over all where none is given."""
+    scores = [run.scores for run in runs if not seeds or int(run.tags["seed"]) in seeds]
+    return {name: _mean([values[name] for values in scores if name in values]) for name in HEADLINE}
 
 
 def _finished_row(runs: Sequence[StoredRun]) -> Row:
@@ -155,49 +173,56 @@ def _identity(tags: dict[str, str]) -> dict[str, Any]:
     return {name: tags[name] for name in names}
 
 
-def _ranked(rows: list[Row]) -> list[Row]:
+def _ranked(rows: list[tuple[Row, dict[str, float | None]]]) -> list[Row]:
     """Sort by mean rank over the headline metrics; an undefined mean ranks last, ties share their rank."""
     if not rows:
         return []
-    losses = pd.DataFrame([[_loss(row, name) for name in HEADLINE] for row in rows])
+    losses = pd.DataFrame([[_loss(means[name], name) for name in HEADLINE] for _, means in rows])
     mean_ranks = losses.rank().mean(axis=1)
     places = mean_ranks.rank(method="min")
-    for row, mean_rank, place in zip(rows, mean_ranks, places, strict=True):
+    for (row, _), mean_rank, place in zip(rows, mean_ranks, places, strict=True):
         row.mean_rank, row.rank = round(float(mean_rank), 4), int(place)
-    return sorted(rows, key=lambda row: (row.mean_rank, row.label))
+    return sorted((row for row, _ in rows), key=lambda row: (row.mean_rank, row.label))
 
 
-def _loss(row: Row, name: str) -> float:
-    found = row.metrics.get(name)
-    if found is None or found.mean is None:
+def _loss(mean: float | None, name: str) -> float:
+    if mean is None:
         return np.inf
-    return -found.mean if METRICS[name].spec.higher_is_better else found.mean
+    return -mean if METRICS[name].spec.higher_is_better else mean
 
 
-def estimate(per_seed: Sequence[Sequence[float]]) -> Estimate:
+def _mean(per_seed: Sequence[Mapping[str, float]]) -> float | None:
+    """Mean over perturbations, then over seeds; None where nothing is defined."""
+    columns = [np.array(list(values.values())) for values in per_seed]
+    means = [np.nanmean(column) for column in columns if not np.isnan(column).all()]
+    return float(np.mean(means)) if means else None
+
+
+def estimate(per_seed: Sequence[Mapping[str, float]]) -> Estimate:
     """Mean over perturbations, then over seeds, with a 95 % bootstrap interval.
 
-    Each resample draws, within each seed, as many perturbations as the seed has, with replacement,
-    and takes the mean over perturbations and then over seeds; the interval is the middle 95 % of
-    1,000 of them (percentile bootstrap, Efron and Tibshirani 1993, chapter 13).
+    The same perturbation is in the test part of several seeds, so each resample draws perturbations, as
+    many as there are different ones, with all that they scored in any seed, and takes the mean over
+    perturbations and then over seeds (cluster bootstrap; Davison and Hinkley 1997, section 3.8). The
+    interval is the middle 95 % of 1,000 resamples.
     """
-    seeds = [np.asarray(values, dtype=float) for values in per_seed]
-    missing = int(sum(np.isnan(values).sum() for values in seeds))
-    defined = [values[~np.isnan(values)] for values in seeds]
-    defined = [values for values in defined if len(values)]
-    if not defined:
-        return Estimate(mean=None, low=None, high=None, n=0, missing=missing)
-    resampled = np.mean(
-        [_weights(len(values), index) @ values for index, values in enumerate(defined)], axis=0
-    )
+    labels = sorted({label for values in per_seed for label in values})
+    table = np.array([[values.get(label, np.nan) for label in labels] for values in per_seed])
+    defined = ~np.isnan(table)
+    absent = int(sum(np.isnan(list(values.values())).sum() for values in per_seed))
+    mean = _mean(per_seed)
+    if mean is None:
+        return Estimate(mean=None, low=None, high=None, n=0, missing=absent)
+    drawn = _draws(len(labels))
+    counts = drawn @ defined.T
+    sums = drawn @ np.where(defined, table, 0.0).T
+    seeds = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+    resampled = np.nanmean(seeds[(counts > 0).any(axis=1)], axis=1)
     low, high = np.quantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    mean = np.mean([values.mean() for values in defined])
-    return Estimate(
-        mean=float(mean), low=float(low), high=float(high), n=sum(map(len, defined)), missing=missing
-    )
+    return Estimate(mean=mean, low=float(low), high=float(high), n=int(defined.sum()), missing=absent)
 
 
 @cache
-def _weights(n: int, seed: int) -> np.ndarray:
-    """How often each of n perturbations is drawn, over n, in every resample: (resamples, n)."""
-    return np.random.default_rng([seed, n]).multinomial(n, np.full(n, 1 / n), size=RESAMPLES) / n
+def _draws(n: int) -> np.ndarray:
+    """How often each of n perturbations is drawn in every resample: (resamples, n)."""
+    return np.random.default_rng(n).multinomial(n, np.full(n, 1 / n), size=RESAMPLES).astype(float)

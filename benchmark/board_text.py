@@ -89,7 +89,8 @@ FORMATS: dict[str, Callable[[Sequence[Block]], str]] = {
 
 def _title(block: Block) -> str:
     seeds = ", ".join(map(str, block.seeds)) or "none finished"
-    return f"{block.dataset}, split {block.split} (seeds {seeds}; data {block.dataset_digest[:10]})"
+    other = f"; an older split {block.other_split[:10]}" if block.other_split else ""
+    return f"{block.dataset}, split {block.split} (seeds {seeds}; data {block.dataset_digest[:10]}{other})"
 
 
 def _headings() -> list[str]:
@@ -117,7 +118,7 @@ def _interval(found: Estimate | None) -> str:
 def _notes(block: Block) -> list[str]:
     notes = []
     if any(row.rank is not None and row.seed_list != block.seeds for row in block.rows):
-        notes.append("* fewer seeds than other rows of this block: not quite comparable")
+        notes.append("* not all seeds of this block: ranks compare the seeds that all rows have")
     for row in block.rows:
         if row.rank is None:
             reason = f": {row.reason}" if row.reason else ""

@@ -30,6 +30,8 @@ class Coordinates(BaseModel):
     configuration: str
     """How people call the hyper-parameters: "default", a preset, or what differs from the default."""
     config: dict[str, Any]
+    source_digest: str
+    """Of the files that define the method, so that a run of other code is another run."""
     dataset: str
     dataset_digest: str
     split: str
@@ -38,6 +40,11 @@ class Coordinates(BaseModel):
     seed: int
     cells: int
     """Predicted cells per perturbation."""
+
+    @property
+    def config_digest(self) -> str:
+        """SHA-256 of the hyper-parameters."""
+        return hashlib.sha256(json.dumps(self.config, sort_keys=True).encode()).hexdigest()
 
     @property
     def key(self) -> str:

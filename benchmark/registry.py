@@ -7,6 +7,7 @@ class of your own; packages offer theirs through entry points in the group ``ben
 from __future__ import annotations
 
 import ast
+import hashlib
 import importlib
 import importlib.util
 import inspect
@@ -76,6 +77,16 @@ def load_method(name: str) -> type[Method]:
     )
 
 
+def source_digest(method: type[Method]) -> str:
+    """SHA-256 of the files that define a method and what it derives from, outside the harness."""
+    files = {inspect.getfile(part) for part in method.__mro__ if not _is_harness(part.__module__)}
+    return hashlib.sha256(b"".join(Path(file).read_bytes() for file in sorted(files))).hexdigest()
+
+
+def _is_harness(module: str) -> bool:
+    return module.split(".")[0] in ("benchmark", "builtins", "abc")
+
+
 def _modules() -> dict[str, Path]:
     """Name and source file of each module or package in `methods` that does not begin with `_`."""
     spec = importlib.util.find_spec("methods")
@@ -117,7 +128,12 @@ def _from_file(path: Path, class_name: str) -> type[Method]:
         raise BenchmarkError(f"{path} cannot be imported as a Python file; it must end in .py.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise BenchmarkError(
+            f"{path} cannot be imported ({type(error).__name__}: {error}); correct the file."
+        ) from error
     if not hasattr(module, class_name):
         classes = [key for key, value in vars(module).items() if inspect.isclass(value)]
         raise unknown(f"class in {path}", class_name, classes)

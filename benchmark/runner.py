@@ -27,7 +27,7 @@ from benchmark.metrics.evaluate import evaluate
 from benchmark.perturbation import CONTROL, Perturbation
 from benchmark.progress import CurveKeeper, report_to, stage
 from benchmark.record import Coordinates, Record, Summary, configuration_label, software_versions
-from benchmark.registry import load_method
+from benchmark.registry import load_method, source_digest
 from benchmark.splits import SCHEMES, Split, load_split
 from benchmark.tracking import Recording, Tracker
 from benchmark.views import held_out_cells, training_views
@@ -109,6 +109,7 @@ def prepare(request: Request) -> Task:
         method_version=method_class.version,
         configuration=configuration_label(config),
         config=config.model_dump(mode="json"),
+        source_digest=source_digest(method_class),
         dataset=dataset.name,
         dataset_digest=dataset.digest,
         split=split.scheme,
@@ -217,7 +218,8 @@ def predict_all(
         for label, cells in zip(asked, answers, strict=False):
             predicted[label] = _checked(cells, start.shape, method.name, label)
             progress.advance()
-    if len(predicted) < len(asked):
+        more = next(answers, None) is not None
+    if len(predicted) < len(asked) or more:
         raise BenchmarkError(
             f"{method.name} answered {len(predicted)} of {len(asked)} perturbations; it must answer all."
         )

@@ -56,15 +56,17 @@ class StoredRun:
     tags: dict[str, str]
 
     @property
-    def scores(self) -> dict[str, list[float]]:
-        """Values per test perturbation of every metric; NaN where undefined."""
-        found: dict[str, list[float]] = {}
+    def scores(self) -> dict[str, dict[str, float]]:
+        """Per metric the value of each test perturbation; NaN where undefined."""
+        labels = self._joined("perturbations")
         names = sorted({tag.split(".")[1] for tag in self.tags if tag.startswith("scores.")})
-        for name in names:
-            parts = (tag for tag in self.tags if tag.startswith(f"scores.{name}."))
-            text = ",".join(self.tags[tag] for tag in sorted(parts))
-            found[name] = [float(value) for value in text.split(",")]
-        return found
+        values = {name: map(float, self._joined(f"scores.{name}")) for name in names}
+        return {name: dict(zip(labels, column, strict=True)) for name, column in values.items()}
+
+    def _joined(self, name: str) -> list[str]:
+        """Put together what was spread over tags."""
+        parts = sorted(tag for tag in self.tags if tag.startswith(f"{name}."))
+        return ",".join(self.tags[tag] for tag in parts).split(",")
 
 
 class Tracker:
@@ -138,6 +140,7 @@ class Tracker:
             tags = {
                 **at.model_dump(mode="json", exclude={"config"}),
                 "key": at.key,
+                "config_digest": at.config_digest,
                 "status": "running",
                 "host": socket.gethostname(),
                 "pid": os.getpid(),
@@ -152,11 +155,19 @@ class Tracker:
         try:
             yield recording
         except KeyboardInterrupt:
-            self.close(run.info.run_id, "interrupted", "stopped from the keyboard")
+            self._close_after_trouble(run.info.run_id, "interrupted", "stopped from the keyboard")
             raise
         except BaseException as error:
-            self.close(run.info.run_id, "failed", f"{type(error).__name__}: {error}")
+            first_line = str(error).partition("\n")[0]
+            self._close_after_trouble(run.info.run_id, "failed", f"{type(error).__name__}: {first_line}")
             raise
+
+    def _close_after_trouble(self, run_id: str, status: Status, reason: str) -> None:
+        """End a run without hiding what ended it, should the store be in trouble too."""
+        try:
+            self.close(run_id, status, reason)
+        except BenchmarkError as trouble:
+            logging.getLogger("benchmark").warning("The run could not be closed as %s: %s", status, trouble)
 
 
 @dataclass
@@ -209,12 +220,20 @@ def _board_tags(record: Record) -> dict[str, str]:
         "seconds": f"{record.seconds['total']:.2f}",
         "metric_versions": json.dumps(record.metric_versions, sort_keys=True),
     }
+    tags.update(_chunked("perturbations", record.perturbations))
     for name, values in record.scores.items():
         texts = ["nan" if value is None else f"{value:.6g}" for value in values]
-        per_tag = TAG_LENGTH // 14
-        for part, start in enumerate(range(0, len(texts), per_tag)):
-            tags[f"scores.{name}.{part:03d}"] = ",".join(texts[start : start + per_tag])
+        tags.update(_chunked(f"scores.{name}", texts))
     return tags
+
+
+def _chunked(name: str, texts: Sequence[str]) -> dict[str, str]:
+    """Spread a list over tags of limited length: name.000, name.001 and so on."""
+    per_tag = TAG_LENGTH // (1 + max(map(len, texts), default=1))
+    starts = range(0, len(texts), per_tag)
+    return {
+        f"{name}.{part:03d}": ",".join(texts[start : start + per_tag]) for part, start in enumerate(starts)
+    }
 
 
 def _stored(run: Run) -> StoredRun:
@@ -241,7 +260,7 @@ def _readable(uri: str) -> Iterator[None]:
     """Turn the store's own errors into one sentence."""
     try:
         yield
-    except (MlflowException, SQLAlchemyError) as error:
+    except (MlflowException, SQLAlchemyError, OSError) as error:
         first = str(error).partition("\n")[0]
         raise BenchmarkError(
             f"The run store {uri} cannot be used ({first}); check MLFLOW_TRACKING_URI, "

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from itertools import product
+from typing import Literal, Self, TypeVar
 
 import numpy as np
 from anndata import AnnData
@@ -12,19 +13,31 @@ from benchmark.perturbation import Perturbation
 from methods._pseudobulk import Changes, mean_changes
 from methods._shift import MeanMethod
 
+Value = TypeVar("Value")
+
+# The published values come first: they are taken where there is nothing to choose on.
+RANKS = (10, 5, 20, 30, 50)
+RIDGES = (0.1, 0.01, 1.0, 10.0)
 EMBEDDINGS = ("expression", "response")
 
 
 class LinearConfig(MethodConfig):
-    """Rank, ridge penalty and where the embedding of a perturbed gene comes from."""
+    """Rank, ridge penalty and where the embedding of a perturbed gene comes from.
 
-    rank: int = parameter(10, ge=1, le=500, search=(2, 50), log=True, help="Dimensions of both embeddings.")
-    ridge: float = parameter(0.1, ge=0, search=(0.001, 10.0), log=True, help="Penalty of the bilinear map.")
-    embedding: Literal["auto", "expression", "response"] = parameter(
-        "auto",
-        search=("expression", "response"),
-        help="Embedding of a perturbed gene: its own row of the gene embedding (expression), its mean "
-        "response in training (response), or the better of both on the validation perturbations (auto).",
+    What is left out is chosen on the validation perturbations.
+    """
+
+    rank: int | None = parameter(
+        None, ge=1, le=500, search=(2, 100), log=True, help="Dimensions of both embeddings."
+    )
+    ridge: float | None = parameter(
+        None, ge=0, search=(0.001, 100.0), log=True, help="Penalty of the bilinear map; published with 0.1."
+    )
+    embedding: Literal["expression", "response"] | None = parameter(
+        None,
+        search=EMBEDDINGS,
+        help="Embedding of a perturbed gene: its own row of the gene embedding, as published (expression), "
+        "or its mean response in training (response).",
     )
 
 
@@ -43,41 +56,52 @@ class Linear(MeanMethod):
     Config = LinearConfig
 
     def fit(self, train: AnnData, validation: AnnData) -> Self:
-        """Choose the embedding on the validation perturbations, then fit all of them."""
+        """Choose what the configuration leaves open on the validation perturbations, then fit all of them."""
         changes = mean_changes(train, validation)
         panel = list(train.var_names)
         self.control_mean_ = changes.control_mean
-        self.embedding_ = self.config.embedding
-        if self.embedding_ == "auto":
-            self.embedding_ = self._best_embedding(mean_changes(train), changes, panel)
-        self._solve(changes, panel, self.embedding_)
+        candidates = list(
+            product(
+                _open(self.config.rank, RANKS),
+                _open(self.config.ridge, RIDGES),
+                _open(self.config.embedding, EMBEDDINGS),
+            )
+        )
+        best = candidates[0]
+        if len(candidates) > 1 and validation.n_obs:
+            best = self._best(candidates, mean_changes(train), changes, panel)
+        self._solve(changes, panel, *best)
         return self
 
     def shift(self, perturbation: Perturbation) -> np.ndarray:
         """Return G W p + b."""
         return self.intercept_ + self._coordinates((perturbation,))[0] @ self.map_.T @ self.components_.T
 
-    def _best_embedding(self, train: Changes, everything: Changes, panel: list[str]) -> str:
+    def _best(
+        self, candidates: list[tuple[int, float, str]], train: Changes, everything: Changes, panel: list[str]
+    ) -> tuple[int, float, str]:
+        """The candidate of least squared error on the perturbations that are not in `train`."""
         known = set(train.perturbations)
         rows = [row for row, p in enumerate(everything.perturbations) if p not in known]
 
-        def error(embedding: str) -> float:
-            self._solve(train, panel, embedding)
+        def error(candidate: tuple[int, float, str]) -> float:
+            self._solve(train, panel, *candidate)
             predicted = np.stack([self.shift(everything.perturbations[row]) for row in rows])
             return float(np.mean((predicted - everything.values[rows]) ** 2))
 
-        return min(EMBEDDINGS, key=error) if rows else EMBEDDINGS[0]
+        return min(candidates, key=error)
 
-    def _solve(self, changes: Changes, panel: list[str], embedding: str) -> None:
+    def _solve(self, changes: Changes, panel: list[str], rank: int, ridge: float, embedding: str) -> None:
+        self.rank_, self.ridge_, self.embedding_ = rank, ridge, embedding
         self.intercept_ = changes.mean()
         centred = changes.values - self.intercept_
         left, sizes, _ = np.linalg.svd(centred.T, full_matrices=False)
-        rank = min(self.config.rank, int(np.sum(sizes > 1e-10 * sizes[0])) or 1)
+        rank = min(rank, int(np.sum(sizes > 1e-10 * sizes[0])) or 1)
         self.components_ = left[:, :rank] * sizes[:rank]
         build = {"expression": _expression_embedding, "response": _response_embedding}[embedding]
         self.genes_, self.gene_embedding_ = build(changes, centred, panel, self.components_)
         targets = self._coordinates(changes.perturbations)
-        eye = self.config.ridge * np.eye(rank)
+        eye = ridge * np.eye(rank)
         inner = np.linalg.lstsq(
             self.components_.T @ self.components_ + eye, self.components_.T @ centred.T, rcond=None
         )[0]
@@ -92,6 +116,11 @@ class Linear(MeanMethod):
                 if gene in row:
                     coordinates[index] += self.gene_embedding_[row[gene]]
         return coordinates
+
+
+def _open(value: Value | None, choices: tuple[Value, ...]) -> tuple[Value, ...]:
+    """The value that is set, or the choices where none is."""
+    return choices if value is None else (value,)
 
 
 def _expression_embedding(

@@ -13,7 +13,7 @@ from benchmark.perturbation import Perturbation
 from methods._pseudobulk import Changes, mean_changes, perturbed_gene_indicators
 from methods._shift import MeanMethod
 
-PENALTIES = (0.1, 0.3, 1.0, 3.0, 10.0)
+PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 
 
 class MainEffectsConfig(MethodConfig):
@@ -24,7 +24,7 @@ class MainEffectsConfig(MethodConfig):
         ge=0,
         search=(0.01, 100.0),
         log=True,
-        help="Ridge penalty; left out, the best of 0.1 to 10 on the validation perturbations is taken.",
+        help="Ridge penalty; left out, the best of 0.01 to 100 on the validation perturbations is taken.",
     )
 
 

@@ -54,6 +54,7 @@ def fill_store(home: str) -> None:
             method_version="1",
             configuration="default",
             config={"width": 64},
+            source_digest="0" * 64,
             dataset=f"dataset{number // METHODS % 10}",
             dataset_digest="0" * 64,
             split="doubles",

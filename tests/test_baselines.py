@@ -17,7 +17,7 @@ from methods._pseudobulk import mean_changes
 from methods._shift import move_to_mean
 from methods.additive import Additive
 from methods.linear import Linear
-from methods.main_effects import MainEffects, MainEffectsConfig
+from methods.main_effects import PENALTIES, MainEffects, MainEffectsConfig
 from methods.no_change import NoChange
 from methods.train_mean import TrainMean
 
@@ -106,7 +106,55 @@ def test_main_effects_choose_the_penalty_on_validation_perturbations():
         rows[label] = [(base + sum(effects[gene] for gene in label.split("+"))).tolist()] * 2
     validation = cells({"B+D": [(base + effects["B"] + effects["D"]).tolist()] * 2})
     method = MainEffects().fit(cells(rows), validation)
-    assert method.penalty_ == 0.1
+    assert method.penalty_ == PENALTIES[0]
+
+
+def test_the_penalty_that_is_chosen_is_the_best_one_on_the_validation_perturbations():
+    """No other penalty predicts the held-out doubles better; here it is none of the ends."""
+    rng = np.random.default_rng(1)
+    genes = "ABCDEFGH"
+    effects = {gene: rng.normal(0, 0.3, 3) for gene in genes}
+    doubles = [f"{a}+{b}" for i, a in enumerate(genes) for b in genes[i + 1 :]]
+    base = np.array([4.0, 5.0, 6.0])
+
+    def noisy(label: str) -> list[list[float]]:
+        change = sum(effects[gene] for gene in label.split("+"))
+        return [(base + change + rng.normal(0, 0.5, 3)).tolist()] * 2
+
+    train = cells(
+        {"control": [base.tolist()] * 2, **{label: noisy(label) for label in [*genes, *doubles[:4]]}}
+    )
+    validation = cells({label: noisy(label) for label in doubles[4:]})
+
+    def error(penalty: float) -> float:
+        method = MainEffects(MainEffectsConfig(penalty=penalty)).fit(train, NOTHING)
+        real = mean_changes(train, validation)
+        wrong = [
+            method.shift(p) - row
+            for p, row in zip(real.perturbations, real.values, strict=True)
+            if str(p) in doubles[4:]
+        ]
+        return float(np.mean(np.square(wrong)))
+
+    chosen = MainEffects().fit(train, validation).penalty_
+    assert chosen == min(PENALTIES, key=error)
+    assert chosen not in (PENALTIES[0], PENALTIES[-1])
+
+
+def test_the_linear_model_chooses_what_predicts_the_validation_perturbations_best():
+    """Perturbed genes that nobody measures have no expression embedding, so responses are chosen."""
+    rng = np.random.default_rng(4)
+    effects = {gene: rng.normal(0, 0.5, 3) for gene in "PQRS"}
+    base = np.array([4.0, 5.0, 6.0])
+
+    def exact(label: str) -> list[list[float]]:
+        return [(base + sum(effects[gene] for gene in label.split("+"))).tolist()] * 2
+
+    labels = ["P", "Q", "R", "S", "P+Q", "R+S", "P+R"]
+    train = cells({"control": [base.tolist()] * 2, **{label: exact(label) for label in labels}})
+    method = Linear().fit(train, cells({"Q+S": exact("Q+S")}))
+    assert method.embedding_ == "response"
+    assert method.ridge_ == 0.01
 
 
 def test_the_mean_model_meets_its_mean_and_not_that_of_the_given_cells():

@@ -27,6 +27,8 @@ def stored(
         "configuration": "default",
         "dataset": "tiny",
         "dataset_digest": "d" * 64,
+        "split_digest": "s" * 64,
+        "config_digest": "c" * 64,
         "split": "doubles",
         "seed": str(seed),
         "cells": "256",
@@ -34,6 +36,7 @@ def stored(
         "fallbacks": "0",
         "seconds": "1.5",
         "metric_versions": "{}",
+        "perturbations.000": "A+B,C+D",
     }
     for name, sign in DIRECTION.items():
         tags[f"scores.{name}.000"] = f"{0.5 + sign * quality / 10},{0.5 + sign * quality / 10 + 0.1}"
@@ -76,7 +79,7 @@ def test_seeds_are_averaged_and_counted():
 def test_a_row_with_fewer_seeds_is_marked():
     text = as_markdown(build_board([stored("a", 1, seed=0), stored("a", 1, seed=1), stored("b", 1)]))
     assert "| 1* |" in text
-    assert "fewer seeds" in text
+    assert "not all seeds of this block" in text
 
 
 def test_failed_runs_are_listed_and_not_ranked():
@@ -120,21 +123,72 @@ def test_a_metric_that_is_never_defined_ranks_last():
     assert "undefined" in as_table([block])
 
 
+def named(values) -> dict[str, float]:
+    """Scores of perturbations p0, p1 and so on."""
+    return {f"p{index}": float(value) for index, value in enumerate(values)}
+
+
 def test_the_interval_covers_the_mean_it_estimates():
     """Over 300 samples of 30 normal values, the 95 % interval holds the true mean 88 to 99 % of the time."""
     rng = np.random.default_rng(0)
     hits = 0
     for _ in range(300):
-        found = estimate([rng.normal(1.0, 2.0, 30).tolist()])
+        found = estimate([named(rng.normal(1.0, 2.0, 30))])
         hits += found.low <= 1.0 <= found.high
     assert 0.88 < hits / 300 < 0.99
 
 
-def test_more_seeds_narrow_the_interval():
+def test_more_perturbations_narrow_the_interval():
     rng = np.random.default_rng(1)
-    one = estimate([rng.normal(size=40).tolist()])
-    four = estimate([rng.normal(size=40).tolist() for _ in range(4)])
-    assert four.high - four.low < 0.75 * (one.high - one.low)
+    few, many = (estimate([named(rng.normal(size=n))]) for n in (20, 320))
+    assert many.high - many.low < 0.5 * (few.high - few.low)
+
+
+def test_the_same_perturbations_in_another_seed_are_no_new_evidence():
+    """Four seeds that test the same perturbations with the same scores know no more than one."""
+    values = named(np.random.default_rng(2).normal(size=40))
+    one, four = estimate([values]), estimate([values] * 4)
+    assert (four.mean, four.low, four.high) == pytest.approx((one.mean, one.low, one.high))
+
+
+def test_a_bootstrap_of_two_seeds_agrees_with_a_plain_loop():
+    """Independent implementation: draw labels with their scores in every seed."""
+    rng = np.random.default_rng(3)
+    first, second = named(rng.normal(size=12)), named(rng.normal(size=18))
+    found = estimate([first, second])
+    labels, means = sorted(second), []
+    for _ in range(4000):
+        drawn = rng.choice(labels, len(labels))
+        seeds = [[values[label] for label in drawn if label in values] for values in (first, second)]
+        means.append(np.mean([np.mean(values) for values in seeds if values]))
+    low, high = np.quantile(means, [0.025, 0.975])
+    assert found.mean == pytest.approx((np.mean(list(first.values())) + np.mean(list(second.values()))) / 2)
+    assert (found.low, found.high) == pytest.approx((low, high), abs=0.05)
+
+
+def test_runs_of_other_hyper_parameters_never_share_a_row():
+    """Not even where both were the default when they ran."""
+    (block,) = build_board([stored("a", 3), stored("a", 1, key="old", config_digest="0" * 64)])
+    assert [(row.method, row.seeds) for row in block.rows] == [("a", 1), ("a", 1)]
+
+
+def test_runs_of_older_code_give_way_to_the_newest_of_their_seed():
+    (block,) = build_board([stored("a", 3, started=2), stored("a", 1, key="older code", started=1)])
+    assert [row.run_ids for row in block.rows] == [["id-a-0-2"]]
+
+
+def test_another_split_file_of_the_same_name_is_another_block():
+    blocks = build_board([stored("a", 1), stored("b", 2, split_digest="t" * 64)])
+    assert [[row.method for row in block.rows] for block in blocks] == [["a"], ["b"]]
+    assert "an older split tttttttttt" in as_markdown(blocks)
+
+
+def test_ranks_compare_the_seeds_that_all_rows_have():
+    """a wins where both ran; that its second seed went badly does not count against it."""
+    runs = [stored("a", 3, seed=0), stored("a", -4, seed=1), stored("b", 1, seed=0)]
+    (block,) = build_board(runs)
+    assert [(row.method, row.rank) for row in block.rows] == [("a", 1), ("b", 2)]
+    assert block.rows[0].metrics["pearson"].mean < block.rows[1].metrics["pearson"].mean
 
 
 def test_json_rows_carry_what_programs_need():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from benchmark.registry import list_methods, load_method
 from benchmark.testing import CHECKS, Case, NonConformanceError, check_method
+from benchmark.testing.checks import check_data_sets_do_not_mix, check_test_cells_do_not_matter
 from methods.additive import Additive
 from methods.train_mean import TrainMean
 
@@ -99,7 +101,6 @@ class ForgetsWhenSaved(TrainMean):
         (IgnoresItsSeed, "same seed"),
         (Doubles64, "float32"),
         (RemembersTheLastQuestion, "order"),
-        (SharesWhatItLearns, "fresh process failed|second method changed"),
         (ForgetsWhenSaved, "saved and loaded"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
@@ -107,3 +108,18 @@ class ForgetsWhenSaved(TrainMean):
 def test_the_suite_names_what_is_wrong(offender, sentence):
     with pytest.raises(NonConformanceError, match=sentence):
         check_method(offender)
+
+
+def test_the_suite_notices_what_one_fit_does_to_another():
+    with pytest.raises(NonConformanceError, match="second method changed"):
+        check_data_sets_do_not_mix(Case(SharesWhatItLearns))
+
+
+def test_the_suite_notices_test_cells_that_reach_a_method():
+    """As they would if the views handed over more than they should."""
+    case = Case(TrainMean)
+    split = case.panel.split
+    leaky = split.model_copy(update={"validation": (*split.validation, *split.test)})
+    case.panel = replace(case.panel, split=leaky)
+    with pytest.raises(NonConformanceError, match="there is a leak"):
+        check_test_cells_do_not_matter(case)

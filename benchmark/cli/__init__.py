@@ -67,10 +67,9 @@ def _explain(error: Exception) -> tuple[str, int]:
         return f"Error: {_usage(error)}", 2
     if isinstance(error, OSError) and error.errno in NO_ROOM:
         return f"Error: The disk is full ({error.strerror}); make room and repeat the command.", 2
-    return (
-        f"Error: Something failed that should not: {type(error).__name__}: {error}; --debug shows where.",
-        1,
-    )
+    first_line = str(error).partition("\n")[0]
+    what = f"{type(error).__name__}: {first_line}"
+    return f"Error: Something failed that should not: {what}; --debug shows where.", 1
 
 
 def _usage(error: TyperException) -> str:

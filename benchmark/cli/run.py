@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from typing import Annotated
 
 import typer
@@ -25,6 +27,7 @@ def run(
     perturbation_column: Annotated[str | None, typer.Option(help="For a path: obs column of labels.")] = None,
     control_label: Annotated[str | None, typer.Option(help="For a path: label of control cells.")] = None,
     expression: Annotated[str | None, typer.Option(help="For a path: what X holds, counts or log1p.")] = None,
+    separator: Annotated[str | None, typer.Option(help="For a path: what stands between two genes.")] = None,
 ) -> None:
     """Fit a method, predict the test perturbations, score them and keep the record."""
     from benchmark.progress import report_to
@@ -36,6 +39,7 @@ def run(
         "perturbation_column": perturbation_column,
         "control_label": control_label,
         "expression": expression,
+        "separator": separator,
     }
     request = Request(
         method=method,
@@ -49,7 +53,8 @@ def run(
         force=force,
         columns={name: value for name, value in columns.items() if value is not None},
     )
-    with report_to(ProgressBars()):
+    # What a method prints would spoil the one JSON object.
+    with report_to(ProgressBars()), redirect_stdout(sys.stderr):
         record, done_now = run_request(request)
     if json:
         print(record.model_dump_json())

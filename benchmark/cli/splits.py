@@ -66,10 +66,15 @@ def make(dataset: Dataset = "simulated", split: Scheme = "doubles", seed: Seed =
 def check(dataset: Dataset = "simulated", split: Scheme = "doubles", seed: Seed = 0) -> None:
     """Check a frozen split against its data set."""
     from benchmark.data import load_dataset
-    from benchmark.splits import check_split, load_split
+    from benchmark.splits import check_split, read_split, split_file
 
-    data = load_dataset(dataset)
-    problems = check_split(load_split(data, split, seed), data)
+    path = split_file(dataset, split, seed)
+    if path is None:
+        raise BenchmarkError(
+            f"There is no frozen split {split}-{seed} of {dataset}; "
+            "`python -m benchmark splits make` makes it."
+        )
+    problems = check_split(read_split(path), load_dataset(dataset))
     if problems:
         raise BenchmarkError(f"The split {split}-{seed} of {dataset} is not sound: {'; '.join(problems)}.")
     print(f"{dataset} {split}-{seed}: sound")

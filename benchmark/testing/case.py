@@ -8,6 +8,7 @@ from functools import cache, cached_property
 
 import numpy as np
 from anndata import AnnData
+from scipy.sparse import csr_matrix
 
 from benchmark.canonical import canonicalise
 from benchmark.cards import DatasetCard
@@ -52,10 +53,17 @@ class Panel:
         adata = self.dataset.adata.copy()
         test = adata.obs["perturbation"].isin(self.split.test).to_numpy()
         noise = np.random.default_rng(7).random((int(test.sum()), adata.n_vars), dtype=np.float32)
-        values = adata.X.toarray()
-        values[test] = 3 * noise
-        adata.X = type(adata.X)(values)
+        nonsense = np.ceil(3 * noise)
+        adata.X = _with_rows(adata.X, test, nonsense)
+        adata.layers["counts"] = _with_rows(adata.layers["counts"], test, nonsense)
         return replace(self, dataset=replace(self.dataset, adata=adata))
+
+
+def _with_rows(matrix: csr_matrix, rows: np.ndarray, values: np.ndarray) -> csr_matrix:
+    """Return a copy with other values in some rows."""
+    dense = matrix.toarray()
+    dense[rows] = values
+    return csr_matrix(dense)
 
 
 @cache

@@ -207,10 +207,11 @@ def check_saved_methods_answer_alike_in_a_fresh_process(case: Case) -> None:
 @_check
 def check_data_sets_do_not_mix(case: Case) -> None:
     """Fitting one data set does not change what another fitted method, or a second fit, answers."""
+    before = case.answers
     other = case.fit(case.other_panel)
-    _require(_same(case.ask(case.fitted), case.answers), "Fitting a second method changed the first one.")
+    _require(_same(case.ask(case.fitted), before), "Fitting a second method changed the first one.")
     again = case.fit(case.panel, other)
-    _require(_same(case.ask(again), case.answers), "A method that was fitted before learns something else.")
+    _require(_same(case.ask(again), before), "A method that was fitted before learns something else.")
 
 
 @_check

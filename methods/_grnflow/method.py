@@ -53,6 +53,11 @@ class GRNFlow(Method):
 
     At inference the latent is generated too: a prediction uses control cells and the perturbation alone.
     A perturbed gene that no training perturbation contains is predicted as an average perturbation.
+
+    In training the expression flow is given the latent of another cell of the same perturbation, since a
+    cell's own attention holds the expression that is to be predicted. Such a latent tells of the
+    perturbation and of its network, and nothing of the single cell; whether it tells more than the
+    perturbation's name does is the question that the method was made for, and this class does not answer it.
     """
 
     Config = GRNFlowConfig

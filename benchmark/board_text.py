@@ -14,8 +14,8 @@ from rich.table import Table
 from benchmark.board import HEADLINE, Block, Estimate, Row
 from benchmark.metrics import METRICS
 
-WIDTH = 126
-"""Of a table that goes to a file or a narrow terminal: intervals need it."""
+WIDTH = 140
+"""Of a table that goes to a file: nothing in it is wrapped."""
 
 COLUMNS = ("rank", "method", *HEADLINE, "mean rank", "seeds", "coverage", "seconds")
 
@@ -61,12 +61,15 @@ def as_markdown(blocks: Sequence[Block]) -> str:
 def as_table(blocks: Sequence[Block], width: int | None = None) -> str:
     """Tables for a terminal, each interval below its mean."""
     screen = io.StringIO()
-    console = Console(file=screen, width=width or max(Console(stderr=True).width, WIDTH))
+    terminal = Console()
+    console = Console(file=screen, width=width or (terminal.width if terminal.is_terminal else WIDTH))
     for block in blocks:
         console.print(_title(block), style="bold", markup=False)
         table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
         for name, heading in zip(COLUMNS, _headings(), strict=True):
-            table.add_column(heading, justify="left" if name == "method" else "right")
+            table.add_column(
+                heading, justify="left" if name == "method" else "right", no_wrap=name == "method"
+            )
         for row in block.rows:
             if row.rank is not None:
                 table.add_row(*(cell.replace(" [", "\n[") for cell in _cells(row, block)))

@@ -121,7 +121,7 @@ def _interval(found: Estimate | None) -> str:
 def _notes(block: Block) -> list[str]:
     notes = []
     if any(row.rank is not None and row.seed_list != block.seeds for row in block.rows):
-        notes.append("* not all seeds of this block: ranks compare the seeds that all rows have")
+        notes.append("rows with * lack seeds of this block: ranks compare the seeds that all rows have")
     for row in block.rows:
         if row.rank is None:
             reason = f": {row.reason}" if row.reason else ""

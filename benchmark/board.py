@@ -9,6 +9,7 @@ in a block of their own, and so do runs on a split file that another run of the 
 from __future__ import annotations
 
 import json
+import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -23,6 +24,8 @@ from benchmark.tracking import StoredRun
 
 RESAMPLES = 1000
 CONFIDENCE = 0.95
+NEEDED = {"config_digest", "split_digest"}
+"""Tags without which a run cannot be told apart from others."""
 HEADLINE = tuple(name for name, metric in METRICS.items() if metric.spec.headline)
 
 
@@ -96,7 +99,14 @@ def build_board(
     """
     groups: dict[tuple[str, ...], list[StoredRun]] = defaultdict(list)
     newest_split: dict[tuple[str, ...], str] = {}
+    older = [run for run in runs if not NEEDED <= run.tags.keys()]
+    if older:
+        logging.getLogger("benchmark").warning(
+            "%d runs were recorded by an older version and are left out; run them again.", len(older)
+        )
     for run in runs:
+        if not NEEDED <= run.tags.keys():
+            continue
         tags = run.tags
         if dataset not in (None, tags["dataset"]) or split not in (None, tags["split"]):
             continue

@@ -107,6 +107,14 @@ def test_other_data_of_the_same_name_are_another_block():
     assert [[row.rank for row in block.rows] for block in blocks] == [[1], [1]]
 
 
+def test_runs_of_an_older_version_are_left_out_and_counted(caplog):
+    older = stored("b", 9)
+    del older.tags["config_digest"]
+    (block,) = build_board([stored("a", 1), older])
+    assert [row.method for row in block.rows] == ["a"]
+    assert "1 runs were recorded by an older version" in caplog.text
+
+
 def test_undefined_perturbations_are_left_out_and_counted():
     (block,) = build_board([stored("a", 1, **{"scores.de_overlap.000": "nan,0.4"})])
     found = block.rows[0].metrics["de_overlap"]

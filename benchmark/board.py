@@ -99,13 +99,13 @@ def build_board(
     """
     groups: dict[tuple[str, ...], list[StoredRun]] = defaultdict(list)
     newest_split: dict[tuple[str, ...], str] = {}
-    older = [run for run in runs if not NEEDED <= run.tags.keys()]
+    older = [run for run in runs if not run.tags.keys() >= NEEDED]
     if older:
         logging.getLogger("benchmark").warning(
             "%d runs were recorded by an older version and are left out; run them again.", len(older)
         )
     for run in runs:
-        if not NEEDED <= run.tags.keys():
+        if not run.tags.keys() >= NEEDED:
             continue
         tags = run.tags
         if dataset not in (None, tags["dataset"]) or split not in (None, tags["split"]):

@@ -13,7 +13,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,9 @@ RESAMPLES = 1000
 CONFIDENCE = 0.95
 NEEDED = {"config_digest", "split_digest"}
 """Tags without which a run cannot be told apart from others."""
+Scores: TypeAlias = Mapping[str, Mapping[str, float]]
+"""Metric -> test perturbation -> value."""
+
 HEADLINE = tuple(name for name, metric in METRICS.items() if metric.spec.headline)
 
 
@@ -143,10 +146,11 @@ def _configuration(run: StoredRun) -> tuple[str, ...]:
     return tuple(run.tags[name] for name in ("method", "method_version", "config_digest", "cells"))
 
 
-def _shared_means(runs: Sequence[StoredRun], seeds: set[int]) -> dict[str, float | None]:
-    """Headline means over the given seeds, or over all where none is given."""
+def _shared_means(runs: Sequence[StoredRun], seeds: set[int]) -> dict[str, float]:
+    """Headline means over the given seeds, or over all where none is given; NaN where undefined."""
     scores = [run.scores for run in runs if not seeds or int(run.tags["seed"]) in seeds]
-    return {name: _mean([values[name] for values in scores if name in values]) for name in HEADLINE}
+    means = _means(_table(scores, HEADLINE), np.ones((1, _n_labels(scores))))[0]
+    return dict(zip(HEADLINE, means.tolist(), strict=True))
 
 
 def _finished_row(runs: Sequence[StoredRun]) -> Row:
@@ -161,7 +165,7 @@ def _finished_row(runs: Sequence[StoredRun]) -> Row:
         coverage=float(np.mean([float(run.tags["coverage"]) for run in runs])),
         fallbacks=sum(int(run.tags["fallbacks"]) for run in runs),
         seconds=float(np.mean([float(run.tags["seconds"]) for run in runs])),
-        metrics={name: estimate([values[name] for values in scores if name in values]) for name in scores[0]},
+        metrics=estimate(scores),
         metric_versions=json.loads(first["metric_versions"]),
         run_ids=[run.run_id for run in runs],
     )
@@ -183,7 +187,7 @@ def _identity(tags: dict[str, str]) -> dict[str, Any]:
     return {name: tags[name] for name in names}
 
 
-def _ranked(rows: list[tuple[Row, dict[str, float | None]]]) -> list[Row]:
+def _ranked(rows: list[tuple[Row, dict[str, float]]]) -> list[Row]:
     """Sort by mean rank over the headline metrics; an undefined mean ranks last, ties share their rank."""
     if not rows:
         return []
@@ -195,41 +199,77 @@ def _ranked(rows: list[tuple[Row, dict[str, float | None]]]) -> list[Row]:
     return sorted((row for row, _ in rows), key=lambda row: (row.mean_rank, row.label))
 
 
-def _loss(mean: float | None, name: str) -> float:
-    if mean is None:
+def _loss(mean: float, name: str) -> float:
+    if np.isnan(mean):
         return np.inf
     return -mean if METRICS[name].spec.higher_is_better else mean
 
 
-def _mean(per_seed: Sequence[Mapping[str, float]]) -> float | None:
-    """Mean over perturbations, then over seeds; None where nothing is defined."""
-    columns = [np.array(list(values.values())) for values in per_seed]
-    means = [np.nanmean(column) for column in columns if not np.isnan(column).all()]
-    return float(np.mean(means)) if means else None
-
-
-def estimate(per_seed: Sequence[Mapping[str, float]]) -> Estimate:
-    """Mean over perturbations, then over seeds, with a 95 % bootstrap interval.
+def estimate(per_seed: Sequence[Scores]) -> dict[str, Estimate]:
+    """Mean of every metric over perturbations, then over seeds, with a 95 % bootstrap interval.
 
     The same perturbation is in the test part of several seeds, so each resample draws perturbations, as
     many as there are different ones, with all that they scored in any seed, and takes the mean over
     perturbations and then over seeds (cluster bootstrap; Davison and Hinkley 1997, section 3.8). The
     interval is the middle 95 % of 1,000 resamples.
+
+    Parameters
+    ----------
+    per_seed
+        For each seed: metric -> test perturbation -> value, NaN where undefined.
     """
-    labels = sorted({label for values in per_seed for label in values})
-    table = np.array([[values.get(label, np.nan) for label in labels] for values in per_seed])
+    names = tuple(dict.fromkeys(name for scores in per_seed for name in scores))
+    table = _table(per_seed, names)
+    n_labels = _n_labels(per_seed)
+    means = _means(table, np.ones((1, n_labels)))[0]
+    resampled = _means(table, _draws(n_labels))
+    found = {}
+    for index, name in enumerate(names):
+        n = int((~np.isnan(table[:, :, index])).sum())
+        missing = sum(len(scores.get(name, {})) for scores in per_seed) - n
+        if n == 0:
+            found[name] = Estimate(mean=None, low=None, high=None, n=0, missing=missing)
+            continue
+        drawn = resampled[:, index]
+        low, high = np.quantile(drawn[~np.isnan(drawn)], [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+        found[name] = Estimate(
+            mean=float(means[index]), low=float(low), high=float(high), n=n, missing=missing
+        )
+    return found
+
+
+def _n_labels(per_seed: Sequence[Scores]) -> int:
+    return len({label for scores in per_seed for values in scores.values() for label in values})
+
+
+def _table(per_seed: Sequence[Scores], names: Sequence[str]) -> np.ndarray:
+    """Scores as (seeds, perturbations, metrics), perturbations in alphabetical order; NaN where absent."""
+    labels = sorted({label for scores in per_seed for values in scores.values() for label in values})
+    row = {label: index for index, label in enumerate(labels)}
+    table = np.full((len(per_seed), len(labels), len(names)), np.nan)
+    for seed, scores in enumerate(per_seed):
+        for column, name in enumerate(names):
+            values = scores.get(name, {})
+            table[seed, [row[label] for label in values], column] = list(values.values())
+    return table
+
+
+def _means(table: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Weighted mean over perturbations, then over the seeds that have any: (resamples, metrics).
+
+    Parameters
+    ----------
+    table
+        (seeds, perturbations, metrics), NaN where undefined.
+    weights
+        How often each perturbation counts, (resamples, perturbations).
+    """
     defined = ~np.isnan(table)
-    absent = int(sum(np.isnan(list(values.values())).sum() for values in per_seed))
-    mean = _mean(per_seed)
-    if mean is None:
-        return Estimate(mean=None, low=None, high=None, n=0, missing=absent)
-    drawn = _draws(len(labels))
-    counts = drawn @ defined.T
-    sums = drawn @ np.where(defined, table, 0.0).T
-    seeds = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
-    resampled = np.nanmean(seeds[(counts > 0).any(axis=1)], axis=1)
-    low, high = np.quantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return Estimate(mean=mean, low=float(low), high=float(high), n=int(defined.sum()), missing=absent)
+    counts = weights @ defined
+    sums = weights @ np.where(defined, table, 0.0)
+    seeds = np.divide(sums, counts, out=np.zeros_like(sums), where=counts > 0)
+    present = (counts > 0).sum(axis=0)
+    return np.divide(seeds.sum(axis=0), present, out=np.full(present.shape, np.nan), where=present > 0)
 
 
 @cache

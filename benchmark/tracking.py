@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -37,6 +38,8 @@ from sqlalchemy.exc import SQLAlchemyError
 EXPERIMENT = "benchmark"
 PAGE = 1000
 TAG_LENGTH = 4500
+SCORES = "scores"
+"""Name of the tags that hold, as one JSON text in parts, what every test perturbation scored."""
 MLFLOW_STATUS = {
     "running": "RUNNING",
     "finished": "FINISHED",
@@ -55,18 +58,13 @@ class StoredRun:
     started: float
     tags: dict[str, str]
 
-    @property
+    @cached_property
     def scores(self) -> dict[str, dict[str, float]]:
         """Per metric the value of each test perturbation; NaN where undefined."""
-        labels = self._joined("perturbations")
-        names = sorted({tag.split(".")[1] for tag in self.tags if tag.startswith("scores.")})
-        values = {name: map(float, self._joined(f"scores.{name}")) for name in names}
-        return {name: dict(zip(labels, column, strict=True)) for name, column in values.items()}
-
-    def _joined(self, name: str) -> list[str]:
-        """Put together what was spread over tags."""
-        parts = sorted(tag for tag in self.tags if tag.startswith(f"{name}."))
-        return ",".join(self.tags[tag] for tag in parts).split(",")
+        parts = sorted(tag for tag in self.tags if tag.startswith(f"{SCORES}."))
+        packed = json.loads("".join(self.tags[tag] for tag in parts))
+        columns = packed["scores"].items()
+        return {name: dict(zip(packed["perturbations"], values, strict=True)) for name, values in columns}
 
 
 class Tracker:
@@ -220,20 +218,14 @@ def _board_tags(record: Record) -> dict[str, str]:
         "seconds": f"{record.seconds['total']:.2f}",
         "metric_versions": json.dumps(record.metric_versions, sort_keys=True),
     }
-    tags.update(_chunked("perturbations", record.perturbations))
-    for name, values in record.scores.items():
-        texts = ["nan" if value is None else f"{value:.6g}" for value in values]
-        tags.update(_chunked(f"scores.{name}", texts))
-    return tags
-
-
-def _chunked(name: str, texts: Sequence[str]) -> dict[str, str]:
-    """Spread a list over tags of limited length: name.000, name.001 and so on."""
-    per_tag = TAG_LENGTH // (1 + max(map(len, texts), default=1))
-    starts = range(0, len(texts), per_tag)
-    return {
-        f"{name}.{part:03d}": ",".join(texts[start : start + per_tag]) for part, start in enumerate(starts)
+    scores = {
+        name: [float("nan") if value is None else float(f"{value:.6g}") for value in values]
+        for name, values in record.scores.items()
     }
+    text = json.dumps({"perturbations": record.perturbations, "scores": scores}, separators=(",", ":"))
+    for part, start in enumerate(range(0, len(text), TAG_LENGTH)):
+        tags[f"{SCORES}.{part:04d}"] = text[start : start + TAG_LENGTH]
+    return tags
 
 
 def _stored(run: Run) -> StoredRun:

@@ -24,8 +24,7 @@ from benchmark.tracking import StoredRun
 
 RESAMPLES = 1000
 CONFIDENCE = 0.95
-NEEDED = {"config_digest", "split_digest"}
-"""Tags without which a run cannot be told apart from others."""
+
 Scores: TypeAlias = Mapping[str, Mapping[str, float]]
 """Metric -> test perturbation -> value."""
 
@@ -102,14 +101,13 @@ def build_board(
     """
     groups: dict[tuple[str, ...], list[StoredRun]] = defaultdict(list)
     newest_split: dict[tuple[str, ...], str] = {}
-    older = [run for run in runs if not run.tags.keys() >= NEEDED]
-    if older:
+    readable = [run for run in runs if run.is_readable]
+    if len(readable) < len(runs):
         logging.getLogger("benchmark").warning(
-            "%d runs were recorded by an older version and are left out; run them again.", len(older)
+            "%d runs were recorded by an older version and are left out; run them again.",
+            len(runs) - len(readable),
         )
-    for run in runs:
-        if not run.tags.keys() >= NEEDED:
-            continue
+    for run in readable:
         tags = run.tags
         if dataset not in (None, tags["dataset"]) or split not in (None, tags["split"]):
             continue

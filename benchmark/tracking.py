@@ -58,6 +58,12 @@ class StoredRun:
     started: float
     tags: dict[str, str]
 
+    @property
+    def is_readable(self) -> bool:
+        """Whether it has the tags that this version writes; one recorded by an older version may not."""
+        needed = {"config_digest", "split_digest"}
+        return self.tags.keys() >= (needed | {f"{SCORES}.0000"} if self.status == "finished" else needed)
+
     @cached_property
     def scores(self) -> dict[str, dict[str, float]]:
         """Per metric the value of each test perturbation; NaN where undefined."""

@@ -115,9 +115,10 @@ def test_other_data_of_the_same_name_are_another_block():
     assert [[row.rank for row in block.rows] for block in blocks] == [[1], [1]]
 
 
-def test_runs_of_an_older_version_are_left_out_and_counted(caplog):
+@pytest.mark.parametrize("tag", ["config_digest", "scores.0000"])
+def test_runs_of_an_older_version_are_left_out_and_counted(caplog, tag):
     older = stored("b", 9)
-    del older.tags["config_digest"]
+    del older.tags[tag]
     (block,) = build_board([stored("a", 1), older])
     assert [row.method for row in block.rows] == ["a"]
     assert "1 runs were recorded by an older version" in caplog.text

@@ -20,9 +20,16 @@ SPARSE_BELOW = 0.5
 
 
 def write_archive(
-    path: Path, control: AnnData, predicted: Mapping[str, np.ndarray], about: Mapping[str, str]
+    path: Path,
+    control: AnnData,
+    start: pd.DataFrame,
+    predicted: Mapping[str, np.ndarray],
+    about: Mapping[str, str],
 ) -> str:
     """Write controls and predicted cells to one compressed h5ad, whole or not at all.
+
+    Its obs columns are "perturbation"; "control_cell", the name of the control cell that the row starts from,
+    for a control cell its own; and "sample", which of the cells predicted for that control cell it is.
 
     Parameters
     ----------
@@ -30,8 +37,11 @@ def write_archive(
         Where the file goes.
     control
         The real control cells, the same that the real side is compared with.
+    start
+        What the predictions start from, a row per predicted cell of any perturbation: columns "control_cell"
+        and "sample".
     predicted
-        float32 (cells, genes) per perturbation label.
+        float32 (rows of `start`, genes) per perturbation label.
     about
         Short texts that say where the predictions come from; kept in ``uns``.
 
@@ -41,19 +51,26 @@ def write_archive(
         SHA-256 of the file.
     """
     cells = np.concatenate(list(predicted.values()))
-    labels = [CONTROL] * control.n_obs + [name for name, rows in predicted.items() for _ in range(len(rows))]
     sparse = sp.vstack([control.X, sp.csr_matrix(cells)], format="csr")
     values = sparse if sparse.nnz < SPARSE_BELOW * np.prod(sparse.shape) else sparse.toarray()
     names = [f"control-{name}" for name in control.obs_names]
     names += [f"predicted-{index}" for index in range(len(cells))]
     archive = AnnData(
         values,
-        obs=pd.DataFrame({"perturbation": pd.Categorical(labels)}, index=names),
+        obs=_origins(control, start, predicted).set_axis(names),
         var=pd.DataFrame(index=control.var_names),
         uns=dict(about),
     )
     write_h5ad(archive, path)
     return file_digest(path)
+
+
+def _origins(control: AnnData, start: pd.DataFrame, predicted: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """What each row of the archive is: the controls, then `start` for every perturbation."""
+    controls = pd.DataFrame({"control_cell": control.obs_names, "sample": 0, "perturbation": CONTROL})
+    starts = start[["control_cell", "sample"]]
+    rows = pd.concat([controls, *(starts.assign(perturbation=label) for label in predicted)])
+    return rows.astype({"perturbation": "category", "control_cell": "category"})
 
 
 def read_archive(path: Path, genes: list[str]) -> dict[str, sp.csr_matrix | np.ndarray]:

@@ -57,6 +57,7 @@ class Row(BaseModel):
     seeds: int
     seed_list: list[int]
     cells: int
+    samples: int = 1
     coverage: float | None = None
     fallbacks: int = 0
     seconds: float | None = None
@@ -67,8 +68,10 @@ class Row(BaseModel):
 
     @property
     def label(self) -> str:
-        """Method, with its configuration where that is not the default."""
-        return self.method if self.configuration == "default" else f"{self.method} ({self.configuration})"
+        """Method, with its configuration and its samples per control cell where they are not the default."""
+        unusual = [] if self.configuration == "default" else [self.configuration]
+        unusual += [] if self.samples == 1 else [f"{self.samples} samples"]
+        return f"{self.method} ({', '.join(unusual)})" if unusual else self.method
 
 
 class Block(BaseModel):
@@ -141,7 +144,13 @@ def _rows(runs: Sequence[StoredRun]) -> list[Row]:
 
 
 def _configuration(run: StoredRun) -> tuple[str, ...]:
-    return tuple(run.tags[name] for name in ("method", "method_version", "config_digest", "cells"))
+    names = ("method", "method_version", "config_digest", "cells")
+    return (*(run.tags[name] for name in names), _samples(run.tags))
+
+
+def _samples(tags: dict[str, str]) -> str:
+    """Samples per control cell; runs that are older than samples had one."""
+    return tags.get("samples", "1")
 
 
 def _shared_means(runs: Sequence[StoredRun], seeds: set[int]) -> dict[str, float]:
@@ -182,7 +191,7 @@ def _unfinished_row(run: StoredRun) -> Row:
 
 def _identity(tags: dict[str, str]) -> dict[str, Any]:
     names = ("dataset", "dataset_digest", "split", "method", "configuration", "cells")
-    return {name: tags[name] for name in names}
+    return {name: tags[name] for name in names} | {"samples": _samples(tags)}
 
 
 def _ranked(rows: list[tuple[Row, dict[str, float]]]) -> list[Row]:

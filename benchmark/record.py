@@ -39,7 +39,9 @@ class Coordinates(BaseModel):
     split_digest: str
     seed: int
     cells: int
-    """Predicted cells per perturbation."""
+    """Control cells that each perturbation is predicted for."""
+    samples: int = 1
+    """How many cells are predicted for each of them."""
 
     @property
     def config_digest(self) -> str:
@@ -48,8 +50,13 @@ class Coordinates(BaseModel):
 
     @property
     def key(self) -> str:
-        """SHA-256 of all that decides the numbers; names and labels do not."""
+        """SHA-256 of all that decides the numbers; names and labels do not.
+
+        One sample is left out: runs that are older than samples keep the key that they were recorded with.
+        """
         parts = self.model_dump(exclude={"configuration", "dataset", "split"})
+        if self.samples == 1:
+            del parts["samples"]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

@@ -33,7 +33,7 @@ from benchmark.tracking import Recording, Tracker
 from benchmark.views import held_out_cells, training_views
 
 CELLS = 256
-"""Predicted cells per perturbation: the noise of their mean counts in the MSE, under .001 at 256."""
+"""Control cells per perturbation: the noise of a mean over them counts in the MSE, under .001 at 256."""
 
 FALLBACK = "train_mean"
 """The method that answers where another refuses, so that all are scored on the same perturbations."""
@@ -51,6 +51,7 @@ class Request:
     settings: Mapping[str, Any] = field(default_factory=dict)
     device: str = "auto"
     cells: int = CELLS
+    samples: int = 1
     force: bool = False
     columns: Mapping[str, Any] = field(default_factory=dict)
     """How to read an h5ad given by path: what `load_dataset` takes beside its name."""
@@ -66,6 +67,28 @@ class Task:
     device: str
     dataset: Dataset
     split: Split
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted method, with what every run that rests on its training keeps of it.
+
+    Attributes
+    ----------
+    method
+        Ready to predict.
+    started
+        When the training began, ISO 8601, UTC.
+    seconds
+        How long it took.
+    curves
+        Losses and the like: name -> (step, value).
+    """
+
+    method: Method
+    started: str
+    seconds: float
+    curves: dict[str, list[tuple[int, float]]]
 
 
 def run(request: Request) -> tuple[Record, bool]:
@@ -89,7 +112,7 @@ def run(request: Request) -> tuple[Record, bool]:
         if earlier is not None:
             return earlier, False
     with tracker.recording(task.coordinates) as recording:
-        return _execute(task, recording), True
+        return record_predictions(task, fit(task), recording), True
 
 
 def prepare(request: Request) -> Task:
@@ -98,6 +121,8 @@ def prepare(request: Request) -> Task:
     config = method_class.Config.build(request.preset, request.settings)
     if request.cells < 2:
         raise BenchmarkError(f"At least 2 cells per perturbation must be predicted, not {request.cells}.")
+    if request.samples < 1:
+        raise BenchmarkError(f"At least 1 sample per control cell must be drawn, not {request.samples}.")
     if request.device != "auto":
         choose_device(request.device)
     if request.split not in SCHEMES:
@@ -116,29 +141,49 @@ def prepare(request: Request) -> Task:
         split_digest=split.digest,
         seed=request.seed,
         cells=request.cells,
+        samples=request.samples,
     )
     return Task(coordinates, method_class, config, request.device, dataset, split)
 
 
-def _execute(task: Task, recording: Recording) -> Record:
-    """Fit, predict, archive and score, and keep the record with its files."""
-    clock = Clock()
+def fit(task: Task) -> Fitted:
+    """Train the method of a task on the cells that it may see."""
     started = datetime.now(UTC).isoformat(timespec="seconds")
+    clock, curves = Clock(), CurveKeeper()
+    train, validation = training_views(task.dataset, task.split)
+    method = task.method_class(task.config, seed=task.coordinates.seed, device=task.device)
+    with report_to(curves), clock.time("fit"):
+        method.fit(train, validation)
+    return Fitted(method, started, clock.seconds()["fit"], curves.curves)
+
+
+def record_predictions(task: Task, fitted: Fitted, recording: Recording) -> Record:
+    """Predict with a fitted method, archive and score, and keep the record with its files.
+
+    Parameters
+    ----------
+    task
+        What the record is about; the configuration of `fitted.method` must be that of the task.
+    fitted
+        The training, whose seconds count in this run, also where several runs share it.
+    recording
+        The open run.
+    """
+    clock = Clock(fit=fitted.seconds)
     curves = CurveKeeper()
+    method = fitted.method
     control = _controls(task.dataset)
+    train, validation = training_views(task.dataset, task.split)
     with report_to(curves):
-        train, validation = training_views(task.dataset, task.split)
-        with clock.time("fit"):
-            method = task.method_class(task.config, seed=task.coordinates.seed, device=task.device)
-            method.fit(train, validation)
         with clock.time("predict"):
-            start = sample_cells(control, task.coordinates.cells, task.coordinates.seed)
+            at = task.coordinates
+            start = sample_cells(control, at.cells, at.seed, at.samples)
             predicted, fallbacks = predict_all(method, start, task.split.test, train, validation)
         with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
             with clock.time("archive"):
                 archive = Path(folder) / "predictions.h5ad"
                 about = {name: str(value) for name, value in task.coordinates.model_dump().items()}
-                digest = write_archive(archive, control, predicted, about)
+                digest = write_archive(archive, control, start.obs, predicted, about)
             with clock.time("metrics"):
                 scores = evaluate(control.X, held_out_cells(task.dataset, task.split), predicted)
             table = Path(folder) / "per_perturbation.csv"
@@ -147,7 +192,7 @@ def _execute(task: Task, recording: Recording) -> Record:
                 coordinates=task.coordinates,
                 status="finished",
                 run_id=recording.run_id,
-                started=started,
+                started=fitted.started,
                 device=method.device_used,
                 versions=software_versions(),
                 seconds=clock.seconds(),
@@ -163,17 +208,17 @@ def _execute(task: Task, recording: Recording) -> Record:
                 archive_sha256=digest,
                 archive_mb=archive.stat().st_size / 2**20,
             )
-            recording.write_curves(curves.curves)
+            recording.write_curves({**fitted.curves, **curves.curves})
             recording.finish(record, [archive, table])
     return record
 
 
 class Clock:
-    """Adds up the seconds of named parts."""
+    """Adds up the seconds of named parts; parts that were done before it was made are given to it."""
 
-    def __init__(self) -> None:
-        self._start = time.perf_counter()
-        self._parts: dict[str, float] = {}
+    def __init__(self, **earlier: float) -> None:
+        self._start = time.perf_counter() - sum(earlier.values())
+        self._parts: dict[str, float] = dict(earlier)
 
     @contextmanager
     def time(self, part: str) -> Iterator[None]:
@@ -183,18 +228,41 @@ class Clock:
         self._parts[part] = time.perf_counter() - start
 
     def seconds(self) -> dict[str, float]:
-        """Seconds of each part, and of everything since the clock was made."""
+        """Seconds of each part, and of everything: what was given, and all since the clock was made."""
         total = time.perf_counter() - self._start
         return {name: round(value, 3) for name, value in {**self._parts, "total": total}.items()}
 
 
-def sample_cells(control: AnnData, cells: int, seed: int) -> AnnData:
-    """Draw the control cells that predictions start from, without replacement where there are enough."""
+def sample_cells(control: AnnData, cells: int, seed: int, samples: int = 1) -> AnnData:
+    """Draw the control cells that predictions start from, without replacement where there are enough.
+
+    Parameters
+    ----------
+    control
+        All control cells.
+    cells
+        How many are drawn.
+    seed
+        Of the draw, which does not depend on `samples`.
+    samples
+        How often the drawn cells are given: as whole blocks, one after the other, so that the first block
+        is all that one sample gives.
+
+    Returns
+    -------
+    AnnData
+        (samples * cells, genes); obs "perturbation", "control_cell" (the name of the control cell) and
+        "sample" (the number of the block, from 0).
+    """
     rng = np.random.default_rng(seed)
-    rows = rng.choice(control.n_obs, cells, replace=control.n_obs < cells)
-    names = pd.Index([str(index) for index in range(cells)])
+    rows = np.tile(rng.choice(control.n_obs, cells, replace=control.n_obs < cells), samples)
     layers = {name: values[rows] for name, values in control.layers.items()}
-    obs = pd.DataFrame({"perturbation": CONTROL}, index=names)
+    columns = {
+        "perturbation": CONTROL,
+        "control_cell": control.obs_names[rows],
+        "sample": np.repeat(np.arange(samples), cells),
+    }
+    obs = pd.DataFrame(columns, index=pd.Index([str(index) for index in range(len(rows))]))
     return AnnData(control.X[rows], obs=obs, var=control.var, layers=layers, uns=control.uns)
 
 

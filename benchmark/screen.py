@@ -84,11 +84,12 @@ def print_record(record: Record, done_now: bool) -> None:
             for name, summary in record.metrics.items()
         ]
     )
+    samples = "" if at.samples == 1 else f" ({at.samples} samples for each of {at.cells} control cells)"
     parts = ", ".join(f"{name} {value:.1f}" for name, value in record.seconds.items() if name != "total")
     print(
         f"{record.seconds['total']:.1f} s ({parts}), "
         f"{record.peak_memory_mb:.0f} MB at most, {record.device}; "
-        f"{at.cells} predicted cells per perturbation; coverage {record.coverage:.0%}"
+        f"{at.cells * at.samples} predicted cells per perturbation{samples}; coverage {record.coverage:.0%}"
     )
     for label, reason in record.fallbacks.items():
         print(f"  {label} was refused, and the train mean scored in its place: {reason}")

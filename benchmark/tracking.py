@@ -26,9 +26,10 @@ from benchmark.errors import BenchmarkError
 from benchmark.paths import project_home
 from benchmark.record import Coordinates, Record, Status
 
-# Both are read when MLflow is imported: no usage reports, and no minutes of retries at a dead server.
+# All are read when MLflow is imported: no usage reports, no minutes of retries at a dead server, no bars.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
@@ -183,7 +184,7 @@ class Recording:
 
     def write_parameters(self, coordinates: Coordinates) -> None:
         """Log hyper-parameters and coordinates as MLflow parameters."""
-        values: dict[str, Any] = coordinates.model_dump(include={"dataset", "split", "seed", "cells"})
+        values: dict[str, Any] = coordinates.model_dump(include={"dataset", "split", "seed", "cells", "samples"})
         values.update(coordinates.config)
         parameters = [Param(name, str(value)[:TAG_LENGTH]) for name, value in values.items()]
         with _readable(self.tracker.uri):

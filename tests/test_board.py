@@ -140,6 +140,54 @@ def test_a_metric_that_is_never_defined_ranks_last():
     assert "undefined" in as_table([block])
 
 
+def without_newer_metrics(run: StoredRun) -> StoredRun:
+    """The run as a version recorded it that had only the four headline metrics and no samples."""
+    assert set(run.scores) == set(DIRECTION)
+    assert "samples" not in run.tags
+    return run
+
+
+NEWER = {"interval_coverage_95": [0.9, 1.0], "calibration_error": [float("nan"), 0.1]}
+
+
+@pytest.mark.parametrize("older_better", [True, False])
+def test_runs_with_fewer_metrics_are_ranked_beside_those_with_more(older_better):
+    older = without_newer_metrics(stored("older", 3 if older_better else 1))
+    (block,) = build_board([stored("newer", 2, given=NEWER, samples="1"), older])
+    assert [row.method for row in block.rows] == (["older", "newer"] if older_better else ["newer", "older"])
+    assert [row.rank for row in block.rows] == [1, 2]
+    lines = {line["method"]: line for line in csv.DictReader(io.StringIO(as_csv([block])))}
+    assert lines["older"]["calibration_error_mean"] == ""
+    assert float(lines["newer"]["interval_coverage_95_mean"]) == pytest.approx(0.95)
+    assert "older" in as_markdown([block])
+    assert "older" in as_table([block])
+    assert len(json.loads(as_json([block]))) == 2
+
+
+def test_seeds_with_other_metrics_share_a_row_and_a_metric_counts_the_seeds_that_have_it():
+    runs = [stored("a", 1, seed=1, given=NEWER), without_newer_metrics(stored("a", 1, seed=0))]
+    (block,) = build_board(runs)
+    (row,) = block.rows
+    coverage, error = (row.metrics[name] for name in NEWER)
+    assert (coverage.mean, coverage.n, coverage.missing) == (pytest.approx(0.95), 2, 0)
+    assert (error.mean, error.n, error.missing) == (pytest.approx(0.1), 1, 1)
+    assert (row.metrics["mse"].n, row.rank) == (4, 1)
+
+
+def test_runs_of_other_samples_never_share_a_row_and_say_how_many():
+    """A run that is older than samples is one with one sample."""
+    runs = [
+        stored("a", 1, samples="1", started=3),
+        stored("a", 3, samples="5", started=2),
+        without_newer_metrics(stored("a", 9, started=1)),
+    ]
+    (block,) = build_board(runs)
+    assert [(row.label, row.samples, row.run_ids) for row in block.rows] == [
+        ("a (5 samples)", 5, ["id-a-0-2"]),
+        ("a", 1, ["id-a-0-3"]),
+    ]
+
+
 def named(values) -> dict[str, float]:
     """Scores of perturbations p0, p1 and so on."""
     return {f"p{index}": float(value) for index, value in enumerate(values)}

@@ -20,7 +20,8 @@ def run(
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="One hyper-parameter; repeatable.")
     ] = None,
-    cells: Annotated[int, typer.Option(help="Predicted cells per perturbation.")] = 256,
+    cells: Annotated[int, typer.Option(help="Control cells that each perturbation is predicted for.")] = 256,
+    samples: Annotated[int, typer.Option(help="Predicted cells per control cell.")] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     force: Annotated[bool, typer.Option("--force", help="Repeat a run that is finished.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the record as one JSON object.")] = False,
@@ -47,9 +48,10 @@ def run(
         split=split,
         seed=seed,
         preset=preset,
-        settings=_settings(set_ or []),
+        settings=read_settings(set_ or []),
         device=device,
         cells=cells,
+        samples=samples,
         force=force,
         columns={name: value for name, value in columns.items() if value is not None},
     )
@@ -62,7 +64,8 @@ def run(
         print_record(record, done_now)
 
 
-def _settings(pairs: list[str]) -> dict[str, str]:
+def read_settings(pairs: list[str]) -> dict[str, str]:
+    """Read what `--set` was given, as names and texts."""
     settings = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")

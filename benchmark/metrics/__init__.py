@@ -4,8 +4,17 @@ To add one, write the function and its `MetricSpec` in the module of its family.
 `benchmark.metrics.evaluate`: whoever only reads the declarations does not wait for a compiler.
 """
 
-from benchmark.metrics import de_genes, mean_expression
+from benchmark.metrics import de_genes, mean_expression, uncertainty
 from benchmark.metrics.response import Response
 from benchmark.metrics.spec import METRICS, Metric, MetricSpec, headline_metrics
 
-__all__ = ["METRICS", "Metric", "MetricSpec", "Response", "de_genes", "headline_metrics", "mean_expression"]
+__all__ = [
+    "METRICS",
+    "Metric",
+    "MetricSpec",
+    "Response",
+    "de_genes",
+    "headline_metrics",
+    "mean_expression",
+    "uncertainty",
+]

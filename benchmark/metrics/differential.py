@@ -25,7 +25,7 @@ GENES_PER_CHUNK = 512  # fixed, so that results do not depend on the number of t
 
 @dataclass(frozen=True, eq=False)
 class SortedCells:
-    """Cells of one condition, each gene sorted by itself; means are therefore exact under any cell order.
+    """Cells of one condition, each gene sorted by itself, so that sums are exact under any cell order.
 
     Attributes
     ----------
@@ -33,17 +33,20 @@ class SortedCells:
         float32, (genes, cells), every row ascending.
     mean
         float64, (genes,): mean of log1p of counts per 10,000.
+    variance
+        float64, (genes,): variance of log1p of counts per 10,000, divisor cells - 1.
     count_mean
         float64, (genes,): mean of counts per 10,000.
     """
 
     values: np.ndarray
     mean: np.ndarray
+    variance: np.ndarray
     count_mean: np.ndarray
 
     @classmethod
     def of(cls, cells: Matrix, name: str = "The cells") -> SortedCells:
-        """Sort cells and take their means.
+        """Sort cells and take their means and variances.
 
         Parameters
         ----------
@@ -63,18 +66,18 @@ class SortedCells:
                 "leave the perturbation out or give it more cells."
             )
         values = _genes_first(cells)
-        mean = np.empty(values.shape[0])
-        count_mean = np.empty(values.shape[0])
+        mean, variance, count_mean = (np.empty(values.shape[0]) for _ in range(3))
 
         def summarise(genes: slice) -> None:
             part = values[genes]
             part.sort(axis=1)
             _check(part, name)
             mean[genes] = part.mean(axis=1, dtype=np.float64)
+            variance[genes] = part.var(axis=1, dtype=np.float64, ddof=1)
             count_mean[genes] = np.expm1(part, dtype=np.float64).mean(axis=1)
 
         _over_genes(summarise, values.shape[0])
-        return cls(values, mean, count_mean)
+        return cls(values, mean, variance, count_mean)
 
 
 def differential_expression(
@@ -119,7 +122,9 @@ def differential_expression(
 
     _over_genes(test, n_genes)
     return Response(
+        n_cells=perturbed.values.shape[1],
         mean=perturbed.mean,
+        variance=perturbed.variance,
         change=perturbed.mean - reference.mean,
         log2_fold_change=np.log2((perturbed.count_mean + PSEUDOCOUNT) / (reference.count_mean + PSEUDOCOUNT)),
         p_value=p_value,

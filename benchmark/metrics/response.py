@@ -18,8 +18,12 @@ class Response:
 
     Attributes
     ----------
+    n_cells
+        Number of cells.
     mean
         Mean over cells of the expression, log1p of counts per 10,000.
+    variance
+        Variance over cells of the expression, divisor `n_cells` - 1.
     change
         `mean` minus the mean of the control cells.
     log2_fold_change
@@ -30,7 +34,9 @@ class Response:
         `p_value` after Benjamini and Hochberg over all genes of this perturbation.
     """
 
+    n_cells: int
     mean: np.ndarray
+    variance: np.ndarray
     change: np.ndarray
     log2_fold_change: np.ndarray
     p_value: np.ndarray

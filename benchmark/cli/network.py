@@ -1,0 +1,87 @@
+"""``benchmark network``: whether the attention of a method knows the regulatory network."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from benchmark.cli.run import read_settings
+from benchmark.errors import BenchmarkError
+
+if TYPE_CHECKING:
+    from benchmark.network.findings import Findings
+
+ALL_SOURCES = "pretrained,random,shuffled,coexpression"
+
+
+def network(
+    method: Annotated[
+        str, typer.Option(help="Name of a method with attention, or path/to/file.py:Class.")
+    ] = "grnflow_sparse_pca",
+    dataset: Annotated[str, typer.Option(help="Name of a data set with a card.")] = "simulated",
+    split: Annotated[str, typer.Option(help="Split scheme; training cells alone are read.")] = "doubles",
+    seed: Annotated[int, typer.Option(help="Which frozen split, and the seed of the method.", min=0)] = 0,
+    sources: Annotated[
+        str, typer.Option(metavar="A,B,...", help="Attention sources of the method.")
+    ] = ALL_SOURCES,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="One hyper-parameter; repeatable.")
+    ] = None,
+    edges: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.csv",
+            help="Known edges, columns source and target; else the simulator's, or collectri.csv.",
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    json: Annotated[bool, typer.Option("--json", help="Print the findings as one JSON object.")] = False,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE.md", help="Write a Markdown report, too.")
+    ] = None,
+) -> None:
+    """Score what a method's attention says about regulation, beside rankings without a transformer."""
+    from benchmark.network.evaluate import Request, evaluate
+    from benchmark.network.report import as_markdown
+    from benchmark.paths import replacing
+    from benchmark.progress import report_to
+    from benchmark.screen import ProgressBars
+
+    if output is not None and not output.parent.is_dir():
+        raise BenchmarkError(f"There is no folder {output.parent} to write {output.name} to; make it first.")
+    request = Request(
+        method=method,
+        dataset=dataset,
+        split=split,
+        seed=seed,
+        sources=tuple(dict.fromkeys(name.strip() for name in sources.split(",") if name.strip())),
+        settings=read_settings(set_ or []),
+        edges=edges,
+        device=device,
+    )
+    # What a method prints would spoil the one JSON object.
+    with report_to(ProgressBars()), redirect_stdout(sys.stderr):
+        findings = evaluate(request)
+    if output is not None:
+        with replacing(output) as draft:
+            draft.write_text(as_markdown(findings), encoding="utf-8")
+    if json:
+        print(findings.model_dump_json())
+    else:
+        _print(findings)
+
+
+def _print(findings: Findings) -> None:
+    from benchmark.network.report import LEGEND, about, header, table
+    from benchmark.screen import print_table
+
+    print(header(findings))
+    for question in findings.questions:
+        print_table(table(findings, question), f"{question}: {about(findings, question)}")
+    for verdict in findings.verdicts.values():
+        print(verdict)
+    print(LEGEND)

@@ -1,0 +1,94 @@
+"""``benchmark order``: whether the change of the network comes before the change of expression."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmark.cli.run import read_settings
+from benchmark.errors import BenchmarkError
+
+ALL_CONTROLS = "random,shuffled,coexpression"
+
+
+def order(
+    dataset: Annotated[str, typer.Option(help="Name of a data set with a card.")] = "simulated",
+    split: Annotated[str, typer.Option(help="Split scheme.")] = "doubles",
+    seeds: Annotated[int, typer.Option(help="How many seeds, from 0.")] = 3,
+    cells: Annotated[int, typer.Option(help="Predicted cells per perturbation.")] = 256,
+    preset: Annotated[str | None, typer.Option(help="A named set of hyper-parameters, for both.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="One hyper-parameter, where it exists; repeatable."),
+    ] = None,
+    controls: Annotated[
+        str, typer.Option(metavar="A,B,...", help="Control attention sources.")
+    ] = ALL_CONTROLS,
+    plan: Annotated[bool, typer.Option("--plan", help="Say what is needed and how long it takes.")] = False,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE.md", help="The report; else leaderboard/order-DATASET.md.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    method: Annotated[
+        str, typer.Option(help="A method with the hyper-parameters order and attention_source.")
+    ] = "grnflow_any_order",
+    without_latent: Annotated[str, typer.Option(help="The method without a latent.")] = "scdfm",
+) -> None:
+    """Predict in three orders from the same weights, and with control attention; report what it shows."""
+    from benchmark.order.execute import execute
+    from benchmark.order.findings import gather
+    from benchmark.order.forecast import make_forecast
+    from benchmark.order.plan import Experiment, make_plan
+    from benchmark.order.report import summary, write_report
+    from benchmark.progress import report_to
+    from benchmark.screen import ProgressBars
+    from benchmark.tracking import Tracker
+
+    experiment = Experiment(
+        dataset=dataset,
+        split=split,
+        seeds=seeds,
+        cells=cells,
+        preset=preset,
+        settings=read_settings(set_ or []),
+        controls=tuple(dict.fromkeys(name.strip() for name in controls.split(",") if name.strip())),
+        device=device,
+        method=method,
+        without_latent=without_latent,
+    )
+    report = _report_file(output, dataset)
+    # What a method prints is of no interest to whoever reads the answer.
+    with report_to(ProgressBars()), redirect_stdout(sys.stderr):
+        needed = make_plan(experiment)
+        tracker = Tracker()
+        tracker.close_dead_runs()
+        forecast = make_forecast(needed, tracker)
+    if plan:
+        print(forecast)
+        return
+    print(forecast, file=sys.stderr)
+    with report_to(ProgressBars()), redirect_stdout(sys.stderr):
+        findings = gather(needed, tracker, execute(needed, tracker))
+        write_report(findings, report)
+    print(summary(findings))
+    print(f"{len(findings.missing)} predictions are missing; " if findings.missing else "", end="")
+    print(f"the report is {report}")
+    if findings.missing:
+        raise typer.Exit(1)
+
+
+def _report_file(output: Path | None, dataset: str) -> Path:
+    """Settle where the report goes, before hours are spent on it."""
+    from benchmark.paths import project_home
+
+    if output is None:
+        return project_home() / "leaderboard" / f"order-{Path(dataset).stem}.md"
+    if output.suffix != ".md":
+        raise BenchmarkError(f"The report is written in Markdown; give {output} a name that ends in .md.")
+    if not output.parent.is_dir():
+        raise BenchmarkError(f"There is no folder {output.parent} to write {output.name} to; make it first.")
+    return output

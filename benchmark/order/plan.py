@@ -1,0 +1,224 @@
+"""What the experiment consists of: trainings, the predictions that rest on each, and what is compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+from benchmark.data import Dataset
+from benchmark.errors import BenchmarkError, unknown
+from benchmark.record import Coordinates, configuration_label
+from benchmark.registry import load_method
+from benchmark.runner import CELLS, Request, Task, prepare
+
+ORDERS = ("latent_first", "expression_first", "joint")
+LATENT_FIRST = ORDERS[0]
+PRETRAINED = "pretrained"
+CONTROLS = ("random", "shuffled", "coexpression")
+VARIED = ("order", "attention_source")
+"""Hyper-parameters that the experiment chooses itself."""
+
+
+class Arm(NamedTuple):
+    """One way to predict: an attention source and an order, or the method without a latent."""
+
+    source: str
+    order: str = ""
+
+    @property
+    def label(self) -> str:
+        """What tables call it."""
+        return ", ".join(filter(None, self))
+
+
+HYPOTHESIS = Arm(PRETRAINED, LATENT_FIRST)
+NO_LATENT = Arm("no latent")
+
+
+class Comparison(NamedTuple):
+    """Two arms, the first of which is what the hypothesis favours."""
+
+    first: Arm
+    second: Arm
+
+    @property
+    def label(self) -> str:
+        """Name only what differs."""
+        if NO_LATENT in self:
+            return f"{self.first.order} − {self.second.label}"
+        one, other = next((a, b) for a, b in zip(self.first, self.second, strict=True) if a != b)
+        return f"{one} − {other}"
+
+
+OF_ORDERS = tuple(Comparison(HYPOTHESIS, Arm(PRETRAINED, order)) for order in ORDERS[1:])
+OF_SOURCES = tuple(Comparison(HYPOTHESIS, Arm(source, LATENT_FIRST)) for source in CONTROLS)
+OF_LATENT = Comparison(HYPOTHESIS, NO_LATENT)
+DECISIVE = (*OF_ORDERS, *OF_SOURCES)
+"""What the verdict rests on."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What somebody asks for on the command line."""
+
+    dataset: str = "simulated"
+    split: str = "doubles"
+    seeds: int = 3
+    cells: int = CELLS
+    preset: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    controls: tuple[str, ...] = CONTROLS
+    device: str = "auto"
+    method: str = "grnflow_any_order"
+    """With the hyper-parameters `order`, which only prediction reads, and `attention_source`."""
+    without_latent: str = "scdfm"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One recorded run."""
+
+    arm: Arm
+    task: Task
+
+    @property
+    def key(self) -> str:
+        """By which its record is found."""
+        return self.task.coordinates.key
+
+    @property
+    def label(self) -> str:
+        """What messages call it."""
+        return f"{self.task.coordinates.method}, {self.arm.label}, seed {self.task.coordinates.seed}"
+
+
+@dataclass(frozen=True)
+class Training:
+    """One fit, and the predictions that are made with its weights."""
+
+    source: str
+    predictions: tuple[Prediction, ...]
+
+    @property
+    def task(self) -> Task:
+        """What is fitted; the order in its configuration is of no matter."""
+        return self.predictions[0].task
+
+    @property
+    def key(self) -> str:
+        """SHA-256 of all that decides the fit: the coordinates without order and number of cells."""
+        return _fit_coordinates(self.task.coordinates).key
+
+    @property
+    def label(self) -> str:
+        """What messages call it."""
+        return f"{self.task.coordinates.method}, {self.source}, seed {self.task.coordinates.seed}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that has to be there for the report."""
+
+    experiment: Experiment
+    trainings: tuple[Training, ...]
+
+    @property
+    def predictions(self) -> list[Prediction]:
+        """All of them, in the order in which they are made."""
+        return [prediction for training in self.trainings for prediction in training.predictions]
+
+    @property
+    def arms(self) -> list[Arm]:
+        """The ways to predict that are tried."""
+        return list(dict.fromkeys(prediction.arm for prediction in self.predictions))
+
+    @property
+    def comparisons(self) -> list[Comparison]:
+        """What can be compared: a control that was left out cannot."""
+        return [pair for pair in (*DECISIVE, OF_LATENT) if {*pair} <= {*self.arms}]
+
+
+def make_plan(experiment: Experiment) -> Plan:
+    """Look up and check everything that the experiment needs; nothing is fitted or recorded.
+
+    A setting goes to each of the two methods that has it; a preset must be one of both.
+
+    Raises
+    ------
+    BenchmarkError
+        For anything that cannot be used, such as a control that does not exist or a setting that neither
+        method has.
+    """
+    if experiment.seeds < 1:
+        raise BenchmarkError(f"At least 1 seed is needed, not {experiment.seeds}.")
+    if not experiment.controls:
+        raise BenchmarkError(f"At least one control is needed; choose among {', '.join(CONTROLS)}.")
+    for name in experiment.controls:
+        if name not in CONTROLS:
+            raise unknown("control", name, CONTROLS)
+    _check_settings(experiment)
+    trainings: list[Training] = []
+    for seed in range(experiment.seeds):
+        trainings += _trainings(experiment, seed)
+    cells = trainings[0].task.dataset
+    return Plan(experiment, tuple(_sharing(training, cells) for training in trainings))
+
+
+def _check_settings(experiment: Experiment) -> None:
+    for name in VARIED:
+        if name in experiment.settings:
+            raise BenchmarkError(f"The experiment chooses '{name}' itself; leave out --set {name}=...")
+    configs = [load_method(name).Config for name in (experiment.method, experiment.without_latent)]
+    known = {name for config in configs for name in config.model_fields} - set(VARIED)
+    for name in experiment.settings:
+        if name not in known:
+            raise unknown("hyper-parameter", name, known)
+
+
+def _trainings(experiment: Experiment, seed: int) -> Iterator[Training]:
+    """One training per attention source, then the method without a latent."""
+    for source in dict.fromkeys((PRETRAINED, *experiment.controls)):
+        varied = {"attention_source": source, "order": LATENT_FIRST}
+        task = _task(experiment, experiment.method, seed, varied)
+        predictions = (Prediction(Arm(source, order), _in_order(task, order)) for order in ORDERS)
+        yield Training(source, tuple(predictions))
+    plain = _task(experiment, experiment.without_latent, seed, {})
+    yield Training(NO_LATENT.label, (Prediction(NO_LATENT, plain),))
+
+
+def _task(experiment: Experiment, method: str, seed: int, varied: Mapping[str, str]) -> Task:
+    fields = load_method(method).Config.model_fields
+    return prepare(
+        Request(
+            method=method,
+            dataset=experiment.dataset,
+            split=experiment.split,
+            seed=seed,
+            preset=experiment.preset,
+            settings={
+                **{name: value for name, value in experiment.settings.items() if name in fields},
+                **varied,
+            },
+            device=experiment.device,
+            cells=experiment.cells,
+        )
+    )
+
+
+def _in_order(task: Task, order: str) -> Task:
+    """The same task with another order of inference."""
+    config = type(task.config).build(settings={**task.config.model_dump(), "order": order})
+    about = {"config": config.model_dump(mode="json"), "configuration": configuration_label(config)}
+    return replace(task, config=config, coordinates=task.coordinates.model_copy(update=about))
+
+
+def _sharing(training: Training, cells: Dataset) -> Training:
+    """The same training on a copy of the cells that all trainings hold together."""
+    predictions = (replace(each, task=replace(each.task, dataset=cells)) for each in training.predictions)
+    return replace(training, predictions=tuple(predictions))
+
+
+def _fit_coordinates(coordinates: Coordinates) -> Coordinates:
+    config = {name: value for name, value in coordinates.config.items() if name != "order"}
+    return coordinates.model_copy(update={"config": config, "cells": 0})

@@ -1,0 +1,123 @@
+"""A small order experiment: data with a card, a method with orders that fails when told to, one without."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmark.order.plan import Experiment
+from tests.tiny import write_screen
+
+METHODS = """
+import os
+from pathlib import Path
+from typing import ClassVar, Literal
+import numpy as np
+from benchmark.config import MethodConfig, parameter
+from benchmark.progress import stage
+from methods.additive import Additive
+from methods.train_mean import TrainMean
+
+HOME = Path(os.environ["BENCHMARK_HOME"])
+ERROR = {"latent_first": 0.0, "expression_first": 0.2, "joint": 0.1}
+HARM = {"pretrained": 0.0, "random": 0.3, "shuffled": 0.3, "coexpression": 0.3}
+
+def note(*words):
+    with (HOME / "log.txt").open("a") as log:
+        print(*words, file=log)
+
+def trouble(name):
+    if (HOME / f"interrupt-{name}").exists():
+        raise KeyboardInterrupt
+    if (HOME / f"fail-{name}").exists():
+        raise ValueError(f"no {name} today")
+
+class FlowConfig(MethodConfig):
+    steps: int = parameter(40, ge=1, help="Training steps.")
+    order: Literal["latent_first", "expression_first", "joint"] = parameter("latent_first", help="Order.")
+    attention_source: Literal["pretrained", "random", "shuffled", "coexpression"] = parameter(
+        "pretrained", help="Where attention comes from."
+    )
+    presets: ClassVar[dict] = {"small": {"steps": 20}}
+
+class Flow(Additive):
+    name = "fake_flow"
+    Config = FlowConfig
+
+    def fit(self, train, validation):
+        note("fit", self.config.attention_source, self.seed, self.config.steps)
+        trouble(self.config.attention_source)
+        with stage("train flow", self.config.steps) as progress:
+            for step in range(self.config.steps):
+                progress.advance(loss=1 / (1 + step))
+        return super().fit(train, validation)
+
+    def predict(self, control, perturbations):
+        note("predict", self.config.attention_source, self.config.order, self.seed)
+        trouble(self.config.order)
+        size = ERROR[self.config.order] + HARM[self.config.attention_source]
+        for perturbation, cells in zip(perturbations, super().predict(control, perturbations)):
+            noise = np.random.default_rng(len(str(perturbation))).normal(size=cells.shape[1])
+            yield np.maximum(cells + size * noise, 0).astype(np.float32)
+
+class PlainConfig(MethodConfig):
+    steps: int = parameter(40, ge=1, help="Training steps.")
+    width: int = parameter(8, ge=1, help="Width.")
+    presets: ClassVar[dict] = {"small": {"steps": 20}}
+
+class Plain(TrainMean):
+    name = "fake_plain"
+    Config = PlainConfig
+
+    def fit(self, train, validation):
+        note("fit plain", self.seed, self.config.steps)
+        return super().fit(train, validation)
+"""
+
+CARD = """
+title = "Tiny"
+local_file = "tiny.h5ad"
+expression = "counts"
+"""
+
+
+def write_case(home: Path) -> list[str]:
+    """Write data, card and methods into a home; returns the options that name them."""
+    downloads = home / "datasets" / "cache" / "downloads"
+    downloads.mkdir(parents=True)
+    write_screen(downloads / "tiny.h5ad")
+    (home / "datasets" / "tiny.toml").write_text(CARD)
+    methods = home / "own.py"
+    methods.write_text(METHODS)
+    return [
+        *("--dataset", "tiny", "--cells", "20"),
+        *("--method", f"{methods}:Flow", "--without-latent", f"{methods}:Plain"),
+    ]
+
+
+def experiment(home: Path, **changes: object) -> Experiment:
+    """The experiment of `write_case`, with one seed unless said otherwise."""
+    usual = {
+        "dataset": "tiny",
+        "cells": 20,
+        "seeds": 1,
+        "method": f"{home / 'own.py'}:Flow",
+        "without_latent": f"{home / 'own.py'}:Plain",
+    }
+    return Experiment(**{**usual, **changes})
+
+
+def log(home: Path) -> list[str]:
+    """What the methods have done so far."""
+    path = home / "log.txt"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def fits(home: Path) -> list[str]:
+    """The trainings among it."""
+    return [line for line in log(home) if line.startswith("fit")]
+
+
+def kept(home: Path) -> list[Path]:
+    """What lies in the work folder."""
+    folder = home / "order"
+    return [path for path in folder.iterdir() if path.name != ".gitignore"] if folder.exists() else []

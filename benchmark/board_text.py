@@ -29,7 +29,18 @@ def as_csv(blocks: Sequence[Block]) -> str:
     """One line per row: all metrics with the bounds of their intervals."""
     names = sorted({name for block in blocks for row in block.rows for name in row.metrics})
     names = [*HEADLINE, *(name for name in names if name not in HEADLINE)]
-    plain = ("dataset", "split", "rank", "method", "configuration", "status", "seeds", "cells", "samples", "coverage")
+    plain = (
+        "dataset",
+        "split",
+        "rank",
+        "method",
+        "configuration",
+        "status",
+        "seeds",
+        "cells",
+        "samples",
+        "coverage",
+    )
     ends = ("fallbacks", "seconds", "mean_rank", "reason")
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")

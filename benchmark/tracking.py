@@ -184,7 +184,9 @@ class Recording:
 
     def write_parameters(self, coordinates: Coordinates) -> None:
         """Log hyper-parameters and coordinates as MLflow parameters."""
-        values: dict[str, Any] = coordinates.model_dump(include={"dataset", "split", "seed", "cells", "samples"})
+        values: dict[str, Any] = coordinates.model_dump(
+            include={"dataset", "split", "seed", "cells", "samples"}
+        )
         values.update(coordinates.config)
         parameters = [Param(name, str(value)[:TAG_LENGTH]) for name, value in values.items()]
         with _readable(self.tracker.uri):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Self
 
 import numpy as np
@@ -44,16 +45,35 @@ class MainEffects(MeanMethod):
         """Choose the penalty, then fit all perturbations."""
         changes = mean_changes(train, validation)
         penalty = self.config.penalty
-        self.penalty_ = self._best_penalty(mean_changes(train), changes) if penalty is None else penalty
+        best = self._best_penalty(mean_changes(train), changes) if penalty is None else penalty
+        return self.fit_changes(changes, best)
+
+    def fit_changes(self, changes: Changes, penalty: float) -> Self:
+        """Fit mean changes with a given penalty."""
+        self.penalty_ = penalty
         self.control_mean_ = changes.control_mean
         self.genes_ = changes.genes
-        ridge = _fitted(changes, self.genes_, self.penalty_)
+        ridge = _fitted(changes, self.genes_, penalty)
         self.effects_, self.intercept_ = ridge.coef_.T, ridge.intercept_
         return self
 
     def shift(self, perturbation: Perturbation) -> np.ndarray:
         """Return the intercept plus the effects of the perturbed genes."""
         return self.intercept_ + (perturbed_gene_indicators((perturbation,), self.genes_) @ self.effects_)[0]
+
+    def own_effects(self, perturbation: Perturbation) -> np.ndarray:
+        """Effects of the perturbed genes, the larger one of each measured gene first.
+
+        Returns
+        -------
+        numpy.ndarray
+            (2, genes); zero for the second gene of a single, and for genes not perturbed in training.
+        """
+        own = perturbed_gene_indicators((perturbation,), self.genes_)[0]
+        effects = np.zeros((2, self.effects_.shape[1]))
+        named = self.effects_[np.flatnonzero(own)]
+        effects[: len(named)] = named
+        return np.take_along_axis(effects, np.argsort(-np.abs(effects), axis=0, kind="stable"), axis=0)
 
     @staticmethod
     def _best_penalty(train: Changes, everything: Changes) -> float:
@@ -73,3 +93,27 @@ class MainEffects(MeanMethod):
 
 def _fitted(changes: Changes, genes: list[str], penalty: float) -> Ridge:
     return Ridge(alpha=penalty).fit(perturbed_gene_indicators(changes.perturbations, genes), changes.values)
+
+
+def fitted_without_each(changes: Changes, penalty: float) -> Iterator[tuple[Perturbation, MainEffects]]:
+    """Fit the model once for each perturbation, on all the others.
+
+    Parameters
+    ----------
+    changes
+        At least two perturbations.
+    penalty
+        Of the ridge regression.
+
+    Yields
+    ------
+    tuple
+        A perturbation, and the model that has not seen it.
+    """
+    for row, perturbation in enumerate(changes.perturbations):
+        others = [other for other in range(len(changes.perturbations)) if other != row]
+        known = tuple(changes.perturbations[other] for other in others)
+        yield (
+            perturbation,
+            MainEffects().fit_changes(Changes(known, changes.values[others], changes.control_mean), penalty),
+        )

@@ -83,7 +83,7 @@ class Case:
     """A method to check, fitted once on the first tiny data set."""
 
     def __init__(self, method_class: type[Method], config: MethodConfig | None = None) -> None:
-        preset = "small" if "small" in method_class.Config.presets else None
+        preset = "smoke" if "smoke" in method_class.Config.presets else None
         self.method_class = method_class
         self.config = method_class.Config.build(preset) if config is None else config
         self.panel = tiny_panel(0, 40)

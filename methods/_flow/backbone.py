@@ -1,49 +1,93 @@
-"""The two-stream flow: one backbone reads noisy expression and noisy latents, two heads give velocities."""
+"""The flow's network: scDFM's, with a second stream for latents where there are any."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from methods._flow.blocks import FlowBlock
-from methods._flow.encoders import PerturbationEmbedding, TimeEmbedding, ValueEncoder
+from methods._flow.blocks import BackboneLayer, joined_linear
+from methods._flow.encoders import Fusion, GeneEncoder, TimeEmbedding, ValueEncoder
 from methods._flow.paths import linear_velocity
 
-EMBEDDING_SPREAD = 3.0
-"""Of untrained gene embeddings: wider than usual, so that genes and perturbations are told apart early
-(`simulated`, 600 steps, validation MSE .097 against .128 at a spread of 1)."""
+GENE_SPREAD = 3.0
+"""Of gene vectors in a flow of standardised data: genes and perturbations are told apart early."""
 
 
 @dataclass(frozen=True)
 class FlowShape:
-    """Size of a `TwoStreamFlow`.
+    """What decides the parameters of a `Flow`.
 
     Attributes
     ----------
     n_tokens
         Genes and special tokens in the vocabulary.
+    width, heads, layers, dropout
+        Size of a token, attention heads, layers, share of values dropped in training.
     latent
-        Dimensions of the latent of each gene.
-    width, heads, layers
-        Size of a token, attention heads and blocks.
+        Dimensions of the latent of each gene; 0 for a flow of expression alone.
+    control_values
+        Numbers per gene that come from the control side: its expression, and what else is known.
+    graph
+        Whether genes read from their neighbours in a co-expression graph.
+    time_scale
+        As in `TimeEmbedding`.
+    standardised
+        Whether data has mean 0 and variance 1. Then the heads start from zero and add to the best linear
+        velocity, and the blocks start as the identity (AdaLN-Zero); else every layer starts as published.
+    meeting
+        As in `GeneModulation`.
+    inverse_task
+        Whether it holds the weights of scDFM's other task (naming the perturbation), which nothing uses.
     """
 
     n_tokens: int
-    latent: int
     width: int = 64
     heads: int = 2
-    layers: int = 2
+    layers: int = 1
+    dropout: float = 0.0
+    latent: int = 0
+    control_values: int = 1
+    graph: bool = True
+    time_scale: float = 1000.0
+    standardised: bool = True
+    meeting: int = 0
+    inverse_task: bool = False
 
 
-class TwoStreamFlow(nn.Module):
-    """Velocities of expression and of latents, each at its own time.
+class Encoded(NamedTuple):
+    """What does not depend on the cell or the time: computed once per step and once per prediction."""
 
-    The expression stream (noisy value, control cell's value, gene) and the latent stream (noisy latent) are
-    added. The condition is emb(t_expr) + emb(t_latent) + emb(perturbation). Each head adds what it learns
-    to the best linear velocity of standardised data.
+    genes: Tensor
+    """Vectors of the genes given, (genes, width)."""
+    perturbation: Tensor
+    """Mean vector of the perturbed genes, (cells, width), or (1, width) where all cells share one."""
+
+
+class Head(nn.Module):
+    """Three linear layers with leaky ReLU from a token and the perturbation to `outputs` numbers."""
+
+    def __init__(self, width: int, outputs: int) -> None:
+        super().__init__()
+        self.first = nn.Linear(2 * width, width)
+        self.second = nn.Linear(width, width)
+        self.last = nn.Linear(width, outputs)
+
+    def forward(self, tokens: Tensor, perturbation: Tensor) -> Tensor:
+        """Map tokens (cells, genes, width) to (cells, genes, outputs)."""
+        hidden = functional.leaky_relu(joined_linear(self.first, tokens, perturbation))
+        return self.last(functional.leaky_relu(self.second(hidden)))
+
+
+class Flow(nn.Module):
+    """Velocity of expression, and of latents where there are any, each at its own time.
+
+    The tokens of the noisy cell and of the control cell (gene vector plus encoded value) are merged; the
+    encoded latent is added. Without latents the condition of the blocks is emb(t), as in scDFM; with them
+    it is emb(t_expr) + emb(t_latent) + perturbation.
 
     Parameters
     ----------
@@ -55,67 +99,96 @@ class TwoStreamFlow(nn.Module):
         super().__init__()
         self.shape = shape
         width = shape.width
-        self.tokens = nn.Embedding(shape.n_tokens, width)
-        nn.init.normal_(self.tokens.weight, std=EMBEDDING_SPREAD)
-        self.expression_encoder = ValueEncoder(2, width)
-        self.latent_encoder = nn.Linear(shape.latent, width)
-        self.expression_time = TimeEmbedding(width)
-        self.latent_time = TimeEmbedding(width)
-        self.perturbation = PerturbationEmbedding(width)
-        self.blocks = nn.ModuleList(FlowBlock(width, shape.heads, depth) for depth in range(shape.layers))
-        self.final = nn.Linear(width, 2 * width)
-        self.expression_head = nn.Linear(width, 1)
-        self.latent_head = nn.Linear(width, shape.latent)
-        for layer in (self.final, self.expression_head, self.latent_head):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        self.genes = GeneEncoder(shape.n_tokens, width, shape.heads, shape.dropout, shape.graph)
+        self.noisy_value = ValueEncoder(1, width, shape.dropout)
+        self.control_value = ValueEncoder(shape.control_values, width, shape.dropout)
+        self.fusion = Fusion(width)
+        self.expression_time = TimeEmbedding(width, shape.time_scale)
+        self.layers = nn.ModuleList(
+            BackboneLayer(width, shape.heads, depth, shape.dropout, shape.meeting)
+            for depth in range(shape.layers)
+        )
+        self.expression_head = Head(width, 1)
+        if shape.latent:
+            self.latent_value = nn.Linear(shape.latent, width)
+            self.latent_time = TimeEmbedding(width, shape.time_scale)
+            self.latent_head = Head(width, shape.latent)
+        if shape.inverse_task:
+            self.perturbation_embedding = nn.Embedding(shape.n_tokens, width)
+            self.perturbation_norm = nn.LayerNorm(width)
+            self.perturbation_head = nn.Linear(width, width)
+            self.masked_perturbation = nn.Parameter(torch.zeros(width))
+        self._initialise()
+
+    def encode(self, genes: Tensor, perturbation: Tensor) -> Encoded:
+        """Encode the tokens of the genes given (genes,) and of perturbations (cells or 1, 2)."""
+        vectors = self.genes(torch.cat([genes, perturbation.flatten()]))
+        perturbed = vectors[len(genes) :].unflatten(0, perturbation.shape).mean(dim=1)
+        return Encoded(vectors[: len(genes)], perturbed)
 
     def forward(
         self,
         x_t: Tensor,
-        z_t: Tensor,
-        t_expr: Tensor,
-        t_latent: Tensor,
-        *,
         x_ctrl: Tensor,
-        perturbation: Tensor,
-        genes: Tensor,
+        encoded: Encoded,
+        t_expr: Tensor,
+        z_t: Tensor | None = None,
+        t_latent: Tensor | None = None,
         context: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor | None]:
         """Predict both velocities.
 
         Parameters
         ----------
-        x_t, x_ctrl
-            Noisy expression and the control cell's, standardised, (cells, genes).
-        z_t
-            Noisy latents, (cells, genes, latent).
+        x_t
+            Noisy expression, (cells, genes).
+        x_ctrl
+            The control side, (cells, genes, control_values).
+        encoded
+            What `encode` gave for these genes and perturbations.
         t_expr, t_latent
             Times of the two streams, (cells,).
-        perturbation
-            Tokens of the perturbed genes, (cells, 2), or (1, 2) where all cells share one perturbation.
-        genes
-            Tokens of the genes given, (genes,).
+        z_t
+            Noisy latents, (cells, genes, latent).
         context
             Positions among the genes given that attention reads from; None for all.
 
         Returns
         -------
-        tuple of Tensor
-            v_expr (cells, genes) and v_latent (cells, genes, latent).
+        tuple
+            v_expr (cells, genes) and v_latent (cells, genes, latent), or None without latents.
         """
-        embedding = self.tokens.weight
-        gene = embedding[genes]
-        perturbed = self.perturbation(perturbation, embedding)
-        condition = self.expression_time(t_expr) + self.latent_time(t_latent) + perturbed
-        tokens = self.expression_encoder(torch.stack([x_t, x_ctrl], dim=-1), gene) + self.latent_encoder(z_t)
-        for block in self.blocks:
-            tokens = block(tokens, condition, gene, perturbed, context)
-        shift, scale = self.final(functional.silu(condition)).unsqueeze(1).chunk(2, dim=-1)
-        tokens = torch.addcmul(shift, functional.layer_norm(tokens, tokens.shape[-1:]), 1 + scale)
-        v_expr = self.expression_head(tokens).squeeze(-1) + linear_velocity(x_t, t_expr)
-        v_latent = self.latent_head(tokens) + linear_velocity(z_t, t_latent)
+        gene, perturbed = encoded
+        control = gene + self.control_value(x_ctrl)
+        tokens = self.fusion(gene + self.noisy_value(x_t.unsqueeze(-1)), control)
+        condition = self.expression_time(t_expr)
+        if z_t is not None and t_latent is not None:
+            tokens = tokens + self.latent_value(z_t)
+            condition = condition + self.latent_time(t_latent) + perturbed
+        for layer in self.layers:
+            tokens = layer(tokens, control, condition, gene, perturbed, context)
+        v_expr = self.expression_head(tokens, perturbed).squeeze(-1)
+        v_latent = None if z_t is None else self.latent_head(tokens, perturbed)
+        if self.shape.standardised:
+            v_expr = v_expr + linear_velocity(x_t, t_expr)
+            if v_latent is not None and z_t is not None and t_latent is not None:
+                v_latent = v_latent + linear_velocity(z_t, t_latent)
         return v_expr, v_latent
+
+    @torch.no_grad()
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        if not self.shape.standardised:
+            return
+        self.genes.norm.weight.fill_(GENE_SPREAD)
+        heads = [self.expression_head, *([self.latent_head] if self.shape.latent else [])]
+        blocks = [block for layer in self.layers for block in (layer.self_block, layer.cross_block)]
+        for last in [*(head.last for head in heads), *(block.condition for block in blocks)]:
+            nn.init.zeros_(last.weight)
 
 
 def choose_context(n_genes: int, size: int, generator: torch.Generator) -> Tensor | None:
@@ -123,14 +196,14 @@ def choose_context(n_genes: int, size: int, generator: torch.Generator) -> Tenso
     return None if size >= n_genes else torch.randperm(n_genes, generator=generator)[:size]
 
 
-def build_flow(shape: FlowShape, seed: int) -> TwoStreamFlow:
+def build_flow(shape: FlowShape, seed: int) -> Flow:
     """Build an untrained flow; the global random state is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return TwoStreamFlow(shape)
+        return Flow(shape)
 
 
 def count_parameters(shape: FlowShape) -> int:
     """Trainable parameters of a flow of this shape, counted without allocating them."""
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
-        return sum(part.numel() for part in TwoStreamFlow(shape).parameters() if part.requires_grad)
+        return sum(part.numel() for part in Flow(shape).parameters() if part.requires_grad)

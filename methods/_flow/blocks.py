@@ -1,4 +1,4 @@
-"""One layer of the backbone: gene-conditioned modulation, adapter, differential-attention block."""
+"""One layer of scDFM's backbone: gene modulation, adapter, two differential-attention blocks."""
 
 from __future__ import annotations
 
@@ -11,75 +11,112 @@ from methods._flow.attention import DifferentialAttention
 
 def modulate(tokens: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
     """Normalise tokens (cells, genes, width) without own affine part, then scale by 1 + scale and shift."""
-    return torch.addcmul(shift, functional.layer_norm(tokens, tokens.shape[-1:]), 1 + scale)
+    normal = functional.layer_norm(tokens, tokens.shape[-1:])
+    return torch.addcmul(shift.to(normal.dtype), normal, (1 + scale).to(normal.dtype))
+
+
+def joined_linear(layer: nn.Linear, tokens: Tensor, perturbation: Tensor) -> Tensor:
+    """Apply `layer` to [tokens, perturbation], the perturbation's half once per cell instead of per gene.
+
+    Parameters
+    ----------
+    layer
+        Takes twice the width.
+    tokens
+        (cells, genes, width).
+    perturbation
+        (cells, width), or (1, width) where all cells share one.
+    """
+    width = tokens.shape[-1]
+    own = functional.linear(tokens, layer.weight[:, :width])
+    return own + functional.linear(perturbation, layer.weight[:, width:], layer.bias).unsqueeze(1)
 
 
 class GeneModulation(nn.Module):
-    """AdaLN whose shift, scale and gate come from the gene and from the perturbation together.
-
-    This is where a gene and a perturbation meet: x + gate * (norm(x) * (1 + scale) + shift), the three from
-    SiLU(A gene + B perturbation). It does not depend on the cell, so that at inference it is computed once
-    for each perturbation.
+    """scDFM's GeneadaLN: x + gate * (LN(x) * scale + shift), the three from Linear(SiLU(gene)).
 
     Parameters
     ----------
     width
         Size of a token.
-    hidden
-        Size of the hidden layer.
+    meeting
+        0 as published. Else the three come from SiLU(A gene + B perturbation) of this size: a gene and a
+        perturbation meet before anything of a cell is read, which is how means are learned in few steps.
     """
 
-    def __init__(self, width: int, hidden: int) -> None:
+    def __init__(self, width: int, meeting: int = 0) -> None:
         super().__init__()
-        self.gene = nn.Linear(width, hidden)
-        self.perturbation = nn.Linear(width, hidden, bias=False)
-        self.out = nn.Linear(hidden, 3 * width)
+        self.norm = nn.LayerNorm(width)
+        self.out = nn.Linear(meeting or width, 3 * width)
+        if meeting:
+            self.gene = nn.Linear(width, meeting)
+            self.perturbation = nn.Linear(width, meeting, bias=False)
+        self.meets = meeting > 0
 
     def forward(self, tokens: Tensor, genes: Tensor, perturbation: Tensor) -> Tensor:
-        """Modulate tokens (cells, genes, width).
+        """Modulate tokens.
 
         Parameters
         ----------
         tokens
             (cells, genes, width).
         genes
-            Gene embeddings, (genes, width).
+            Gene vectors, (genes, width).
         perturbation
-            Perturbation embeddings, (cells, width), or (1, width) where all cells share one.
+            (cells, width), or (1, width) where all cells share one.
         """
-        meeting = functional.silu(self.gene(genes) + self.perturbation(perturbation).unsqueeze(1))
-        shift, scale, gate = self.out(meeting).chunk(3, dim=-1)
-        return torch.addcmul(tokens, gate, modulate(tokens, shift, scale))
+        hidden = genes
+        if self.meets:
+            hidden = self.gene(genes) + self.perturbation(perturbation).unsqueeze(1)
+        shift, gate, scale = self.out(functional.silu(hidden)).chunk(3, dim=-1)
+        return torch.addcmul(tokens, gate, torch.addcmul(shift, self.norm(tokens).to(shift.dtype), scale))
 
 
-class FlowBlock(nn.Module):
-    """Gene modulation, then differential attention and a feed-forward net under AdaLN-Zero (DiT).
+class Adapter(nn.Module):
+    """Where a gene's token meets the perturbation: a small net on both, without a residual path.
+
+    Parameters
+    ----------
+    width
+        Size of a token.
+    dropout
+        Share of hidden values dropped in training.
+    """
+
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        self.first = nn.Linear(2 * width, width)
+        self.second = nn.Linear(width, width)
+        self.dropout = dropout
+
+    def forward(self, tokens: Tensor, perturbation: Tensor) -> Tensor:
+        """Map tokens (cells, genes, width) and perturbations (cells or 1, width) to tokens."""
+        hidden = functional.leaky_relu(joined_linear(self.first, tokens, perturbation))
+        hidden = functional.dropout(hidden, self.dropout, self.training)
+        return functional.leaky_relu(self.second(hidden))
+
+
+class DifferentialBlock(nn.Module):
+    """Differential attention and a feed-forward net, each under adaptive layer norm (DiT).
+
+    Queries and values come from the modulated tokens, keys from the tokens as they are. With control
+    tokens given, the map that is subtracted is theirs: which genes read from which in the control cell.
 
     Parameters
     ----------
     width, heads, depth
         As in `DifferentialAttention`.
-    feed_forward
-        Hidden size of the feed-forward net, in widths.
     """
 
-    def __init__(self, width: int, heads: int, depth: int, feed_forward: int = 2) -> None:
+    def __init__(self, width: int, heads: int, depth: int) -> None:
         super().__init__()
-        self.gene_modulation = GeneModulation(width, 2 * width)
         self.attention = DifferentialAttention(width, heads, depth)
-        self.expand = nn.Linear(width, feed_forward * width)
-        self.contract = nn.Linear(feed_forward * width, width)
+        self.expand = nn.Linear(width, 4 * width)
+        self.contract = nn.Linear(4 * width, width)
         self.condition = nn.Linear(width, 6 * width)
-        nn.init.zeros_(self.condition.weight)
-        nn.init.zeros_(self.condition.bias)
 
     def forward(
-        self,
-        tokens: Tensor,
-        condition: Tensor,
-        genes: Tensor,
-        perturbation: Tensor,
-        context: Tensor | None = None,
+        self, tokens: Tensor, condition: Tensor, control: Tensor | None = None, context: Tensor | None = None
     ) -> Tensor:
         """Update tokens.
 
@@ -88,17 +125,58 @@ class FlowBlock(nn.Module):
         tokens
             (cells, genes, width).
         condition
-            Times and perturbation of each cell, (cells, width).
-        genes, perturbation
-            As in `GeneModulation`.
+            Of each cell, (cells, width).
+        control
+            Tokens of the control cells, (cells, genes, width).
         context
-            Indices of the genes that are read from; None for all.
+            Positions of the genes that are read from; None for all.
         """
         parts = self.condition(functional.silu(condition)).unsqueeze(1).chunk(6, dim=-1)
         shift_a, scale_a, gate_a, shift_f, scale_f, gate_f = parts
-        tokens = self.gene_modulation(tokens, genes, perturbation)
         ready = modulate(tokens, shift_a, scale_a)
-        read = None if context is None else ready[:, context]
-        tokens = torch.addcmul(tokens, gate_a, self.attention(ready, read))
+        other = None if control is None else (control, _chosen(control, context))
+        read = self.attention(ready, _chosen(tokens, context), _chosen(ready, context), other)
+        tokens = torch.addcmul(tokens, gate_a, read)
         ready = modulate(tokens, shift_f, scale_f)
-        return torch.addcmul(tokens, gate_f, self.contract(functional.gelu(self.expand(ready))))
+        return torch.addcmul(
+            tokens, gate_f, self.contract(functional.gelu(self.expand(ready), approximate="tanh"))
+        )
+
+
+class BackboneLayer(nn.Module):
+    """Gene modulation, adapter, then a self block and a block that compares with the control cell.
+
+    Parameters
+    ----------
+    width, heads, depth
+        As in `DifferentialAttention`.
+    dropout
+        As in `Adapter`.
+    meeting
+        As in `GeneModulation`.
+    """
+
+    def __init__(self, width: int, heads: int, depth: int, dropout: float, meeting: int = 0) -> None:
+        super().__init__()
+        self.gene_modulation = GeneModulation(width, meeting)
+        self.adapter = Adapter(width, dropout)
+        self.self_block = DifferentialBlock(width, heads, depth)
+        self.cross_block = DifferentialBlock(width, heads, depth)
+
+    def forward(
+        self,
+        tokens: Tensor,
+        control: Tensor,
+        condition: Tensor,
+        genes: Tensor,
+        perturbation: Tensor,
+        context: Tensor | None,
+    ) -> Tensor:
+        """Update tokens (cells, genes, width); the other arguments as in the parts."""
+        tokens = self.adapter(self.gene_modulation(tokens, genes, perturbation), perturbation)
+        tokens = self.self_block(tokens, condition, context=context)
+        return self.cross_block(tokens, condition, control, context)
+
+
+def _chosen(tokens: Tensor, context: Tensor | None) -> Tensor:
+    return tokens if context is None else tokens[:, context]

@@ -1,106 +1,160 @@
-"""From genes, times and perturbations to vectors."""
+"""From genes, values and times to vectors."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-TIME_SCALE = 1000.0
+LARGEST_VALUE = 512.0
 
 
-class GeneVocabulary:
-    """Tokens of the panel's genes, of perturbed genes outside the panel, of `control` and of unknown genes.
+class GeneEncoder(nn.Module):
+    """Gene vectors that have read from their neighbours in the co-expression graph.
 
-    A gene that was perturbed in training keeps its own token. Any other perturbed gene gets the token of
-    unknown genes: its own was never trained in that role, measured or not.
+    Embedding and layer norm, then one pre-norm cross-attention layer whose memory is the normalised
+    embedding of all tokens, masked to the neighbours of each (scDFM's only use of the graph). Nothing here
+    depends on the cell, so it is computed once for a step and once for a whole prediction.
 
     Parameters
     ----------
-    panel
-        Measured genes; their tokens are 0 to G - 1.
-    perturbed
-        Genes perturbed in training.
+    n_tokens, width, heads
+        Size of the vocabulary and of a token; attention heads.
+    dropout
+        Share of hidden values dropped in training.
+    graph
+        Whether there is the cross-attention layer.
     """
 
-    def __init__(self, panel: Sequence[str], perturbed: Iterable[str]) -> None:
-        self.panel = list(panel)
-        self.perturbed = sorted(set(perturbed))
-        unmeasured = [gene for gene in self.perturbed if gene not in set(panel)]
-        self._index = {gene: token for token, gene in enumerate([*self.panel, *unmeasured])}
-        self._trained = frozenset(self.perturbed)
-        self.control = len(self._index)
-        self.unknown = self.control + 1
+    def __init__(self, n_tokens: int, width: int, heads: int, dropout: float, graph: bool) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(n_tokens, width)
+        self.norm = nn.LayerNorm(width)
+        self.neighbours = GraphAttention(n_tokens, width, heads, dropout) if graph else None
 
-    def __len__(self) -> int:
-        return self.unknown + 1
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Encode tokens (n,) as vectors (n, width)."""
+        if self.neighbours is None:
+            return self.norm(self.embedding(tokens))
+        return self.neighbours(self.norm(self.embedding.weight), tokens)
 
-    def tokens(self, genes: Sequence[str]) -> list[int]:
-        """Two tokens for the genes of a perturbation: one gene is paired with `control`."""
-        named = [self._index[gene] if gene in self._trained else self.unknown for gene in genes]
-        return [*named, self.control, self.control][:2]
+
+class GraphAttention(nn.Module):
+    """One transformer layer in which a gene reads from its neighbours alone.
+
+    Parameters
+    ----------
+    n_tokens, width, heads, dropout
+        As in `GeneEncoder`.
+
+    Attributes
+    ----------
+    mask
+        Who reads from whom, boolean (n_tokens, n_tokens); at first every token from itself.
+    """
+
+    mask: Tensor
+
+    def __init__(self, n_tokens: int, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.query_norm = nn.LayerNorm(width)
+        self.memory_norm = nn.LayerNorm(width)
+        self.attention = nn.MultiheadAttention(width, heads, dropout, batch_first=True)
+        self.feed_norm = nn.LayerNorm(width)
+        self.expand = nn.Linear(width, 4 * width)
+        self.contract = nn.Linear(4 * width, width)
+        self.dropout = dropout
+        self.register_buffer("mask", torch.eye(n_tokens, dtype=torch.bool))
+
+    def forward(self, vectors: Tensor, tokens: Tensor) -> Tensor:
+        """Update the vectors of some tokens (n,) from those of all (n_tokens, width)."""
+        memory = self.memory_norm(vectors)
+        own = vectors[tokens]
+        read, _ = self.attention(
+            self.query_norm(own), memory, memory, attn_mask=~self.mask[tokens], need_weights=False
+        )
+        own = own + read
+        hidden = functional.dropout(
+            functional.gelu(self.expand(self.feed_norm(own))), self.dropout, self.training
+        )
+        return own + functional.dropout(self.contract(hidden), self.dropout, self.training)
 
 
 class ValueEncoder(nn.Module):
-    """Encode `n_values` numbers per gene, added to the gene's embedding, into a token.
+    """Encode `n_values` numbers per gene: Linear, ReLU, Linear, layer norm, dropout.
 
     Parameters
     ----------
     n_values
-        Numbers per gene: the noisy value and the control cell's.
+        Numbers per gene.
+    width
+        Size of a token.
+    dropout
+        Share of values dropped in training.
+    """
+
+    def __init__(self, n_values: int, width: int, dropout: float) -> None:
+        super().__init__()
+        self.first = nn.Linear(n_values, width)
+        self.second = nn.Linear(width, width)
+        self.norm = nn.LayerNorm(width)
+        self.dropout = dropout
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Encode values (cells, genes, n_values) as (cells, genes, width)."""
+        hidden = functional.relu(self.first(values.clamp(max=LARGEST_VALUE)))
+        return functional.dropout(self.norm(self.second(hidden)), self.dropout, self.training)
+
+
+class Fusion(nn.Module):
+    """Merge the tokens of the noisy cell and of its control cell.
+
+    Parameters
+    ----------
     width
         Size of a token.
     """
 
-    def __init__(self, n_values: int, width: int) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.first = nn.Linear(n_values, width)
+        self.first = nn.Linear(2 * width, width)
         self.second = nn.Linear(width, width)
+        self.norm = nn.LayerNorm(width)
 
-    def forward(self, values: Tensor, genes: Tensor) -> Tensor:
-        """Make tokens (cells, genes, width) from values (cells, genes, n_values) and genes (genes, width)."""
-        return genes + self.second(functional.gelu(self.first(values) + genes))
+    def forward(self, noisy: Tensor, control: Tensor) -> Tensor:
+        """Merge two tensors (cells, genes, width) into one."""
+        width = noisy.shape[-1]
+        hidden = functional.linear(noisy, self.first.weight[:, :width], self.first.bias)
+        hidden = hidden + functional.linear(control, self.first.weight[:, width:])
+        return self.norm(self.second(functional.gelu(hidden)))
 
 
 class TimeEmbedding(nn.Module):
-    """Sinusoids of a time in [0, 1], scaled to [0, 1000] so that all frequencies vary, then a small net.
+    """Sinusoids of a time in [0, 1], then a small net.
 
     Parameters
     ----------
     width
         Size of the embedding.
+    scale
+        What times are multiplied with. 1,000 makes all frequencies vary; scDFM was published with 1, where
+        all but the fastest are constant.
     frequencies
         Number of sine and cosine pairs.
     """
 
-    def __init__(self, width: int, frequencies: int = 32) -> None:
+    rates: Tensor
+
+    def __init__(self, width: int, scale: float = 1000.0, frequencies: int = 128) -> None:
         super().__init__()
         exponents = torch.arange(frequencies) / frequencies
-        self.register_buffer("rates", torch.exp(-math.log(10_000.0) * exponents), persistent=False)
+        rates = scale * torch.exp(-math.log(10_000.0) * exponents)
+        self.register_buffer("rates", rates, persistent=False)
         self.net = nn.Sequential(nn.Linear(2 * frequencies, width), nn.SiLU(), nn.Linear(width, width))
 
     def forward(self, times: Tensor) -> Tensor:
         """Embed times (cells,) as (cells, width)."""
-        angles = TIME_SCALE * times.unsqueeze(-1) * self.rates
-        return self.net(torch.cat([angles.sin(), angles.cos()], dim=-1))
-
-
-class PerturbationEmbedding(nn.Module):
-    """Mean of the tokens of the perturbed genes, as in scDFM, then a linear map.
-
-    Parameters
-    ----------
-    width
-        Size of a gene's embedding and of the result.
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.project = nn.Linear(width, width)
-
-    def forward(self, tokens: Tensor, embedding: Tensor) -> Tensor:
-        """Embed perturbations (cells, 2) of tokens, with rows of `embedding` (tokens, width)."""
-        return self.project(embedding[tokens].mean(dim=1))
+        angles = times.unsqueeze(-1) * self.rates
+        return self.net(torch.cat([angles.cos(), angles.sin()], dim=-1))

@@ -30,3 +30,38 @@ def linear_velocity(points: Tensor, times: Tensor) -> Tensor:
 def gaussian(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
     """Standard normal noise on the CPU, the same on every device for the same generator."""
     return torch.randn(shape, generator=generator)
+
+
+def counts_around(expression: Tensor, generator: torch.Generator, spread: float = 0.5) -> Tensor:
+    """Noise that looks like cells: log1p of Poisson counts whose rates vary log-normally around given ones.
+
+    Parameters
+    ----------
+    expression
+        log1p of rates, such as that of control cells, any shape; the rates keep their mean.
+    generator
+        On the CPU.
+    spread
+        Standard deviation of the logarithm of a rate.
+    """
+    normal = torch.randn(expression.shape, generator=generator)
+    rates = expression.clamp(min=0).expm1() * torch.exp(spread * normal - spread**2 / 2)
+    return torch.poisson(rates, generator=generator).log1p()
+
+
+def antithetic(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Standard normal noise whose second half is the first one negated, cell by cell.
+
+    Each cell by itself is as random as ever, but the noise of a mean over all cells cancels where the flow
+    is linear: twice as many cells would be needed, or more, for means as sharp (Hammersley and Morton 1956).
+
+    Parameters
+    ----------
+    shape
+        (cells, ...); of an odd number the last cell stands alone.
+    generator
+        On the CPU.
+    """
+    half = torch.randn((shape[0] // 2, *shape[1:]), generator=generator)
+    single = torch.randn((shape[0] % 2, *shape[1:]), generator=generator)
+    return torch.cat([half, -half, single])

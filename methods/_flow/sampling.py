@@ -1,19 +1,22 @@
-"""Cascaded sampling: the latent is finished before expression moves."""
+"""Sampling: from noise to expression, with latents before, after or beside it."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torchdiffeq import odeint
 
-from methods._flow.backbone import TwoStreamFlow, choose_context
-from methods._flow.paths import gaussian
+from methods._flow.backbone import Flow
+from methods._flow.precision import Precision, autocast
 
 Velocity = Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+Order = Literal["latent_first", "expression_first", "joint"]
+Sampler = Callable[[Velocity, Tensor, Tensor, "Solver", "Solver"], Tensor]
 
 
 @dataclass(frozen=True)
@@ -31,14 +34,18 @@ class Solver:
     name: str
     steps: int
 
-    def integrate(self, rate: Callable[[Tensor, Tensor], Tensor], start: Tensor) -> Tensor:
+    def integrate(self, rate: Callable, start: Tensor | tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
         """Follow dy/dt = rate(t, y) from `start` at time 0 and return y at time 1."""
-        times = torch.tensor([0.0, 1.0], device=start.device)
-        return odeint(rate, start, times, method=self.name, options={"step_size": 1 / self.steps})[-1]
+        first = start if isinstance(start, Tensor) else start[0]
+        times = torch.tensor([0.0, 1.0], device=first.device)
+        # Given as a size, some numbers of steps (61, 109) would be rounded to one more.
+        grid = torch.arange(self.steps + 1, device=first.device) / self.steps
+        path = odeint(rate, start, times, method=self.name, options={"grid_constructor": lambda *_: grid})
+        return path[-1] if isinstance(path, Tensor) else tuple(part[-1] for part in path)
 
 
-def sample_cascade(velocity: Velocity, x0: Tensor, z0: Tensor, latent: Solver, expression: Solver) -> Tensor:
-    """Turn noise into expression, latent first.
+def latent_first(velocity: Velocity, x0: Tensor, z0: Tensor, latent: Solver, expression: Solver) -> Tensor:
+    """Finish the latent with expression at rest, then move expression: the cascade.
 
     Parameters
     ----------
@@ -59,49 +66,106 @@ def sample_cascade(velocity: Velocity, x0: Tensor, z0: Tensor, latent: Solver, e
     return expression.integrate(lambda t, x: velocity(x, z1, t.expand(len(x0)), done)[0], x0)
 
 
+def expression_first(
+    velocity: Velocity, x0: Tensor, z0: Tensor, latent: Solver, expression: Solver
+) -> Tensor:
+    """Move expression with the latent at rest; see `latent_first`.
+
+    The latent would follow, and change nothing of expression, so it is left out.
+    """
+    rest = x0.new_zeros(len(x0))
+    return expression.integrate(lambda t, x: velocity(x, z0, t.expand(len(x0)), rest)[0], x0)
+
+
+def joint(velocity: Velocity, x0: Tensor, z0: Tensor, latent: Solver, expression: Solver) -> Tensor:
+    """Move both at the same time, in as many steps as the cascade takes in all; see `latent_first`."""
+    solver = Solver(expression.name, latent.steps + expression.steps)
+
+    def rate(t: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        time = t.expand(len(x0))
+        return velocity(*state, time, time)
+
+    return solver.integrate(rate, (x0, z0))[0]
+
+
+SAMPLERS: dict[str, Sampler] = {
+    "latent_first": latent_first,
+    "expression_first": expression_first,
+    "joint": joint,
+}
+
+
+@dataclass(frozen=True)
+class SamplingOptions:
+    """How cells are sampled.
+
+    Attributes
+    ----------
+    latent, expression
+        How each flow is integrated.
+    order
+        Which of the two comes first; of no meaning without latents.
+    precision
+        As in `autocast`.
+    """
+
+    latent: Solver
+    expression: Solver
+    order: Order
+    precision: Precision
+
+
 @torch.no_grad()
-def sample_cells(
-    flow: TwoStreamFlow,
-    control: Tensor,
+def sample_expression(
+    flow: Flow,
+    x_ctrl: Tensor,
     perturbation: Tensor,
-    generator: torch.Generator,
-    latent: Solver,
-    expression: Solver,
-    context_genes: int,
+    x0: Tensor,
+    z0: Tensor | None,
+    context: Tensor | None,
+    options: SamplingOptions,
 ) -> Tensor:
     """Sample one perturbed cell for each control cell, all genes at once.
 
     Parameters
     ----------
     flow
-        A trained flow; where it is, the work is done.
-    control
-        Standardised expression of control cells, (cells, genes).
+        A trained flow; where it is, the work is done. Genes are encoded once.
+    x_ctrl
+        The control side, (cells, genes, values).
     perturbation
         Tokens of the perturbed genes, (1, 2).
-    generator
-        Draws the noise, and the genes that attention reads from.
-    latent, expression
-        How each flow is integrated.
-    context_genes
-        How many genes attention reads from.
+    x0, z0
+        Noise of expression (cells, genes) and of latents (cells, genes, d), or None without latents.
+    context
+        Positions of the genes that attention reads from, or None for all.
+    options
+        How.
 
     Returns
     -------
     Tensor
-        Standardised expression, (cells, genes), on the CPU.
+        Expression in the flow's units, float32 (cells, genes), on the CPU.
     """
-    device = flow.tokens.weight.device
-    n_genes = control.shape[1]
-    x0 = gaussian(control.shape, generator).to(device)
-    z0 = gaussian((*control.shape, flow.shape.latent), generator).to(device)
-    context = choose_context(n_genes, context_genes, generator)
+    device = next(flow.parameters()).device
+    given, x0 = x_ctrl.to(device), x0.to(device)
+    with autocast(device, options.precision):
+        genes = torch.arange(x_ctrl.shape[1], device=device)
+        encoded = flow.encode(genes, perturbation.to(device))
 
-    def velocity(x: Tensor, z: Tensor, t_expr: Tensor, t_latent: Tensor) -> tuple[Tensor, Tensor]:
-        return flow(x, z, t_expr, t_latent, x_ctrl=x_ctrl, perturbation=tokens, genes=genes, context=context)
+        def velocity(
+            x: Tensor, z: Tensor | None, t_expr: Tensor, t_latent: Tensor | None
+        ) -> tuple[Tensor, Tensor | None]:
+            v_expr, v_latent = flow(x, given, encoded, t_expr, z, t_latent, context)
+            return v_expr.float(), None if v_latent is None else v_latent.float()
 
-    x_ctrl, tokens, genes = control.to(device), perturbation.to(device), torch.arange(n_genes, device=device)
-    return sample_cascade(velocity, x0, z0, latent, expression).cpu()
+        if z0 is None:
+            alone = options.expression.integrate(
+                lambda t, x: velocity(x, None, t.expand(len(x0)), None)[0], x0
+            )
+            return alone.cpu()
+        sampler = SAMPLERS[options.order]
+        return sampler(velocity, x0, z0.to(device), options.latent, options.expression).cpu()
 
 
 def non_negative(cells: Tensor) -> Tensor:

@@ -1,197 +1,263 @@
-"""Cascaded training: for each cell either the latent flow or the expression flow, by a coin."""
+"""Training that survives: a killed run goes on from its last checkpoint to the same result."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import copy
+import logging
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from methods._flow.backbone import TwoStreamFlow, choose_context
-from methods._flow.paths import at_time, gaussian, velocity
+from methods._flow.backbone import Flow
 
 
-@dataclass(frozen=True)
-class PairedCells:
-    """Training pairs, those of one perturbation next to each other.
+class Objective(Protocol):
+    """Draws batches and says how wrong a flow is."""
 
-    Attributes
-    ----------
-    control, perturbed
-        Standardised expression of paired cells, (pairs, genes).
-    latent
-        Standardised latents of the pairs, (pairs, genes, d), float16 or float32.
-    tokens
-        Tokens of each pair's perturbation, (pairs, 2).
-    first, size
-        For each pair, the first pair of its perturbation and how many it has, (pairs,).
-    """
-
-    control: Tensor
-    perturbed: Tensor
-    latent: Tensor
-    tokens: Tensor
-    first: Tensor
-    size: Tensor
+    def losses(self, flow: Flow, generator: torch.Generator, device: torch.device) -> dict[str, Tensor]:
+        """Draw a batch with `generator`; ``loss`` is minimised, everything else is reported."""
 
 
-@dataclass(frozen=True)
-class SpecialTokens:
-    """Tokens of the vocabulary that are no genes: `control` and unknown genes."""
-
-    control: int
-    unknown: int
+class DivergedError(ArithmeticError):
+    """The loss is no number any more; the message says when, and where the last good checkpoint is."""
 
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """How a flow is trained.
+    """How weights are found.
 
     Attributes
     ----------
-    steps, batch_size, genes_per_step, context_genes
-        Steps, pairs per step, genes of the random subset of a step, and how many of them attention reads.
-    learning_rate, weight_decay, gradient_norm
-        AdamW's with a cosine schedule to zero, and where gradients are clipped.
+    steps
+        Number of steps.
+    learning_rate, final_learning_rate, warmup
+        Of AdamW: linear to `learning_rate` over the first share `warmup` of the steps, then a cosine.
+    weight_decay
+        AdamW's; at 0 it is Adam.
+    gradient_norm
+        Where the gradient's norm is clipped; 0 for nowhere.
     average
-        Decay of the exponential moving average of the weights.
-    latent_probability
-        Of the coin: how often a cell trains the latent flow.
-    latent_floor
-        Expression is trained with t_latent uniform in [latent_floor, 1].
-    token_dropout
-        How often a perturbed gene is hidden behind the token of unknown genes.
+        Decay of the exponential moving average of the weights that is kept; 0 keeps the last ones.
+    checks, patience
+        How often the flow is scored on validation, the best being kept (0: the last is kept); training
+        ends early after `patience` checks in a row without a better score (0: never).
+    checkpoint_steps, checkpoint_minutes
+        A checkpoint is written after so many steps, or minutes, whichever is first; 0 turns one off.
+    compile
+        Whether the flow is compiled, on CUDA.
     """
 
     steps: int
-    batch_size: int
-    genes_per_step: int
-    context_genes: int
     learning_rate: float
+    final_learning_rate: float
+    warmup: float
     weight_decay: float
     gradient_norm: float
     average: float
-    latent_probability: float
-    latent_floor: float
-    token_dropout: float
+    checks: int
+    patience: int
+    checkpoint_steps: int
+    checkpoint_minutes: float
+    compile: bool
 
 
-def draw_times(
-    cells: int, options: TrainingOptions, generator: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Throw the coin and draw both times for each cell.
+@dataclass
+class Training:
+    """One training: iterate to do it, then take `result`.
 
-    Returns
-    -------
-    tuple of Tensor
-        Whether the cell trains the latent flow (boolean), t_expr and t_latent, each (cells,).
+    Attributes
+    ----------
+    flow
+        Trained in place, where its weights are.
+    objective
+        What is minimised.
+    options
+        How.
+    validate
+        Scores a flow, less is better; None to keep the last weights.
+    seed
+        Of the batches and of dropout.
+    checkpoint
+        File of the checkpoint, or None. One that is there is continued; it is deleted at the end.
     """
-    coin, uniform = torch.rand(2, cells, generator=generator)
-    trains_latent = coin < options.latent_probability
-    late = options.latent_floor + (1 - options.latent_floor) * torch.rand(cells, generator=generator)
-    t_expr = torch.where(trains_latent, torch.zeros(cells), uniform)
-    t_latent = torch.where(trains_latent, uniform, late)
-    return trains_latent, t_expr, t_latent
 
+    flow: Flow
+    objective: Objective
+    options: TrainingOptions
+    validate: Callable[[Flow], float] | None = None
+    seed: int = 0
+    checkpoint: Path | None = None
+    step: int = field(default=0, init=False)
 
-def cascade_losses(
-    v_expr: Tensor, v_latent: Tensor, target_expr: Tensor, target_latent: Tensor, trains_latent: Tensor
-) -> dict[str, Tensor]:
-    """Squared error of each velocity over the cells that train it, and its R^2 against guessing zero.
+    def __post_init__(self) -> None:
+        options = self.options
+        self.device = next(self.flow.parameters()).device
+        self.averaged = copy.deepcopy(self.flow).requires_grad_(False).eval()
+        self.generator = torch.Generator().manual_seed(self.seed)
+        self.optimiser = torch.optim.AdamW(
+            self.flow.parameters(),
+            lr=options.learning_rate,
+            weight_decay=options.weight_decay,
+            betas=(0.9, 0.99),
+        )
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, learning_rate_factor(options))
+        self.best: dict[str, Tensor] | None = None
+        self.best_score, self.checks_without_gain = math.inf, 0
+        self._saved_step, self._saved_at = 0, time.monotonic()
+        if options.compile and self.device.type == "cuda":
+            self.flow.compile(dynamic=True)
+        if self.checkpoint is not None and self.checkpoint.exists():
+            self._resume(self.checkpoint)
 
-    Returns
-    -------
-    dict
-        ``loss``: what is minimised, the two errors weighted by their shares of the cells;
-        ``expr_r2``, ``latent_r2``: 1 - error / mean square of the target, NaN where no cell trains it.
-    """
-    latent_error = (v_latent.float() - target_latent).square().mean(dim=(1, 2))
-    expr_error = (v_expr.float() - target_expr).square().mean(dim=1)
-    error = torch.where(trains_latent, latent_error, expr_error)
-    latent_scale = target_latent.square().mean(dim=(1, 2))[trains_latent].sum()
-    expr_scale = target_expr.square().mean(dim=1)[~trains_latent].sum()
-    return {
-        "loss": error.mean(),
-        "expr_r2": 1 - expr_error[~trains_latent].detach().sum() / expr_scale,
-        "latent_r2": 1 - latent_error[trains_latent].detach().sum() / latent_scale,
-    }
+    def __iter__(self) -> Iterator[tuple[int, dict[str, float]]]:
+        """Train, and yield after each step how many are done and what it reports.
 
+        Raises
+        ------
+        DivergedError
+            When the loss or its gradient is not finite.
+        """
+        due = checks_due(self.options)
+        while self.step < self.options.steps and not self._gave_up:
+            losses = self._one_step()
+            if self.validate is not None and self.step in due:
+                losses["validation"] = self._check(self.validate)
+            self._save_when_due()
+            yield self.step, losses
+        if self.checkpoint is not None:
+            self.checkpoint.unlink(missing_ok=True)
 
-def train_flow(
-    flow: TwoStreamFlow,
-    averaged: TwoStreamFlow,
-    pairs: PairedCells,
-    special: SpecialTokens,
-    options: TrainingOptions,
-    generator: torch.Generator,
-) -> Iterator[tuple[int, dict[str, float]]]:
-    """Train `flow` in place, and keep the moving average of its weights in `averaged`.
+    @property
+    def result(self) -> Flow:
+        """The flow with the weights that are kept, without gradients."""
+        if self.best is not None:
+            self.averaged.load_state_dict(self.best)
+        return self.averaged
 
-    Every batch mixes perturbations, each as likely as any other; every step takes a random subset of the
-    genes. The latent flow learns the latent of the cell's own pair. The expression flow is given that of a
-    random pair of the same perturbation: a pair's own attention holds the very expression that is to be
-    predicted, which at inference nobody knows, and a flow that learns to read it there does worse the
-    longer it is trained (`carpool_semi`, 200 genes, validation MSE .028 against .016).
+    @property
+    def _gave_up(self) -> bool:
+        return 0 < self.options.patience <= self.checks_without_gain
 
-    On CUDA the forward pass runs in bfloat16; on CPUs without bfloat16 units that was measured to be slower
-    than float32, so float32 is used there.
-
-    Yields
-    ------
-    tuple
-        The number of steps done, and ``loss``, ``expr_r2``, ``latent_r2`` of the step.
-    """
-    device = flow.tokens.weight.device
-    n_genes = pairs.latent.shape[1]
-    subset = min(options.genes_per_step, n_genes)
-    optimiser = torch.optim.AdamW(
-        flow.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay, betas=(0.9, 0.99)
-    )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, options.learning_rate, total_steps=options.steps, pct_start=0.05, cycle_momentum=False
-    )
-    for step in range(1, options.steps + 1):
-        rows = torch.multinomial(1 / pairs.size, options.batch_size, replacement=True, generator=generator)
-        genes = torch.randperm(n_genes, generator=generator)[:subset]
-        trains_latent, t_expr, t_latent = draw_times(options.batch_size, options, generator)
-        tokens = hide_tokens(pairs.tokens[rows], special, options.token_dropout, generator)
-        told = torch.where(trains_latent, rows, another_pair(pairs, rows, generator))
-        x1, z1 = pairs.perturbed[rows][:, genes], pairs.latent[told][:, genes].float()
-        x0, z0 = gaussian(x1.shape, generator), gaussian(z1.shape, generator)
-        given = [at_time(x0, x1, t_expr), at_time(z0, z1, t_latent), t_expr, t_latent]
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            v_expr, v_latent = flow(
-                *(part.to(device) for part in given),
-                x_ctrl=pairs.control[rows][:, genes].to(device),
-                perturbation=tokens.to(device),
-                genes=genes.to(device),
-                context=choose_context(subset, options.context_genes, generator),
-            )
-        targets = (velocity(x0, x1).to(device), velocity(z0, z1).to(device))
-        losses = cascade_losses(v_expr, v_latent, *targets, trains_latent.to(device))
-        optimiser.zero_grad(set_to_none=True)
+    def _one_step(self) -> dict[str, float]:
+        self.flow.train()
+        devices = [self.device] if self.device.type == "cuda" else []
+        dropout_seed = int(torch.randint(2**62, (1,), generator=self.generator))
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(dropout_seed)
+            losses = self.objective.losses(self.flow, self.generator, self.device)
+        if not losses["loss"].isfinite():
+            raise DivergedError(self._last_words("loss"))
+        self.optimiser.zero_grad(set_to_none=True)
         losses["loss"].backward()
-        torch.nn.utils.clip_grad_norm_(flow.parameters(), options.gradient_norm)
-        optimiser.step()
-        schedule.step()
-        update_average(averaged, flow, min(options.average, step / (step + 10)))
-        yield step, {name: value.item() for name, value in losses.items() if value.isfinite()}
+        norm = torch.nn.utils.clip_grad_norm_(self.flow.parameters(), self.options.gradient_norm or math.inf)
+        if not norm.isfinite():  # or the weights, and with them the next checkpoint, would be lost
+            raise DivergedError(self._last_words("gradient"))
+        self.optimiser.step()
+        self.schedule.step()
+        self.step += 1
+        update_average(self.averaged, self.flow, min(self.options.average, self.step / (self.step + 10)))
+        return {name: value.item() for name, value in losses.items() if value.isfinite()}
+
+    def _check(self, validate: Callable[[Flow], float]) -> float:
+        score = validate(self.averaged)
+        if score < self.best_score:
+            self.best_score, self.checks_without_gain = score, 0
+            self.best = copy.deepcopy(self.averaged.state_dict())
+        else:
+            self.checks_without_gain += 1
+        return score
+
+    def _last_words(self, what: str) -> str:
+        kept = "no checkpoint had been written"
+        if self.checkpoint is not None and self._saved_step:
+            kept = f"the last good checkpoint, of step {self._saved_step}, is {self.checkpoint}"
+        found = f"The {what} of step {self.step + 1} is not finite"
+        return f"{found}; {kept}; lower learning_rate or clip gradient_norm."
+
+    def _save_when_due(self) -> None:
+        if self.checkpoint is None:
+            return
+        steps, minutes = self.options.checkpoint_steps, self.options.checkpoint_minutes
+        by_steps = steps and self.step - self._saved_step >= steps
+        by_time = minutes and time.monotonic() - self._saved_at >= 60 * minutes
+        if by_steps or by_time:
+            write_checkpoint(self._state(), self.checkpoint)
+            self._saved_step, self._saved_at = self.step, time.monotonic()
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "step": self.step,
+            "flow": self.flow.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "generator": self.generator.get_state(),
+            "best": self.best,
+            "best_score": self.best_score,
+            "checks_without_gain": self.checks_without_gain,
+        }
+
+    def _take(self, state: dict[str, Any]) -> None:
+        self.flow.load_state_dict(state["flow"])
+        self.averaged.load_state_dict(state["averaged"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.generator.set_state(state["generator"])
+        self.step = self._saved_step = state["step"]
+        self.best, self.best_score = state["best"], state["best_score"]
+        self.checks_without_gain = state["checks_without_gain"]
+
+    def _resume(self, path: Path) -> None:
+        untrained = copy.deepcopy(self._state())
+        try:
+            self._take(torch.load(path, map_location="cpu", weights_only=True))
+        except Exception as error:  # a damaged file shows in many ways, some of them half way through
+            self._take(untrained)
+            reason = str(error).partition("\n")[0]
+            logging.getLogger("benchmark").warning(
+                "The checkpoint %s cannot be read (%s); training begins again.", path, reason
+            )
 
 
-def another_pair(pairs: PairedCells, rows: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw for each pair any pair of the same perturbation."""
-    size = pairs.size[rows]
-    return pairs.first[rows] + (torch.rand(len(rows), generator=generator) * size).long().clamp(max=size - 1)
+def learning_rate_factor(options: TrainingOptions) -> Callable[[int], float]:
+    """Share of the learning rate at each step: a linear rise, then a cosine to the final rate."""
+    rising = round(options.warmup * options.steps)
+    floor = options.final_learning_rate / options.learning_rate
+
+    def factor(step: int) -> float:
+        if step < rising:
+            return (step + 1) / rising
+        done = (step - rising) / max(1, options.steps - rising)
+        return floor + (1 - floor) * (1 + math.cos(math.pi * min(done, 1.0))) / 2
+
+    return factor
 
 
-def hide_tokens(tokens: Tensor, special: SpecialTokens, share: float, generator: torch.Generator) -> Tensor:
-    """Replace some perturbed genes by the unknown token, so that unseen genes get an average perturbation."""
-    hidden = (torch.rand(tokens.shape, generator=generator) < share) & (tokens != special.control)
-    return torch.where(hidden, torch.full_like(tokens, special.unknown), tokens)
+def checks_due(options: TrainingOptions) -> set[int]:
+    """Steps after which the flow is scored on validation, evenly spaced, the last one among them."""
+    return {round(options.steps * check / options.checks) for check in range(1, options.checks + 1)}
 
 
 @torch.no_grad()
-def update_average(averaged: TwoStreamFlow, flow: TwoStreamFlow, decay: float) -> None:
+def update_average(averaged: Flow, flow: Flow, decay: float) -> None:
     """Move the averaged weights a step of 1 - decay towards the current ones."""
     torch._foreach_lerp_(list(averaged.parameters()), list(flow.parameters()), 1 - decay)
+
+
+def write_checkpoint(state: dict[str, Any], path: Path) -> None:
+    """Write a checkpoint whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        torch.save(state, partial)
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise

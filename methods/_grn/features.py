@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from methods._grn.transformer import GeneTransformer
+from methods._grn.attention import AttentionSource
 
 GENES_AT_FULL_K = 1000
 
@@ -49,43 +49,80 @@ def project_sparse(values: Tensor, columns: Tensor, basis: Tensor) -> Tensor:
     return (flat @ gathered).squeeze(1).unflatten(0, values.shape[:-1])
 
 
+@dataclass(frozen=True)
+class Projection:
+    """How a genes x genes change becomes a latent of each gene.
+
+    Attributes
+    ----------
+    basis
+        What rows are multiplied with, (genes, d).
+    top_k
+        How many entries of largest magnitude are kept of each row; None for all.
+    magnitude
+        Whether signs are dropped first.
+    """
+
+    basis: Tensor
+    top_k: int | None = None
+    magnitude: bool = False
+
+    def __call__(self, change: Tensor) -> Tensor:
+        """Project rows of a change, (..., rows, genes), to (..., rows, d)."""
+        change = change.abs() if self.magnitude else change
+        if self.top_k is None or self.top_k >= change.shape[-1]:
+            return change @ self.basis
+        return project_sparse(*keep_largest(change, self.top_k), self.basis)
+
+
 @torch.no_grad()
 def attention_change(
-    model: GeneTransformer,
-    control: Tensor,
-    perturbed: Tensor,
-    basis: Tensor,
-    *,
-    top_k: int,
-    layer: int = -1,
-    block: int = 128,
+    source: AttentionSource, control: Tensor, perturbed: Tensor, project: Projection, block: int = 128
 ) -> Tensor:
-    """Latents of pairs of cells.
+    """Latents of pairs of cells, streamed in blocks of rows.
 
     Parameters
     ----------
-    model
-        A frozen gene transformer.
+    source
+        A frozen model.
     control, perturbed
-        Expression of paired cells, (pairs, genes).
-    basis
-        What the sparse rows are projected on, (genes, d).
-    top_k
-        Entries kept per row.
-    layer, block
-        As in `GeneTransformer.attention_rows`.
+        Expression of paired cells, log1p CP10K, (pairs, genes).
+    project
+        Reduces each block at once.
+    block
+        Rows per block.
 
     Returns
     -------
     Tensor
         (pairs, genes, d), not standardised.
     """
-    pairs = len(control)
-    latents = basis.new_empty(pairs, control.shape[1], basis.shape[1])
-    for rows, maps in model.attention_rows(torch.cat([control, perturbed]), layer, block):
-        values, columns = keep_largest(maps[pairs:] - maps[:pairs], top_k)
-        latents[:, rows] = project_sparse(values, columns, basis)
+    pairs, genes = control.shape
+    latents = project.basis.new_empty(pairs, genes, project.basis.shape[1])
+    for rows, maps in source.maps(torch.cat([control, perturbed]), block):
+        latents[:, rows] = project(maps[pairs:] - maps[:pairs])
     return latents
+
+
+@torch.no_grad()
+def mean_map(source: AttentionSource, cells: Tensor, at_once: int, block: int = 128) -> Tensor:
+    """Mean map over cells, (genes, genes); one such matrix is held.
+
+    Parameters
+    ----------
+    source
+        A frozen model.
+    cells
+        Expression, log1p CP10K, (cells, genes).
+    at_once, block
+        Cells per batch and rows per block.
+    """
+    genes = cells.shape[1]
+    total = torch.zeros(genes, genes, device=cells.device)
+    for part in batches(len(cells), at_once):
+        for rows, maps in source.maps(cells[part], block):
+            total[rows] += maps.sum(0)
+    return total / len(cells)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import LinearOperator, svds
@@ -62,6 +64,11 @@ def transport_partners(control: np.ndarray, perturbed: np.ndarray, rng: np.rando
     return np.minimum((cumulative <= drawn[:, None]).sum(axis=1), len(control) - 1)
 
 
+def random_partners(control: np.ndarray, perturbed: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Give each perturbed cell any control cell; arguments and result as in `transport_partners`."""
+    return rng.integers(len(control), size=len(perturbed))
+
+
 def pair_cells(
     scores: np.ndarray,
     control: np.ndarray,
@@ -69,6 +76,7 @@ def pair_cells(
     *,
     pairs_per_group: int,
     controls_per_group: int,
+    pairing: Literal["transport", "random"] = "transport",
     rng: np.random.Generator,
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Pair the cells of every perturbation with control cells.
@@ -83,6 +91,8 @@ def pair_cells(
         Rows of the cells of each perturbation.
     pairs_per_group, controls_per_group
         At most so many cells of each perturbation, and of the controls, are used; drawn at random.
+    pairing
+        Whether partners come from the optimal transport plan or are drawn at random.
     rng
         Draws them.
 
@@ -91,10 +101,11 @@ def pair_cells(
     dict
         For each perturbation, rows of control cells and of perturbed cells, of equal length.
     """
+    partners = {"transport": transport_partners, "random": random_partners}[pairing]
     pairs = {}
     for label, rows in groups.items():
         chosen = np.sort(rng.permutation(rows)[:pairs_per_group])
         candidates = np.sort(rng.permutation(control)[:controls_per_group])
-        partner = transport_partners(scores[candidates], scores[chosen], rng)
+        partner = partners(scores[candidates], scores[chosen], rng)
         pairs[label] = (candidates[partner], chosen)
     return pairs

@@ -98,8 +98,9 @@ def pretrain(
     model.start_from(torch.from_numpy(loadings(cells, deviation, options.width, seed)).to(device))
     generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.AdamW(model.parameters(), lr=options.learning_rate)
+    rising = 0.1 if options.steps > 10 else 0.3  # of ten steps the schedule would divide by zero
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, options.learning_rate, total_steps=options.steps, pct_start=0.1, cycle_momentum=False
+        optimiser, options.learning_rate, total_steps=options.steps, pct_start=rising, cycle_momentum=False
     )
     subset = min(options.genes_per_step, n_genes)
     for step in range(1, options.steps + 1):

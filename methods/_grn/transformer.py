@@ -1,4 +1,4 @@
-"""A small gene transformer in the manner of scGPT, whose attention can be read row by row.
+"""A small gene transformer in the manner of scGPT, whose attention can be read.
 
 A cell is a set of genes, each one token: the embedding of the gene plus an encoding of its value. There
 are no positions. Layers are post-norm encoders, as in scGPT (Cui et al. 2024).
@@ -6,11 +6,11 @@ are no positions. Layers are post-norm encoders, as in scGPT (Cui et al. 2024).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from methods._grn.attention import QueriesKeys
 
 
 class EncoderLayer(nn.Module):
@@ -121,13 +121,8 @@ class GeneTransformer(nn.Module):
             tokens = layer(tokens)
         return self.decoder(tokens).squeeze(-1)
 
-    def attention_rows(
-        self, values: Tensor, layer: int = -1, block: int = 128
-    ) -> Iterator[tuple[slice, Tensor]]:
-        """Stream the attention of one layer, averaged over its heads.
-
-        Softmax maps are formed from queries and keys, a block of query genes and one head at a time, so
-        that cells x heads x genes x genes is never held.
+    def queries_keys(self, values: Tensor, layer: int = -1) -> QueriesKeys:
+        """Run a cell to a layer and take what its attention compares.
 
         Parameters
         ----------
@@ -135,23 +130,10 @@ class GeneTransformer(nn.Module):
             Standardised expression, (cells, genes).
         layer
             Which layer, counted from the end where negative.
-        block
-            Query genes per block.
-
-        Yields
-        ------
-        tuple
-            The rows (query genes) of this block, and their attention (cells, rows, genes); each row sums
-            to one.
         """
         index = range(self.n_layers)[layer]
         tokens = self.embed(values)
         for earlier in self.layers[:index]:
             tokens = earlier(tokens)
-        q, k, _ = self.layers[index].queries_keys_values(tokens)
-        q = q / q.shape[-1] ** 0.5
-        heads, genes = q.shape[1], q.shape[2]
-        for start in range(0, genes, block):
-            rows = slice(start, min(start + block, genes))
-            maps = sum((q[:, h, rows] @ k[:, h].transpose(1, 2)).softmax(-1) for h in range(heads))
-            yield rows, maps / heads
+        queries, keys, _ = self.layers[index].queries_keys_values(tokens)
+        return QueriesKeys(queries, keys)

@@ -1,0 +1,73 @@
+"""Training cells of a flow, by perturbation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class CellPool:
+    """Control and perturbed cells, those of one perturbation next to each other.
+
+    Attributes
+    ----------
+    control
+        What the flow is given of each control cell, (controls, genes).
+    perturbed
+        What it is to generate, (cells, genes).
+    partner
+        Row of `control` that each perturbed cell is paired with, (cells,).
+    size
+        Cells of each perturbation, (perturbations,).
+    tokens
+        Tokens of each perturbation, (perturbations, 2).
+    latent
+        Some latents of each perturbation, (perturbations, latents, genes, d), or None.
+    prior
+        What is known of each perturbation beforehand, (perturbations, genes, values), or None.
+    """
+
+    control: Tensor
+    perturbed: Tensor
+    partner: Tensor
+    size: Tensor
+    tokens: Tensor
+    latent: Tensor | None = None
+    prior: Tensor | None = None
+
+    @property
+    def n_genes(self) -> int:
+        """Genes of the panel."""
+        return self.perturbed.shape[1]
+
+    def draw_perturbations(self, count: int, generator: torch.Generator) -> Tensor:
+        """Draw perturbations, each as likely as any other, with replacement, (count,)."""
+        return torch.randint(len(self.size), (count,), generator=generator)
+
+    def draw_cells(self, perturbations: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw a row of `perturbed` for each of some perturbations, with replacement."""
+        size = self.size[perturbations]
+        first = (self.size.cumsum(0) - self.size)[perturbations]
+        uniform = torch.rand(len(perturbations), generator=generator)
+        return first + (uniform * size).long().clamp(max=size - 1)
+
+    def draw_latents(self, perturbations: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw one latent of each of some perturbations, float32 (perturbations, genes, d)."""
+        assert self.latent is not None
+        which = torch.randint(self.latent.shape[1], perturbations.shape, generator=generator)
+        return self.latent[perturbations, which].float()
+
+    def control_side(self, control_rows: Tensor, perturbations: Tensor, genes: Tensor) -> Tensor:
+        """What the flow is told of some genes: the control cell, then the prior, (cells, genes, values)."""
+        control = self.control[control_rows][:, genes].unsqueeze(-1)
+        if self.prior is None:
+            return control
+        return torch.cat([control, self.prior[perturbations][:, genes]], dim=-1)
+
+
+def random_genes(n_genes: int, count: int, generator: torch.Generator) -> Tensor:
+    """Draw `count` different genes; all of them, shuffled, where there are not so many."""
+    return torch.randperm(n_genes, generator=generator)[:count]

@@ -1,0 +1,93 @@
+"""What scDFM learns: one perturbation a step, unpaired controls, velocity matching plus MMD of the ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from methods._flow.backbone import Flow, choose_context
+from methods._flow.mmd import mmd
+from methods._flow.paths import at_time, counts_around, gaussian, velocity
+from methods._flow.pool import CellPool, random_genes
+from methods._flow.precision import Precision, autocast
+
+Noise = Literal["gaussian", "poisson"]
+
+
+@dataclass(frozen=True)
+class UnpairedOptions:
+    """How batches are drawn and what counts.
+
+    Attributes
+    ----------
+    batch_size, genes_per_step, context_genes
+        Cells of a step, genes of its random subset, and how many of them attention reads.
+    mmd_weight
+        Weight of the MMD beside the velocity loss.
+    noise
+        Where paths begin: standard normal, or counts around the control cell (`counts_around`).
+    precision
+        As in `autocast`.
+    """
+
+    batch_size: int
+    genes_per_step: int
+    context_genes: int
+    mmd_weight: float
+    noise: Noise
+    precision: Precision
+
+
+@dataclass(frozen=True)
+class UnpairedObjective:
+    """scDFM's objective.
+
+    Attributes
+    ----------
+    pool
+        Training cells.
+    options
+        How batches are drawn and what counts.
+    """
+
+    pool: CellPool
+    options: UnpairedOptions
+
+    def losses(self, flow: Flow, generator: torch.Generator, device: torch.device) -> dict[str, Tensor]:
+        """Draw a batch of one perturbation and compare velocities, and the one-step ends as sets.
+
+        Returns
+        -------
+        dict
+            ``loss``, what is minimised; ``mmd``; ``expr_r2``, 1 - error / mean square of the velocity.
+        """
+        pool, options = self.pool, self.options
+        kinds = pool.draw_perturbations(1, generator).expand(options.batch_size)
+        rows = pool.draw_cells(kinds, generator)
+        controls = torch.randint(len(pool.control), (options.batch_size,), generator=generator)
+        genes = random_genes(pool.n_genes, options.genes_per_step, generator)
+        x1, x_ctrl = pool.perturbed[rows][:, genes], pool.control_side(controls, kinds, genes)
+        x0 = start_noise(options.noise, x_ctrl[..., 0], generator)
+        times = torch.rand(options.batch_size, generator=generator)
+        context = choose_context(len(genes), options.context_genes, generator)
+        x_t = at_time(x0, x1, times).to(device)
+        with autocast(device, options.precision):
+            encoded = flow.encode(genes.to(device), pool.tokens[kinds[:1]].to(device))
+            v_expr, _ = flow(x_t, x_ctrl.to(device), encoded, times.to(device), context=context)
+        v_expr, target = v_expr.float(), velocity(x0, x1).to(device)
+        error = (v_expr - target).square().mean()
+        end = x_t + (1 - times.to(device)).unsqueeze(1) * v_expr
+        discrepancy = mmd(end, x1.to(device))
+        return {
+            "loss": error + options.mmd_weight * discrepancy,
+            "mmd": discrepancy.detach(),
+            "expr_r2": 1 - error.detach() / target.square().mean(),
+        }
+
+
+def start_noise(kind: Noise, x_ctrl: Tensor, generator: torch.Generator) -> Tensor:
+    """Where the paths of cells begin, (cells, genes), on the CPU."""
+    return gaussian(x_ctrl.shape, generator) if kind == "gaussian" else counts_around(x_ctrl, generator)

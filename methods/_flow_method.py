@@ -1,0 +1,220 @@
+"""What every flow method shares: training a flow on cells, sampling cells from it, saving it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from anndata import AnnData
+from scipy import sparse
+from torch import Tensor
+
+from benchmark.device import choose_device
+from benchmark.errors import BenchmarkError
+from benchmark.method import Method
+from benchmark.paths import cache_folder
+from benchmark.perturbation import CONTROL, Perturbation
+from benchmark.progress import stage
+from methods._flow.backbone import Flow, FlowShape, build_flow, choose_context
+from methods._flow.graph import correlation, neighbours, token_mask
+from methods._flow.paths import gaussian
+from methods._flow.sampling import (
+    SamplingOptions,
+    Solver,
+    non_negative,
+    sample_expression,
+    seeded_generator,
+)
+from methods._flow.training import DivergedError, Objective, Training
+from methods._flow.vocabulary import GeneVocabulary
+from methods._flow_config import FlowConfig
+from methods._grn.features import batches
+from methods._grn.pretrain import cells_digest, standardise
+
+TOKENS_PER_CHUNK = 32_000
+VALIDATION_CELLS = 32
+
+
+class FlowMethod(Method):
+    """A method that samples cells from a trained flow.
+
+    A subclass's `fit` sets ``mean_`` and ``deviation_`` (the units of the flow, (genes,)), ``vocabulary_``
+    and ``shape_``, and ends with `train_flow`.
+    """
+
+    Config = FlowConfig
+    config: FlowConfig
+    clamp: ClassVar[Callable[[Tensor], Tensor]] = staticmethod(non_negative)
+    """How sampled cells are kept from going below zero."""
+
+    mean_: np.ndarray
+    deviation_: np.ndarray
+    vocabulary_: GeneVocabulary
+    shape_: FlowShape
+    flow_: Flow
+
+    def predict(self, control: AnnData, perturbations: Sequence[Perturbation]) -> Iterator[np.ndarray]:
+        """Sample one cell for each control cell; a repeated control cell gets other noise."""
+        self.require_fitted()
+        if list(control.var_names) != self.vocabulary_.panel:
+            raise BenchmarkError(
+                f"The control cells have {control.n_vars} genes, which are not the "
+                f"{len(self.vocabulary_.panel)} that '{self.name}' was fitted on; "
+                "give the same genes in the same order."
+            )
+        flow = self.flow_.to(choose_device(self.device))
+        start = self.in_units(sparse.csr_matrix(control.X, dtype=np.float32))
+        options = self.sampling()
+        return (self.sample(flow, start, perturbation, options) for perturbation in perturbations)
+
+    @property
+    def device_used(self) -> str:
+        """What `device` resolves to."""
+        return str(choose_device(self.device))
+
+    def fitted_state(self) -> dict[str, Any]:
+        """Genes, units, shape and weights, as names and arrays."""
+        weights = {f"flow.{key}": value.cpu().numpy() for key, value in self.flow_.state_dict().items()}
+        return {
+            "mean": self.mean_,
+            "deviation": self.deviation_,
+            "genes": self.vocabulary_.panel,
+            "perturbed": self.vocabulary_.perturbed,
+            "shape": dataclasses.asdict(self.shape_),
+            **weights,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Build the flow again and give it its weights."""
+        self.vocabulary_ = GeneVocabulary(state["genes"], state["perturbed"])
+        self.mean_, self.deviation_ = state["mean"], state["deviation"]
+        self.shape_ = FlowShape(**state["shape"])
+        self.flow_ = build_flow(self.shape_, seed=0).eval()
+        weights = {key[5:]: torch.from_numpy(state[key]) for key in state if key.startswith("flow.")}
+        self.flow_.load_state_dict(weights)
+
+    def in_units(self, cells: sparse.csr_matrix) -> Tensor:
+        """Cells (cells, genes), log1p CP10K, in the flow's units, dense."""
+        return standardise(cells, self.mean_, self.deviation_)
+
+    def out_of_units(self, cells: Tensor, perturbation: Perturbation) -> Tensor:
+        """Sampled cells (cells, genes) as log1p CP10K, not yet clamped."""
+        return cells * torch.from_numpy(self.deviation_) + torch.from_numpy(self.mean_)
+
+    def control_side(self, start: Tensor, perturbation: Perturbation) -> Tensor:
+        """What the flow is told beside noise, (cells, genes, values): the control cells in its units."""
+        return start.unsqueeze(-1)
+
+    def noise(self, start: Tensor, generator: torch.Generator) -> Tensor:
+        """Where the paths of expression begin, (cells, genes)."""
+        return gaussian(start.shape, generator)
+
+    def sampling(self) -> SamplingOptions:
+        """How cells are predicted."""
+        config = self.config
+        expression = Solver(config.solver, config.expression_ode_steps)
+        return SamplingOptions(expression, expression, "latent_first", config.precision)
+
+    def sample(
+        self, flow: Flow, start: Tensor, perturbation: Perturbation, options: SamplingOptions
+    ) -> np.ndarray:
+        """Sample a cell for each control cell in the flow's units, on the data's scale, (cells, genes)."""
+        generator = seeded_generator(self.seed, str(perturbation))
+        x0 = self.noise(start, generator)
+        n_cells, n_genes = start.shape
+        context = choose_context(n_genes, self.config.context_genes, generator)
+        tokens = torch.tensor([self.tokens(perturbation)])
+        given = self.control_side(start, perturbation)
+        sampled = torch.empty_like(start)
+        for part in batches(n_cells, TOKENS_PER_CHUNK // n_genes):
+            latent = self.shape_.latent
+            z0 = gaussian((*x0[part].shape, latent), generator) if latent else None
+            sampled[part] = sample_expression(flow, given[part], tokens, x0[part], z0, context, options)
+        return self.clamp(self.out_of_units(sampled, perturbation)).float().numpy()
+
+    def tokens(self, perturbation: Perturbation) -> list[int]:
+        """The two tokens of a perturbation."""
+        return self.vocabulary_.tokens(perturbation.genes)
+
+    def train_flow(self, objective: Objective, train: AnnData, validation: AnnData) -> None:
+        """Train a flow of ``shape_``, keep its best weights in ``flow_``."""
+        config, device = self.config, choose_device(self.device)
+        cells = sparse.csr_matrix(train.X, dtype=np.float32)
+        flow = build_flow(self.shape_, self.seed)
+        if flow.genes.neighbours is not None:
+            graph = neighbours(self.correlation(cells), config.graph_neighbours)
+            flow.genes.neighbours.mask.copy_(token_mask(graph, self.shape_.n_tokens))
+        training = Training(
+            flow.to(device),
+            objective,
+            config.training(),
+            validate=self._validation(train, validation) if config.checks and validation.n_obs else None,
+            seed=self.seed,
+            checkpoint=cache_folder("checkpoints") / f"{self._training_key(train, validation)}.pt",
+        )
+        try:
+            with stage("train flow", config.steps) as progress:
+                progress.advance(training.step)
+                for _, losses in training:
+                    progress.advance(**losses)
+        except DivergedError as error:
+            raise BenchmarkError(str(error)) from error
+        self.flow_ = training.result.eval()
+
+    def correlation(self, cells: sparse.csr_matrix) -> np.ndarray:
+        """Correlation of genes over training cells, from which the graph is made."""
+        return correlation(cells)
+
+    def _validation(self, train: AnnData, validation: AnnData) -> Callable[[Flow], float]:
+        """Mean squared error of predicted validation means: one Euler step gives the mean of the end."""
+        labels = validation.obs["perturbation"].astype(str).to_numpy()
+        controls = np.flatnonzero(train.obs["perturbation"].astype(str).to_numpy() == CONTROL)
+        rows = np.random.default_rng(self.seed).choice(controls, VALIDATION_CELLS)
+        start = self.in_units(sparse.csr_matrix(train.X[rows], dtype=np.float32))
+        real = {
+            label: np.asarray(validation.X[np.flatnonzero(labels == label)].mean(0)).ravel()
+            for label in np.unique(labels)
+        }
+        options = dataclasses.replace(
+            self.sampling(), latent=Solver("euler", 1), expression=Solver("euler", 1)
+        )
+
+        def score(flow: Flow) -> float:
+            errors = [
+                np.square(self.sample(flow, start, Perturbation.parse(label), options).mean(0) - mean).mean()
+                for label, mean in real.items()
+            ]
+            return float(np.mean(errors))
+
+        return score
+
+    def _training_key(self, train: AnnData, validation: AnnData) -> str:
+        """What decides a training: a checkpoint under another key is not continued."""
+        about = {
+            "method": [self.name, self.version, self.config.digest(), self.seed, self.device_used],
+            "torch": torch.__version__,
+            "cells": [
+                [
+                    cells_digest(sparse.csr_matrix(part.X), list(part.var_names)),
+                    list(part.obs["perturbation"]),
+                ]
+                for part in (train, validation)
+            ],
+        }
+        return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:32]
+
+
+def perturbed_rows(train: AnnData) -> dict[str, np.ndarray]:
+    """Rows of the cells of each training perturbation, controls left out."""
+    labels = train.obs["perturbation"].astype(str).to_numpy()
+    return {label: np.flatnonzero(labels == label) for label in np.unique(labels) if label != CONTROL}
+
+
+def control_rows(train: AnnData) -> np.ndarray:
+    """Rows of the control cells."""
+    return np.flatnonzero(train.obs["perturbation"].astype(str).to_numpy() == CONTROL)

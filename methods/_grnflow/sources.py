@@ -1,0 +1,178 @@
+"""Attention sources by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor
+
+from benchmark.errors import BenchmarkError
+from benchmark.paths import cache_folder
+from benchmark.progress import stage
+from methods._flow.graph import correlation
+from methods._grn.attention import AttentionSource
+from methods._grn.errors import SourceError
+from methods._grn.pretrain import (
+    PretrainOptions,
+    cache_file,
+    cells_digest,
+    load_cached,
+    loadings,
+    moments,
+    new_transformer,
+    pretrain,
+    store,
+)
+from methods._grn.sources import (
+    CoexpressionSource,
+    TransformerSource,
+    frozen,
+    with_shuffled_genes,
+    without_own,
+)
+from methods._grn.transformer import GeneTransformer
+
+if TYPE_CHECKING:
+    from methods._grnflow.config import GRNFlowConfig
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a source is made from.
+
+    Attributes
+    ----------
+    config
+        Hyper-parameters of the method.
+    cells, control
+        All training cells and the control cells among them, log1p CP10K.
+    genes
+        The panel.
+    seed, device
+        Of the method.
+    """
+
+    config: GRNFlowConfig
+    cells: sparse.csr_matrix
+    control: sparse.csr_matrix
+    genes: list[str]
+    seed: int
+    device: torch.device
+
+
+def pretrained(given: Given) -> AttentionSource:
+    """Read a transformer that was trained on the training cells to predict hidden values."""
+    return _transformer_source(given, _pretrained_model(given))
+
+
+def random(given: Given) -> AttentionSource:
+    """Read the same transformer without training: a control."""
+    return _transformer_source(
+        given, new_transformer(len(given.genes), given.config.pretraining(), given.seed)
+    )
+
+
+def shuffled(given: Given) -> AttentionSource:
+    """Read the trained transformer with the identities of genes permuted: a control."""
+    return _transformer_source(given, with_shuffled_genes(_pretrained_model(given), given.seed))
+
+
+def coexpression(given: Given) -> AttentionSource:
+    """Read correlations of control cells, without a transformer: a control."""
+    mean, deviation = _units(given)
+    vectors = loadings(given.cells, deviation.cpu().numpy(), given.config.transformer_width, given.seed)
+    return CoexpressionSource(
+        without_own(correlation(given.control)).to(given.device),
+        mean,
+        deviation,
+        torch.from_numpy(vectors).to(given.device),
+    )
+
+
+def scgpt(given: Given) -> AttentionSource:
+    """Read a checkpoint folder of scGPT."""
+    from methods._grn.scgpt import load_scgpt
+
+    config = given.config
+    return load_scgpt(
+        _folder(config),
+        given.genes,
+        layer=config.attention_layer,
+        normalisation=config.attention_normalisation,
+        seed=given.seed,
+    ).to(given.device)
+
+
+def geneformer(given: Given) -> AttentionSource:
+    """Read a checkpoint folder of Geneformer."""
+    from methods._grn.geneformer import load_geneformer
+
+    config = given.config
+    return load_geneformer(
+        _folder(config),
+        given.genes,
+        layer=config.attention_layer,
+        normalisation=config.attention_normalisation,
+    ).to(given.device)
+
+
+SOURCES: dict[str, Callable[[Given], AttentionSource]] = {
+    source.__name__: source for source in (pretrained, scgpt, geneformer, random, shuffled, coexpression)
+}
+
+
+def build_source(given: Given) -> AttentionSource:
+    """Make the source that the configuration names.
+
+    Raises
+    ------
+    BenchmarkError
+        When its checkpoint cannot be used.
+    """
+    try:
+        return SOURCES[given.config.attention_source](given)
+    except SourceError as error:
+        raise BenchmarkError(str(error)) from error
+
+
+def _folder(config: GRNFlowConfig) -> Path:
+    if config.attention_folder is None:
+        raise BenchmarkError(
+            f"The attention source '{config.attention_source}' reads a local checkpoint, and none is named; "
+            "add --set attention_folder=FOLDER."
+        )
+    return Path(config.attention_folder).expanduser()
+
+
+def _units(given: Given) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of genes, the latter 1 where a gene is constant, on the device."""
+    mean, deviation = moments(given.cells)
+    units = torch.from_numpy(np.where(deviation > 0, deviation, 1).astype(np.float32))
+    return torch.from_numpy(mean).to(given.device), units.to(given.device)
+
+
+def _transformer_source(given: Given, model: GeneTransformer) -> AttentionSource:
+    config = given.config
+    return TransformerSource(
+        frozen(model.to(given.device)), *_units(given), config.attention_layer, config.attention_normalisation
+    )
+
+
+def _pretrained_model(given: Given) -> GeneTransformer:
+    options: PretrainOptions = given.config.pretraining()
+    digest = cells_digest(given.cells, given.genes)
+    path = cache_file(cache_folder("gene_transformers"), digest, options, given.seed)
+    model = load_cached(path, len(given.genes), options)
+    if model is None:
+        model = new_transformer(len(given.genes), options, given.seed).to(given.device)
+        with stage("pretrain gene transformer", options.steps) as progress:
+            for _, losses in pretrain(model, given.cells, options, given.seed):
+                progress.advance(**losses)
+        store(model, path)
+    return model

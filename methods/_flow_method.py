@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -38,6 +38,9 @@ from methods._grn.pretrain import cells_digest, standardise
 
 TOKENS_PER_CHUNK = 32_000
 VALIDATION_CELLS = 32
+RECENTRE_CELLS = 64
+ONE_STEP = Solver("euler", 1)
+"""From noise at time 0 one step gives the mean of the end, whatever the noise was."""
 
 
 class FlowMethod(Method):
@@ -85,7 +88,7 @@ class FlowMethod(Method):
             "deviation": self.deviation_,
             "genes": self.vocabulary_.panel,
             "perturbed": self.vocabulary_.perturbed,
-            "shape": dataclasses.asdict(self.shape_),
+            "shape": asdict(self.shape_),
             **weights,
         }
 
@@ -124,6 +127,21 @@ class FlowMethod(Method):
         self, flow: Flow, start: Tensor, perturbation: Perturbation, options: SamplingOptions
     ) -> np.ndarray:
         """Sample a cell for each control cell in the flow's units, on the data's scale, (cells, genes)."""
+        sampled = self._sampled(flow, start, perturbation, options)
+        if self.config.recentre and options.expression != ONE_STEP:
+            step = replace(options, latent=ONE_STEP, expression=ONE_STEP)
+            mean = self._sampled(flow, start[:RECENTRE_CELLS], perturbation, step).mean(0)
+            sampled += self.trusted_mean(mean) - sampled.mean(0)
+        return self.clamp(self.out_of_units(sampled, perturbation)).float().numpy()
+
+    def trusted_mean(self, mean: Tensor) -> Tensor:
+        """Where the mean of sampled cells is moved to, (genes,), given what one step of the flow says."""
+        return mean
+
+    def _sampled(
+        self, flow: Flow, start: Tensor, perturbation: Perturbation, options: SamplingOptions
+    ) -> Tensor:
+        """Sample cells in the flow's units, (cells, genes)."""
         generator = seeded_generator(self.seed, str(perturbation))
         x0 = self.noise(start, generator)
         n_cells, n_genes = start.shape
@@ -135,7 +153,7 @@ class FlowMethod(Method):
             latent = self.shape_.latent
             z0 = gaussian((*x0[part].shape, latent), generator) if latent else None
             sampled[part] = sample_expression(flow, given[part], tokens, x0[part], z0, context, options)
-        return self.clamp(self.out_of_units(sampled, perturbation)).float().numpy()
+        return sampled
 
     def tokens(self, perturbation: Perturbation) -> list[int]:
         """The two tokens of a perturbation."""
@@ -159,7 +177,8 @@ class FlowMethod(Method):
         )
         try:
             with stage("train flow", config.steps) as progress:
-                progress.advance(training.step)
+                if training.step:
+                    progress.advance(training.step)
                 for _, losses in training:
                     progress.advance(**losses)
         except DivergedError as error:
@@ -180,9 +199,8 @@ class FlowMethod(Method):
             label: np.asarray(validation.X[np.flatnonzero(labels == label)].mean(0)).ravel()
             for label in np.unique(labels)
         }
-        options = dataclasses.replace(
-            self.sampling(), latent=Solver("euler", 1), expression=Solver("euler", 1)
-        )
+        # In one order whatever is asked for: which weights are kept must not depend on the order.
+        options = replace(self.sampling(), latent=ONE_STEP, expression=ONE_STEP, order="latent_first")
 
         def score(flow: Flow) -> float:
             errors = [

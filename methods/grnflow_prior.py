@@ -8,18 +8,43 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from anndata import AnnData
+from scipy import sparse
 from torch import Tensor
 
 from benchmark.config import parameter
 from benchmark.perturbation import Perturbation
 from methods._flow.pool import CellPool
+from methods._flow_method import RECENTRE_CELLS, control_rows
 from methods._grnflow.pca import SparsePCA, SparsePCAConfig
-from methods._pseudobulk import mean_changes
+from methods._pseudobulk import mean_changes, mean_expression
 from methods.main_effects import MainEffects, fitted_without_each
 
 
 class PriorConfig(SparsePCAConfig):
-    """Hyper-parameters of the variant with a prior."""
+    """Hyper-parameters of the variant with a prior; what differs from the others was chosen on validation."""
+
+    learning_rate: float = parameter(
+        2e-3, gt=0, le=0.1, search=(2e-4, 5e-3), log=True, help="Largest rate of the cosine schedule."
+    )
+    token_dropout: float = parameter(
+        0.3, ge=0, le=1, search=(0.0, 0.9), help="Share of perturbed genes hidden, so that the prior is used."
+    )
+    mean_share: float = parameter(
+        0.5,
+        ge=0,
+        le=1,
+        search=(0.0, 0.9),
+        help="Share of cells that learn expression from the mean of their perturbation.",
+    )
+    recentre: bool = parameter(
+        True, help="Whether sampled cells are moved to the mean that one Euler step from the noise gives."
+    )
+    expression_ode_steps: int = parameter(
+        1, ge=1, le=1000, help="Solver steps of the expression flow; its mean comes from one Euler step."
+    )
+    checks: int = parameter(
+        6, ge=0, le=1000, help="Times the flow is scored on validation, the best being kept; 0 for never."
+    )
 
     centred: bool = parameter(
         True, help="Whether cells are generated around the prior; else it is an input alone."
@@ -33,8 +58,9 @@ class GRNFlowPrior(SparsePCA):
     that it is made of, the larger one first; from these the flow can learn how effects saturate, which a sum
     cannot say. In training a perturbation is told the estimate of a ridge regression that was fitted without
     it, as will be the case for the perturbations that are predicted. The penalty is chosen on validation
-    perturbations, and the flow is selected with an estimate from training perturbations alone; the
-    estimate that predictions use is then fitted on both, as that of `main_effects` is.
+    perturbations, and the flow is selected with an estimate from training perturbations alone, as is how far
+    its correction of the estimate is trusted (by least squares, from not at all to wholly); the estimate
+    that predictions use is then fitted on both, as that of `main_effects` is.
     """
 
     name = "grnflow_prior"
@@ -46,7 +72,10 @@ class GRNFlowPrior(SparsePCA):
         """Fit the estimate, then the flow, then the estimate again on all perturbations."""
         penalty = MainEffects().fit(train, validation).penalty_
         self.prior_ = MainEffects().fit_changes(mean_changes(train), penalty)
+        self.trust_ = 1.0
         super().fit(train, validation)
+        if self.config.centred and self.config.recentre and validation.n_obs:
+            self.trust_ = self._best_trust(train, validation)
         self.prior_ = MainEffects().fit_changes(mean_changes(train, validation), penalty)
         return self
 
@@ -75,14 +104,35 @@ class GRNFlowPrior(SparsePCA):
             cells = cells + self._told(self.prior_, perturbation)[:, 0]
         return super().out_of_units(cells, perturbation)
 
+    def trusted_mean(self, mean: Tensor) -> Tensor:
+        """Take the flow's correction of the estimate as far as it is trusted."""
+        if not self.config.centred:
+            return mean
+        scale = np.where(self.deviation_ > 0, self.deviation_, np.inf)
+        uncorrected = torch.from_numpy(((self.prior_.control_mean_ - self.mean_) / scale).astype(np.float32))
+        return torch.lerp(uncorrected, mean, self.trust_)
+
+    def _best_trust(self, train: AnnData, validation: AnnData) -> float:
+        """Share of its correction with which the flow errs least on the means of validation cells."""
+        start = self.in_units(sparse.csr_matrix(train.X[control_rows(train)[:RECENTRE_CELLS]]))
+        agreement = size = 0.0
+        for label, real in mean_expression(validation).items():
+            perturbation = Perturbation.parse(label)
+            estimate = np.maximum(self.prior_.control_mean_ + self.prior_.shift(perturbation), 0)
+            predicted = self.sample(self.flow_, start, perturbation, self.sampling()).mean(0)
+            agreement += float(((predicted - estimate) * (real - estimate)).sum())
+            size += float(np.square(predicted - estimate).sum())
+        return min(max(agreement / size, 0.0), 1.0) if size else 0.0
+
     def fitted_state(self) -> dict[str, Any]:
         """The flow's state and the estimate's."""
         prior = {f"prior.{key}": value for key, value in self.prior_.fitted_state().items()}
-        return {**super().fitted_state(), **prior}
+        return {**super().fitted_state(), **prior, "trust": self.trust_}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take back both."""
         super().restore(state)
+        self.trust_ = state["trust"]
         self.prior_ = MainEffects()
         self.prior_.restore({key[6:]: value for key, value in state.items() if key.startswith("prior.")})
 

@@ -32,7 +32,7 @@ class TimedStage:
     def advance(self, steps: int = 1, **values: float) -> None:
         """Note the time since the step before."""
         now = time.perf_counter()
-        self.seconds += [(now - self._last) / steps] * steps
+        self.seconds += [(now - self._last) / max(steps, 1)] * steps
         self._last = now
 
 

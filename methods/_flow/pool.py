@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -42,6 +43,11 @@ class CellPool:
     def n_genes(self) -> int:
         """Genes of the panel."""
         return self.perturbed.shape[1]
+
+    @cached_property
+    def mean(self) -> Tensor:
+        """Mean over the perturbed cells of each perturbation, (perturbations, genes)."""
+        return torch.stack([cells.mean(0) for cells in self.perturbed.split(self.size.tolist())])
 
     def draw_perturbations(self, count: int, generator: torch.Generator) -> Tensor:
         """Draw perturbations, each as likely as any other, with replacement, (count,)."""

@@ -84,8 +84,7 @@ def stream_maps(
     """
     heads, genes = read.queries.shape[1:3]
     if normalisation == "ranks":
-        present = None if read.present is None else read.present[:, :genes]
-        ranked = sum(_ranked(_scores(read, head, slice(None)), present) for head in range(heads)) / heads
+        ranked = torch.cat([_ranked_map(read, cell) for cell in range(len(read.queries))])
         for start in range(0, genes, block):
             yield slice(start, min(start + block, genes)), ranked[:, start : start + block]
         return
@@ -121,6 +120,16 @@ def _plain(read: QueriesKeys, head: int, rows: slice) -> Tensor:
 def _scores(read: QueriesKeys, head: int, rows: slice) -> Tensor:
     genes = read.queries.shape[2]
     return (read.queries[:, head, rows] @ read.keys[:, head, :genes].transpose(1, 2)).float()
+
+
+def _ranked_map(read: QueriesKeys, cell: int) -> Tensor:
+    """Ranks of one cell averaged over heads, (1, genes, genes); cell by cell, since sorting takes memory."""
+    one = slice(cell, cell + 1)
+    present = None if read.present is None else read.present[one]
+    alone = QueriesKeys(read.queries[one], read.keys[one], present)
+    heads, genes = alone.queries.shape[1:3]
+    there = None if present is None else present[:, :genes]
+    return sum(_ranked(_scores(alone, head, slice(None)), there) for head in range(heads)) / heads
 
 
 def _ranked(scores: Tensor, present: Tensor | None) -> Tensor:

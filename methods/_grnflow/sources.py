@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,13 +101,15 @@ def scgpt(given: Given) -> AttentionSource:
     from methods._grn.scgpt import load_scgpt
 
     config = given.config
-    return load_scgpt(
+    source = load_scgpt(
         _folder(config),
         given.genes,
         layer=config.attention_layer,
         normalisation=config.attention_normalisation,
         seed=given.seed,
-    ).to(given.device)
+    )
+    _say_missing(source.missing, given.genes)
+    return source.to(given.device)
 
 
 def geneformer(given: Given) -> AttentionSource:
@@ -114,12 +117,14 @@ def geneformer(given: Given) -> AttentionSource:
     from methods._grn.geneformer import load_geneformer
 
     config = given.config
-    return load_geneformer(
+    source = load_geneformer(
         _folder(config),
         given.genes,
         layer=config.attention_layer,
         normalisation=config.attention_normalisation,
-    ).to(given.device)
+    )
+    _say_missing(source.missing, given.genes)
+    return source.to(given.device)
 
 
 SOURCES: dict[str, Callable[[Given], AttentionSource]] = {
@@ -139,6 +144,17 @@ def build_source(given: Given) -> AttentionSource:
         return SOURCES[given.config.attention_source](given)
     except SourceError as error:
         raise BenchmarkError(str(error)) from error
+
+
+def _say_missing(missing: list[str], genes: list[str]) -> None:
+    """Say which genes of the panel the checkpoint does not know: nothing is read of them."""
+    if missing:
+        logging.getLogger("benchmark").warning(
+            "The checkpoint does not know %d of the %d genes, such as %s; their attention counts as zero.",
+            len(missing),
+            len(genes),
+            missing[0],
+        )
 
 
 def _folder(config: GRNFlowConfig) -> Path:

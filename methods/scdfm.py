@@ -160,6 +160,9 @@ class ScDFM(FlowMethod):
         self, flow: Flow, start: Tensor, perturbation: Perturbation, options: SamplingOptions
     ) -> np.ndarray:
         """Sample cells, with dropout on where that is asked for."""
-        flow.train(self.config.as_published)
-        with torch.random.fork_rng(devices=[], enabled=self.config.as_published):
+        if not self.config.as_published:
+            return super().sample(flow, start, perturbation, options)
+        flow.train()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(secrets.randbits(62))
             return super().sample(flow, start, perturbation, options)

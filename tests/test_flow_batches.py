@@ -196,6 +196,50 @@ def test_hidden_tokens_are_perturbed_genes_only(share):
     assert (genes == UNKNOWN).float().mean() == pytest.approx(share, abs=0.03)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
+def test_some_cells_start_at_rest_and_aim_at_the_mean_of_their_perturbation(share):
+    """Of those that train expression, the share that is asked for; the others and all latents do not."""
+    seen: list[Times] = []
+
+    def coin(cells, options, generator):
+        ones = torch.ones(cells)
+        trains = torch.rand(cells, generator=generator) < 0.5
+        seen.append(Times(ones, ones, trains, ~trains))
+        return seen[-1]
+
+    flow, losses = record(objective(coin, marked_pool(), mean_share=share, genes_per_step=GENES))
+    trains = torch.cat([times.trains_expression for times in seen])
+    rest = flow.all("t_expr") == 0
+    assert not rest[~trains].any()
+    assert rest[trains].float().mean() == pytest.approx(share, abs=0.05)
+    assert flow.all("t_latent").min() == 1
+    # A flow that answers zero errs by data - noise: at rest its point is noise, elsewhere the data.
+    cells = flow.all("x_t")[~rest][:, 0].int()
+    assert set(cells.tolist()) == {0, 1, 2, 3, 4}
+    assert all(values["loss"].isfinite() for values in losses)
+
+
+def test_means_are_those_of_each_perturbation():
+    """Of cells 0 and 1, and of cells 2, 3 and 4, plus a tenth for each gene."""
+    expected = torch.tensor([[0.5], [3.0]]) + torch.arange(GENES) / 10
+    torch.testing.assert_close(marked_pool().mean, expected)
+
+
+def test_a_cell_at_rest_aims_at_the_mean():
+    """Its target is the mean less the noise at which it starts: the error of a flow that answers zero."""
+
+    def expression_alone(cells, options, generator):
+        ones = torch.ones(cells)
+        return Times(ones, ones, ones.bool(), ~ones.bool())
+
+    cells = marked_pool()
+    flow, losses = record(objective(expression_alone, cells, mean_share=1.0, token_dropout=0.0), steps=20)
+    for call, values in zip(flow.calls, losses, strict=True):
+        mean = cells.mean[(call["tokens"][:, 0] == 1).long()][:, call["genes"]]
+        expected = (mean - call["x_t"]).square().mean()
+        assert values["loss"].item() == pytest.approx(expected.item(), rel=1e-5)
+
+
 def test_noise_of_both_streams_is_standard_normal():
     """At time 0 points of the paths are noise."""
 

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from methods._flow.attention import DifferentialAttention
 from methods._flow.blocks import Adapter, DifferentialBlock, GeneModulation, joined_linear, modulate
-from methods._flow.encoders import TimeEmbedding, ValueEncoder
+from methods._flow.encoders import GeneEncoder, TimeEmbedding, ValueEncoder
 from methods._flow.vocabulary import GeneVocabulary
 
 
@@ -161,3 +161,30 @@ def test_block_with_condition_weights_at_zero_is_the_identity():
     assert torch.equal(block(tokens, one), tokens)
     torch.nn.init.normal_(block.condition.weight)
     assert (block(tokens, one) - block(tokens, other)).abs().max() > 1e-2
+
+
+@pytest.mark.parametrize("compared", [False, True])
+def test_block_by_its_formula(compared):
+    """Queries and values from modulated tokens, keys from tokens as they are; then the feed-forward net."""
+    block, (tokens, control) = DifferentialBlock(8, 2, 1), torch.randn(2, 2, 5, 8)
+    condition, context = torch.randn(2, 8), torch.tensor([4, 1])
+    parts = (functional.silu(condition) @ block.condition.weight.T + block.condition.bias)[:, None]
+    shift_a, scale_a, gate_a, shift_f, scale_f, gate_f = parts.split(8, dim=-1)
+    ready = functional.layer_norm(tokens, (8,)) * (1 + scale_a) + shift_a
+    other = (control, control[:, context]) if compared else None
+    read = block.attention(ready, tokens[:, context], ready[:, context], other)
+    middle = tokens + gate_a * read
+    ready = functional.layer_norm(middle, (8,)) * (1 + scale_f) + shift_f
+    fed = block.contract(functional.gelu(block.expand(ready), approximate="tanh"))
+    found = block(tokens, condition, control if compared else None, context)
+    torch.testing.assert_close(found, middle + gate_f * fed, atol=1e-5, rtol=1e-4)
+
+
+def test_a_gene_reads_from_its_neighbours_in_the_graph_alone():
+    """Another embedding of gene 2 changes its own vector and that of gene 0, which has it for a neighbour."""
+    encoder = GeneEncoder(4, 8, heads=2, dropout=0.0, graph=True)
+    encoder.neighbours.mask[0, 2] = True
+    before = encoder(torch.arange(4)).detach()
+    torch.nn.init.normal_(encoder.embedding.weight[2])
+    moved = (encoder(torch.arange(4)) - before).abs().amax(1) > 1e-6
+    assert moved.tolist() == [True, False, True, False]

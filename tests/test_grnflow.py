@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
+import methods._flow_method as flow_method
 from benchmark.errors import BenchmarkError, NotFittedError
 from benchmark.perturbation import Perturbation
 from methods.grnflow_sparse_pca import GRNFlowSparsePCA
@@ -205,3 +206,62 @@ def test_changes_of_maps_are_perturbed_minus_control_by_hand():
         assert set(labels[control]) == {"control"}
         moved = (dense[perturbed].mean(0) - dense[control].mean(0)) / dense.std(0)
         np.testing.assert_allclose(change, correlations * moved, atol=1e-4)
+
+
+def test_a_flow_learns_from_pairs_in_standard_units(monkeypatch):
+    """Every perturbed cell stands with its control, its tokens and the latents of its perturbation."""
+    seen, train = [], training_cells()
+    monkeypatch.setattr(GRNFlowSparsePCA, "train_flow", lambda self, objective, *_: seen.append(objective))
+    method = new(GRNFlowSparsePCA)
+    method.fit(train, validation_cells())
+    pool, pairs = seen[0].pool, method._pairs(train, train.X)
+    dense = train.X.toarray()
+    units = (dense - dense.mean(0)) / dense.std(0)
+    control, perturbed = (np.concatenate(rows) for rows in zip(*pairs.values(), strict=True))
+    np.testing.assert_allclose(pool.perturbed, units[perturbed], atol=1e-4)
+    np.testing.assert_allclose(pool.control[pool.partner], units[control], atol=1e-4)
+    assert len(pool.control) == len(set(control))
+    assert pool.size.tolist() == [8] * 6
+    assert pool.tokens.tolist() == [method.vocabulary_.tokens(label.split("+")) for label in pairs]
+    assert pool.latent.shape == (6, 4, 20, 4)
+    assert seen[0].control_token == 22
+    assert seen[0].unknown_token == 23
+
+
+def test_cells_begin_at_noise_of_both_streams_beside_their_control_cell(monkeypatch):
+    """In chunks of three cells: standard normal noise, other for each cell, and the cell in its units."""
+    method, calls = fitted(GRNFlowSparsePCA), []
+
+    def sample(flow, x_ctrl, perturbation, x0, z0, context, options):
+        calls.append((x_ctrl, x0, z0))
+        return x0
+
+    monkeypatch.setattr(flow_method, "sample_expression", sample)
+    monkeypatch.setattr(flow_method, "TOKENS_PER_CHUNK", 60)
+    control = cells(["control"], 100, seed=3)
+    (values,) = predicted(method, "A", control=control)
+    assert values.shape == (100, 20)
+    assert [len(x_ctrl) for x_ctrl, _, _ in calls] == [3] * 33 + [1]
+    told, x0, z0 = (torch.cat(parts) for parts in zip(*calls, strict=True))
+    torch.testing.assert_close(told[..., 0], method.in_units(control.X))
+    for noise, shape in ((x0, (100, 20)), (z0, (100, 20, 4))):
+        assert noise.shape == shape
+        assert noise.mean() == pytest.approx(0, abs=0.08)
+        assert noise.std() == pytest.approx(1, abs=0.05)
+        assert len(noise.flatten(1).unique(dim=0)) == 100
+
+
+def test_recentred_cells_have_the_mean_of_one_step(monkeypatch):
+    """Sampled cells keep their differences and are moved to the mean that one Euler step gives."""
+    method = fitted(GRNFlowSparsePCA, expression_ode_steps=3)
+    monkeypatch.setattr(GRNFlowSparsePCA, "clamp", staticmethod(lambda values: values))
+    usual = predicted(method, "A")[0]
+    one_step = {"solver": "euler", "expression_ode_steps": 1, "latent_ode_steps": 1}
+    step, moved = (method.config.model_copy(update=update) for update in (one_step, {"recentre": True}))
+    method.config = step
+    mean = predicted(method, "A")[0].mean(0)
+    method.config = moved
+    found = predicted(method, "A")[0]
+    np.testing.assert_allclose(found.mean(0), mean, atol=1e-5)
+    np.testing.assert_allclose(found - found.mean(0), usual - usual.mean(0), atol=1e-5)
+    assert np.abs(mean - usual.mean(0)).max() > 1e-3

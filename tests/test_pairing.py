@@ -98,3 +98,15 @@ def test_one_cell_gets_one_control():
         assert perturbed.tolist() == [4]
         assert len(control) == 1
         assert control[0] in range(4)
+
+
+def test_cells_and_controls_are_drawn_at_random():
+    """Over many seeds every cell of a perturbation and every control is used, not the first ones alone."""
+    scores, used = np.zeros((20, 1)), set()
+    for seed in range(40):
+        control, perturbed = pair_cells(
+            scores, np.arange(10), {"A": np.arange(10, 20)}, pairs_per_group=3, controls_per_group=3,
+            rng=np.random.default_rng(seed),
+        )["A"]  # fmt: skip
+        used |= {*control.tolist(), *perturbed.tolist()}
+    assert used == set(range(20))

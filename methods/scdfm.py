@@ -17,6 +17,7 @@ from benchmark.perturbation import Perturbation
 from methods._flow.backbone import Flow, FlowShape, count_parameters
 from methods._flow.graph import correlation
 from methods._flow.pool import CellPool
+from methods._flow.randomness import seeded
 from methods._flow.sampling import SamplingOptions
 from methods._flow.unpaired import UnpairedObjective, UnpairedOptions, start_noise
 from methods._flow.vocabulary import GeneVocabulary
@@ -121,7 +122,7 @@ class ScDFM(FlowMethod):
         unknown = [gene for gene in perturbation.genes if gene not in self.vocabulary_]
         if not unknown:
             return None
-        return f"{' and '.join(unknown)} was neither measured nor perturbed in training, so it has no token"
+        return f"no token stands for {' and '.join(unknown)}, neither measured nor perturbed in training"
 
     @classmethod
     def parameter_count(cls, config: MethodConfig, n_genes: int, n_perturbed: int) -> int:
@@ -163,6 +164,5 @@ class ScDFM(FlowMethod):
         if not self.config.as_published:
             return super().sample(flow, start, perturbation, options)
         flow.train()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(secrets.randbits(62))
+        with seeded(secrets.randbits(62)):
             return super().sample(flow, start, perturbation, options)

@@ -102,7 +102,7 @@ def test_without_trust_the_mean_is_that_of_main_effects():
 
 @pytest.mark.parametrize(("share", "trust"), [(0.5, 0.5), (-1.0, 0.0), (3.0, 1.0)])
 def test_trust_is_the_least_squares_share_of_the_correction(monkeypatch, share, trust):
-    """Where cells lie `share` of the way from the estimate to the flow's mean, within not at all and wholly."""
+    """Where cells lie `share` of the way from the estimate to the flow's mean, within 0 and 1."""
     validation = validation_cells()
     real = validation.X.toarray().mean(0)
 

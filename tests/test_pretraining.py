@@ -39,6 +39,17 @@ def test_moments_are_those_of_the_dense_matrix():
     torch.testing.assert_close(standard.std(0, unbiased=False), torch.tensor([1.0, 1, 0, 1]))
 
 
+@pytest.mark.parametrize("value", [1.5, 1.2345])
+def test_moments_do_not_drift_with_the_number_of_cells(value):
+    """Of 50,000 cells a constant gene is constant, and a mean is right to the last digits of float32."""
+    varied = np.log1p(np.random.default_rng(0).poisson(3.0, size=50_000))
+    dense = np.stack([np.full(50_000, value), varied], axis=1).astype(np.float32)
+    mean, deviation = moments(sparse.csr_matrix(dense))
+    assert deviation[0] == 0
+    np.testing.assert_allclose(mean, dense.astype(np.float64).mean(0), rtol=2e-7)
+    np.testing.assert_allclose(deviation[1], dense[:, 1].astype(np.float64).std(), rtol=2e-7)
+
+
 def test_masked_error_counts_masked_entries_only():
     """Errors 1 and 3 under the mask average to 5, whatever lies elsewhere; an empty mask gives 0."""
     predicted, target = torch.tensor([[1.0, 9.0, 3.0]]), torch.zeros(1, 3)

@@ -173,7 +173,7 @@ def test_expression_is_learned_as_it_is(fit):
 def test_a_gene_without_a_token_is_refused_with_a_reason(fit):
     """It was neither measured nor perturbed in training; each such gene is named."""
     assert fit().unsupported(Perturbation(("NEVER",))) == (
-        "NEVER was neither measured nor perturbed in training, so it has no token"
+        "no token stands for NEVER, neither measured nor perturbed in training"
     )
     assert fit().unsupported(Perturbation(("A", "NEVER"))).startswith("NEVER was")
     both = fit().unsupported(Perturbation(("NEVER", "AGAIN")))

@@ -24,7 +24,7 @@ def check_method(method_class: type[Method], config: MethodConfig | None = None)
     method_class
         The class to check.
     config
-        Hyper-parameters that fit the tiny data set within a minute; the preset ``small`` where there is
+        Hyper-parameters that fit the tiny data set within a minute; the preset ``smoke`` where there is
         one, else the defaults.
 
     Raises

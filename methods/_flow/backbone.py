@@ -12,6 +12,7 @@ from torch.nn import functional
 from methods._flow.blocks import BackboneLayer, joined_linear
 from methods._flow.encoders import Fusion, GeneEncoder, TimeEmbedding, ValueEncoder
 from methods._flow.paths import linear_velocity
+from methods._flow.randomness import seeded
 
 GENE_SPREAD = 3.0
 """Of gene vectors in a flow of standardised data: genes and perturbations are told apart early."""
@@ -198,12 +199,11 @@ def choose_context(n_genes: int, size: int, generator: torch.Generator) -> Tenso
 
 def build_flow(shape: FlowShape, seed: int) -> Flow:
     """Build an untrained flow; the global random state is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         return Flow(shape)
 
 
 def count_parameters(shape: FlowShape) -> int:
     """Trainable parameters of a flow of this shape, counted without allocating them."""
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+    with seeded(0), torch.device("meta"):
         return sum(part.numel() for part in Flow(shape).parameters() if part.requires_grad)

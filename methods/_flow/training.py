@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from methods._flow.backbone import Flow
+from methods._flow.randomness import seeded
 
 
 class Objective(Protocol):
@@ -147,10 +148,7 @@ class Training:
 
     def _one_step(self) -> dict[str, float]:
         self.flow.train()
-        devices = [self.device] if self.device.type == "cuda" else []
-        dropout_seed = int(torch.randint(2**62, (1,), generator=self.generator))
-        with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(dropout_seed)
+        with seeded(int(torch.randint(2**62, (1,), generator=self.generator))):  # for dropout
             losses = self.objective.losses(self.flow, self.generator, self.device)
         if not losses["loss"].isfinite():
             raise DivergedError(self._last_words("loss"))

@@ -15,10 +15,11 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
+from methods._flow.randomness import seeded
 from methods._grn.pairing import principal_components
 from methods._grn.transformer import GeneTransformer
 
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,7 @@ def cache_file(folder: Path, cells: str, options: PretrainOptions, seed: int) ->
 
 def new_transformer(n_genes: int, options: PretrainOptions, seed: int) -> GeneTransformer:
     """Build a transformer with random weights; the global random state is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         return GeneTransformer(n_genes, options.width, options.heads, options.layers)
 
 
@@ -125,9 +125,13 @@ def masked_error(predicted: Tensor, target: Tensor, masked: Tensor) -> Tensor:
 
 def moments(cells: sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of each gene over cells, float32, the latter 0 where a gene is constant."""
-    mean = np.asarray(cells.mean(axis=0), dtype=np.float64).ravel()
-    square = np.asarray(cells.multiply(cells).mean(axis=0), dtype=np.float64).ravel()
-    deviation = np.sqrt(np.maximum(square - mean**2, 0))
+    n_cells, n_genes = cells.shape
+    values = cells.astype(np.float64)  # sums of float32 drift
+    mean = np.asarray(values.mean(axis=0)).ravel()
+    # Squares around the mean, since a difference of means makes constant genes look varied.
+    squares = np.bincount(values.indices, (values.data - mean[values.indices]) ** 2, n_genes)
+    zeros = n_cells - np.bincount(values.indices, minlength=n_genes)
+    deviation = np.sqrt((squares + zeros * mean**2) / n_cells)
     deviation[deviation < 1e-6] = 0.0
     return mean.astype(np.float32), deviation.astype(np.float32)
 

@@ -175,7 +175,7 @@ def test_a_gene_without_a_token_is_refused_with_a_reason(fit):
     assert fit().unsupported(Perturbation(("NEVER",))) == (
         "no token stands for NEVER, neither measured nor perturbed in training"
     )
-    assert fit().unsupported(Perturbation(("A", "NEVER"))).startswith("NEVER was")
+    assert fit().unsupported(Perturbation(("A", "NEVER"))) == fit().unsupported(Perturbation(("NEVER",)))
     both = fit().unsupported(Perturbation(("NEVER", "AGAIN")))
     assert "NEVER" in both
     assert "AGAIN" in both

@@ -9,11 +9,12 @@ import pytest
 from benchmark.board import build_board
 from benchmark.errors import BenchmarkError
 from benchmark.order import saved
+from benchmark.order.arms import BASELINE, CONTROLS, NO_LATENT, ORDERS, PRETRAINED, Arm
 from benchmark.order.execute import execute, read_records
-from benchmark.order.plan import CONTROLS, NO_LATENT, ORDERS, PRETRAINED, Arm, make_plan
+from benchmark.order.plan import make_plan
 from benchmark.runner import Request, run
 from benchmark.tracking import Tracker
-from tests.order_case import experiment, fits, kept, log, write_case
+from tests.order_case import experiment, fits, kept, log, with_one_simple_method, write_case
 
 pytestmark = pytest.mark.usefixtures("store")
 
@@ -21,8 +22,9 @@ SMALL = ("random",)
 
 
 @pytest.fixture
-def case(home) -> Path:
+def case(home, monkeypatch) -> Path:
     write_case(home)
+    with_one_simple_method(monkeypatch)
     return home
 
 
@@ -30,6 +32,7 @@ def test_a_seed_needs_one_training_per_source_and_one_without_latent(case):
     plan = make_plan(experiment(case, seeds=2))
     assert len(plan.trainings) == 2 * 5
     assert len(plan.predictions) == 2 * (4 * 3 + 1)
+    assert [each.source for each in plan.references] == 2 * [BASELINE]
     assert plan.arms == [
         *(Arm(source, order) for source in (PRETRAINED, *CONTROLS) for order in ORDERS),
         NO_LATENT,
@@ -124,6 +127,7 @@ def test_every_prediction_is_a_run_on_the_board_under_its_configuration(case):
         "fake_flow (order=expression_first, attention_source=random)",
         "fake_flow (order=joint, attention_source=random)",
         "fake_plain",
+        "train_mean",
     }
 
 

@@ -10,13 +10,14 @@ from benchmark.order.forecast import duration, make_forecast
 from benchmark.order.plan import make_plan
 from benchmark.order.probe import TimedStage, cut, largest_prime, probe, remaining
 from benchmark.tracking import Tracker
-from tests.order_case import experiment, log, write_case
+from tests.order_case import experiment, log, with_one_simple_method, write_case
 
 pytestmark = pytest.mark.usefixtures("store")
 
 
 @pytest.fixture
-def options(home) -> list[str]:
+def options(home, monkeypatch) -> list[str]:
+    with_one_simple_method(monkeypatch)
     return write_case(home)
 
 
@@ -73,6 +74,7 @@ def test_the_forecast_counts_what_is_done_and_times_the_rest_by_what_was_recorde
     found = make_forecast(plan, Tracker())
     assert (found.trainings, found.fitted) == (3, 3)  # two wait in the work folder
     assert (found.predictions, found.recorded) == (7, 5)
+    assert (found.references, found.referenced) == (1, 1)
     (pace,) = found.paces.values()
     records = [each for each in read_records(plan, Tracker()).values() if "order" in each.coordinates.config]
     seconds = [record.seconds["total"] - record.seconds["fit"] for record in records]

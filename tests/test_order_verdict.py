@@ -9,7 +9,7 @@ import pytest
 
 from benchmark.board import HEADLINE
 from benchmark.metrics import METRICS
-from benchmark.order.plan import DECISIVE, OF_LATENT, OF_ORDERS, OF_SOURCES
+from benchmark.order.arms import DECISIVE, OF_LATENT, OF_ORDERS, OF_SOURCES
 from benchmark.order.statistics import Difference, compare
 from benchmark.order.verdict import NEEDED, decide, outcome, read, worthwhile
 
@@ -50,6 +50,11 @@ def number(**changes: object) -> Difference:
     usual = {"mean": 0.1, "low": 0.05, "high": 0.15, "p": 0.001, "corrected": 0.004, "second": 0.5}
     plain = {"metric": "pearson", "better": 1.0, "worse": 0.0, "n": 9, "undefined": 0, "by_seed": {0: 0.1}}
     return Difference(**{**plain, **usual, **changes})
+
+
+def noisy(differences: list[Difference]) -> list[Difference]:
+    """The same with intervals that leave everything possible."""
+    return [dataclasses.replace(each, corrected=0.2, low=-0.2, high=0.3) for each in differences]
 
 
 def test_the_needed_majority_is_three_of_the_four_headline_metrics():
@@ -110,7 +115,7 @@ def test_constructed_arms_come_out_as_they_were_made(kinds):
 
 
 def test_ahead_of_both_orders_and_all_controls_supports(kinds):
-    found = decide(comparisons(kinds), SEEDS)
+    found = decide(comparisons(kinds), kinds["ahead"], SEEDS)
     assert (found.answer, found.not_made) == ("supported", [])
     assert set(found.outcomes.values()) == {"ahead"}
 
@@ -118,31 +123,53 @@ def test_ahead_of_both_orders_and_all_controls_supports(kinds):
 @pytest.mark.parametrize("index", range(len(DECISIVE)))
 @pytest.mark.parametrize("kind", ["equal", "behind"])
 def test_one_order_or_control_that_does_as_well_refutes(kinds, index, kind):
-    assert decide(comparisons(kinds, **{f"_{index}": kind}), SEEDS).answer == "refuted"
+    assert decide(comparisons(kinds, **{f"_{index}": kind}), kinds["ahead"], SEEDS).answer == "refuted"
 
 
 def test_one_undecided_comparison_leaves_it_open(kinds):
-    noisy = [dataclasses.replace(each, corrected=0.2, low=-0.2, high=0.3) for each in kinds["ahead"]]
-    found = comparisons(kinds) | {OF_ORDERS[0]: noisy}
-    assert decide(found, SEEDS).answer == "open"
+    found = comparisons(kinds) | {OF_ORDERS[0]: noisy(kinds["ahead"])}
+    assert decide(found, kinds["ahead"], SEEDS).answer == "open"
 
 
 def test_a_control_that_was_left_out_leaves_it_open_and_is_named(kinds):
     found = comparisons(kinds)
     del found[OF_SOURCES[1]]
-    verdict = decide(found, SEEDS)
+    verdict = decide(found, kinds["ahead"], SEEDS)
     assert (verdict.answer, verdict.not_made) == ("open", [OF_SOURCES[1]])
 
 
 def test_a_comparison_without_all_seeds_decides_nothing(kinds):
     """Whichever way it points: the seeds that are there may be those that came out well."""
     fewer = [dataclasses.replace(each, by_seed={0: 0.1, 1: 0.1}) for each in kinds["equal"]]
-    verdict = decide(comparisons(kinds) | {OF_ORDERS[1]: fewer}, SEEDS)
+    verdict = decide(comparisons(kinds) | {OF_ORDERS[1]: fewer}, kinds["ahead"], SEEDS)
     assert (verdict.answer, verdict.not_made) == ("open", [OF_ORDERS[1]])
     assert OF_ORDERS[1] not in verdict.outcomes
 
 
 def test_the_method_without_a_latent_does_not_enter_the_verdict(kinds):
     for kind in kinds.values():
-        verdict = decide(comparisons(kinds) | {OF_LATENT: kind}, SEEDS)
+        verdict = decide(comparisons(kinds) | {OF_LATENT: kind}, kinds["ahead"], SEEDS)
         assert (verdict.answer, OF_LATENT in verdict.outcomes) == ("supported", False)
+
+
+@pytest.mark.parametrize("learned", ["ahead", "not ahead", "undecided"])
+@pytest.mark.parametrize(("exceptions", "otherwise"), [({}, "supported"), ({"_1": "equal"}, "refuted")])
+def test_what_has_not_learned_more_than_the_mean_answers_nothing(kinds, learned, exceptions, otherwise):
+    """Whatever the comparisons say; they are shown all the same."""
+    against_mean = {"ahead": kinds["ahead"], "not ahead": kinds["equal"], "undecided": noisy(kinds["ahead"])}
+    verdict = decide(comparisons(kinds, **exceptions), against_mean[learned], SEEDS)
+    assert verdict.learned == learned
+    assert verdict.answer == (otherwise if learned == "ahead" else "open")
+    assert verdict.reason == (
+        "" if learned == "ahead" else "it has not been shown that the network has learned enough"
+    )
+    assert list(verdict.outcomes) == list(DECISIVE)
+
+
+@pytest.mark.parametrize("seeds", [(), (0, 1)])
+def test_where_the_precondition_lacks_a_seed_it_cannot_be_judged(kinds, seeds):
+    fewer = [dataclasses.replace(each, by_seed=dict.fromkeys(seeds, 0.1)) for each in kinds["ahead"]]
+    for differences in (fewer, []):
+        verdict = decide(comparisons(kinds), differences, SEEDS)
+        assert (verdict.answer, verdict.learned) == ("open", None)
+        assert verdict.reason == "it cannot be judged whether the network has learned enough"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from benchmark.board import CONFIDENCE, HEADLINE
-from benchmark.order.plan import CONTROLS, DECISIVE, OF_LATENT, OF_ORDERS, OF_SOURCES, Plan
+from benchmark.order.arms import BASELINE, CONTROLS, DECISIVE, OF_LATENT, OF_ORDERS, OF_SOURCES
+from benchmark.order.plan import Plan
 from benchmark.order.statistics import RESAMPLES
 from benchmark.order.verdict import ALPHA, NEEDED, WORTH
 
@@ -55,7 +56,15 @@ def _rules(plan: Plan) -> str:
         "mean from a perfect score: a gain that would be worth counting is ruled out;\n"
         "- else *undecided*.\n\n"
         f"It is *ahead* where it is better in at least {NEEDED} of the {len(HEADLINE)} and worse in none, "
-        f'*not ahead* where it is worse or no better in at least {NEEDED}. The statement "understanding the '
+        f"*not ahead* where it is worse or no better in at least {NEEDED}.\n\n"
+        "Nothing can be concluded about what comes first from a network that has learned too little: of one "
+        "that does not use its latent, all orders and sources are equal, whatever is true. So there is a "
+        "precondition: `latent_first` with pretrained attention must be ahead, in the same sense, of "
+        f"`{BASELINE}`, the mean change of all training perturbations, which knows nothing of "
+        "which genes were perturbed. Where it is not, nothing shows that the network *has learned enough*, "
+        "and the answer is "
+        f"**open**, whatever the comparisons say; so it is where a run of `{BASELINE}` or of that arm is "
+        'missing, for then it cannot be judged. Where it is, the statement "understanding the '
         "network's change comes first\" is\n\n"
         f"- **supported** if `latent_first` is ahead of {orders}, and pretrained attention is ahead of every "
         f"control: {sources} (all `latent_first`);\n"
@@ -64,9 +73,7 @@ def _rules(plan: Plan) -> str:
         "- **open** otherwise, also where a comparison was not made in every seed and none refutes."
         f"{note}\n\n"
         f"The comparison *{OF_LATENT.label}* does not enter the answer, because the two methods differ in "
-        "more than the latent. The answer holds for these methods, data and training lengths: of a network "
-        "that has learned too little to use its latent, all orders and sources are equal, whatever is true. "
-        "The simple methods beside the mean scores show how much has been learned."
+        "more than the latent. The answer holds for these methods, data and training lengths."
     )
 
 

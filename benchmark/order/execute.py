@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from benchmark.order import saved
@@ -34,7 +34,7 @@ def runs_on_data(plan: Plan, tracker: Tracker) -> list[StoredRun]:
 
 def recorded(plan: Plan, runs: Sequence[StoredRun]) -> dict[str, str]:
     """Key of each prediction that is recorded, and the newest run that did it."""
-    keys = {prediction.key for prediction in plan.predictions}
+    keys = {prediction.key for prediction in plan.all_predictions}
     return {run.tags["key"]: run.run_id for run in reversed(runs) if run.tags["key"] in keys}
 
 
@@ -45,22 +45,32 @@ def read_records(plan: Plan, tracker: Tracker) -> dict[str, Record]:
 
 
 def execute(plan: Plan, tracker: Tracker) -> list[Missing]:
-    """Make every prediction that is not recorded yet.
+    """Make every prediction that is not recorded yet, those of the simple methods first.
 
     A failure is reported and leaves the rest to go on. A fit stays in the work folder until all that
     rests on it is recorded, so that the next call predicts without fitting again.
     """
-    done = recorded(plan, runs_on_data(plan, tracker))
+    done = set(recorded(plan, runs_on_data(plan, tracker)))
     missing: list[Missing] = []
-    for number, training in enumerate(plan.trainings, 1):
+    for heading, training in _in_turn(plan):
         wanted = [prediction for prediction in training.predictions if prediction.key not in done]
         if wanted:
-            _log.info("Training %d of %d: %s", number, len(plan.trainings), training.label)
+            _log.info("%s: %s", heading, training.label)
         failed = _complete(training, wanted, tracker)
         if not failed:
             saved.discard(training)
         missing += failed
+        # A simple method may be the one without a latent too.
+        done |= {each.key for each in wanted} - {each.prediction.key for each in failed}
     return missing
+
+
+def _in_turn(plan: Plan) -> Iterator[tuple[str, Training]]:
+    """Every training, and what messages call its place."""
+    for training in plan.references:
+        yield "Simple method", training
+    for number, training in enumerate(plan.trainings, 1):
+        yield f"Training {number} of {len(plan.trainings)}", training
 
 
 def _complete(training: Training, wanted: Sequence[Prediction], tracker: Tracker) -> list[Missing]:

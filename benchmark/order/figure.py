@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from benchmark.board import HEADLINE
 from benchmark.metrics import METRICS
-from benchmark.order.plan import OF_LATENT, OF_ORDERS, Comparison
+from benchmark.order.arms import OF_LATENT, OF_ORDERS, Comparison
 from benchmark.order.statistics import Difference
 from benchmark.order.verdict import read
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from benchmark.board import Scores
+from benchmark.order.arms import BASELINE, HYPOTHESIS, Arm, Comparison
 from benchmark.order.execute import Missing, recorded, runs_on_data
-from benchmark.order.plan import Arm, Comparison, Plan
+from benchmark.order.plan import Plan, Prediction
 from benchmark.order.statistics import Difference, SeedScores, compare
 from benchmark.order.verdict import Verdict, decide
 from benchmark.record import Record
-from benchmark.tracking import StoredRun, Tracker
-
-REFERENCES = ("main_effects", "additive", "train_mean", "no_change")
-"""Simple methods whose means stand beside those of the arms."""
+from benchmark.tracking import Tracker
 
 
 @dataclass(frozen=True)
@@ -31,10 +28,11 @@ class Findings:
     records
         Arm -> seed -> record.
     references
-        Simple method -> seed -> metric -> perturbation -> value, of its runs with the default configuration
-        on the same splits and with as many cells.
+        Simple method -> seed -> metric -> perturbation -> value, where there is a run.
     comparisons
         Differences of every comparison for which there is a shared seed.
+    beside
+        Simple method -> differences of `HYPOTHESIS` from it, where there is a shared seed.
     verdict
         What follows from them.
     missing
@@ -45,31 +43,50 @@ class Findings:
     records: dict[Arm, dict[int, Record]]
     references: dict[str, SeedScores]
     comparisons: dict[Comparison, list[Difference]]
+    beside: dict[str, list[Difference]]
     verdict: Verdict
     missing: list[Missing]
 
 
 def gather(plan: Plan, tracker: Tracker, failed: Sequence[Missing] = ()) -> Findings:
     """Read all predictions of the plan, compare them and judge."""
-    runs = runs_on_data(plan, tracker)
-    found = recorded(plan, runs)
-    records: dict[Arm, dict[int, Record]] = {arm: {} for arm in plan.arms}
-    missing = []
+    found = recorded(plan, runs_on_data(plan, tracker))
     reasons = {each.prediction.key: each.reason for each in failed}
-    for prediction in plan.predictions:
-        seed = prediction.task.coordinates.seed
-        if prediction.key in found:
-            records[prediction.arm][seed] = tracker.record(found[prediction.key])
-        else:
-            missing.append(Missing(prediction, reasons.get(prediction.key, "not made")))
-    scores = {arm: {seed: scores_of(record) for seed, record in of.items()} for arm, of in records.items()}
+    missing = [
+        Missing(prediction, reasons.get(prediction.key, "not made"))
+        for prediction in plan.all_predictions
+        if prediction.key not in found
+    ]
+    read = {key: tracker.record(run_id) for key, run_id in found.items()}
+    records = _by_arm(plan.predictions, read)
+    scores = {arm: _scores(by_seed) for arm, by_seed in records.items()}
+    simple = _by_arm(plan.simple, read)
+    references = {arm.source: _scores(by_seed) for arm, by_seed in simple.items() if by_seed}
     comparisons = {
         pair: compare(scores[pair.first], scores[pair.second])
         for pair in plan.comparisons
         if scores[pair.first].keys() & scores[pair.second].keys()
     }
-    verdict = decide(comparisons, plan.experiment.seeds)
-    return Findings(plan, records, _references(plan, runs), comparisons, verdict, missing)
+    beside = {
+        name: compare(scores[HYPOTHESIS], by_seed)
+        for name, by_seed in references.items()
+        if scores[HYPOTHESIS].keys() & by_seed.keys()
+    }
+    verdict = decide(comparisons, beside.get(BASELINE, ()), plan.experiment.seeds)
+    return Findings(plan, records, references, comparisons, beside, verdict, missing)
+
+
+def _by_arm(predictions: Sequence[Prediction], read: Mapping[str, Record]) -> dict[Arm, dict[int, Record]]:
+    """Arm -> seed -> record, where there is one."""
+    records: dict[Arm, dict[int, Record]] = {each.arm: {} for each in predictions}
+    for prediction in predictions:
+        if prediction.key in read:
+            records[prediction.arm][prediction.task.coordinates.seed] = read[prediction.key]
+    return records
+
+
+def _scores(by_seed: Mapping[int, Record]) -> SeedScores:
+    return {seed: scores_of(record) for seed, record in by_seed.items()}
 
 
 def scores_of(record: Record) -> Scores:
@@ -81,17 +98,3 @@ def scores_of(record: Record) -> Scores:
         }
         for name, values in record.scores.items()
     }
-
-
-def _references(plan: Plan, runs: Sequence[StoredRun]) -> dict[str, SeedScores]:
-    """Take the newest default run of each simple method on each split file of the plan."""
-    splits = {each.task.coordinates.split_digest for each in plan.predictions}
-    cells = str(plan.experiment.cells)
-    found: dict[str, dict[int, Scores]] = defaultdict(dict)
-    for run in runs:
-        tags = run.tags
-        comparable = tags["split_digest"] in splits and tags["cells"] == cells
-        comparable &= tags.get("samples", "1") == "1"
-        if comparable and tags["method"] in REFERENCES and tags["configuration"] == "default":
-            found[tags["method"]].setdefault(int(tags["seed"]), run.scores)
-    return {name: found[name] for name in REFERENCES if name in found}

@@ -43,7 +43,9 @@ class Forecast:
     trainings, fitted
         All trainings, and those that need no fit any more.
     predictions, recorded
-        All predictions, and those that are recorded.
+        All predictions, and those that are recorded; without the simple methods.
+    references, referenced
+        All runs of simple methods, about a second each, and those that are recorded.
     paces
         For each method of which something is missing its pace, or why there is none.
     seconds
@@ -54,13 +56,16 @@ class Forecast:
     fitted: int
     predictions: int
     recorded: int
+    references: int
+    referenced: int
     paces: dict[str, Pace | str]
     seconds: float
 
     def __str__(self) -> str:
         lines = [
             f"Needed: {self.trainings} trainings ({self.fitted} done) and "
-            f"{self.predictions} predictions ({self.recorded} done)."
+            f"{self.predictions} predictions ({self.recorded} done), and {self.references} runs of simple "
+            f"methods ({self.referenced} done)."
         ]
         if self.paces:
             known = all(isinstance(pace, Pace) for pace in self.paces.values())
@@ -95,7 +100,16 @@ def make_forecast(plan: Plan, tracker: Tracker) -> Forecast:
         pace = paces[method]
         if isinstance(pace, Pace):
             seconds += needs_fit * pace.fit + missing * pace.predict
-    return Forecast(len(plan.trainings), fitted, len(plan.predictions), len(done), paces, seconds)
+    return Forecast(
+        trainings=len(plan.trainings),
+        fitted=fitted,
+        predictions=len(plan.predictions),
+        recorded=sum(prediction.key in done for prediction in plan.predictions),
+        references=len(plan.simple),
+        referenced=sum(prediction.key in done for prediction in plan.simple),
+        paces=paces,
+        seconds=seconds,
+    )
 
 
 def duration(seconds: float) -> str:

@@ -1,61 +1,34 @@
-"""What the experiment consists of: trainings, the predictions that rest on each, and what is compared."""
+"""What the experiment consists of: trainings, the predictions that rest on each, and what is compared.
+
+Beside them stand simple methods, each a training of its own with one prediction.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from benchmark.data import Dataset
 from benchmark.errors import BenchmarkError, unknown
+from benchmark.order.arms import (
+    CONTROLS,
+    DECISIVE,
+    LATENT_FIRST,
+    NO_LATENT,
+    OF_LATENT,
+    ORDERS,
+    PRETRAINED,
+    REFERENCES,
+    Arm,
+    Comparison,
+)
 from benchmark.record import Coordinates, configuration_label
-from benchmark.registry import load_method
+from benchmark.registry import load_method, source_digest
 from benchmark.runner import CELLS, Request, Task, prepare
 
-ORDERS = ("latent_first", "expression_first", "joint")
-LATENT_FIRST = ORDERS[0]
-PRETRAINED = "pretrained"
-CONTROLS = ("random", "shuffled", "coexpression")
 VARIED = ("order", "attention_source")
 """Hyper-parameters that the experiment chooses itself."""
-
-
-class Arm(NamedTuple):
-    """One way to predict: an attention source and an order, or the method without a latent."""
-
-    source: str
-    order: str = ""
-
-    @property
-    def label(self) -> str:
-        """What tables call it."""
-        return ", ".join(filter(None, self))
-
-
-HYPOTHESIS = Arm(PRETRAINED, LATENT_FIRST)
-NO_LATENT = Arm("no latent")
-
-
-class Comparison(NamedTuple):
-    """Two arms, the first of which is what the hypothesis favours."""
-
-    first: Arm
-    second: Arm
-
-    @property
-    def label(self) -> str:
-        """Name only what differs."""
-        if NO_LATENT in self:
-            return f"{self.first.order} − {self.second.label}"
-        one, other = next((a, b) for a, b in zip(self.first, self.second, strict=True) if a != b)
-        return f"{one} − {other}"
-
-
-OF_ORDERS = tuple(Comparison(HYPOTHESIS, Arm(PRETRAINED, order)) for order in ORDERS[1:])
-OF_SOURCES = tuple(Comparison(HYPOTHESIS, Arm(source, LATENT_FIRST)) for source in CONTROLS)
-OF_LATENT = Comparison(HYPOTHESIS, NO_LATENT)
-DECISIVE = (*OF_ORDERS, *OF_SOURCES)
-"""What the verdict rests on."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +63,7 @@ class Prediction:
     @property
     def label(self) -> str:
         """What messages call it."""
-        return f"{self.task.coordinates.method}, {self.arm.label}, seed {self.task.coordinates.seed}"
+        return _label(self.task, self.arm.label)
 
 
 @dataclass(frozen=True)
@@ -113,20 +86,41 @@ class Training:
     @property
     def label(self) -> str:
         """What messages call it."""
-        return f"{self.task.coordinates.method}, {self.source}, seed {self.task.coordinates.seed}"
+        return _label(self.task, self.source)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that has to be there for the report."""
+    """Everything that has to be there for the report.
+
+    Attributes
+    ----------
+    experiment
+        What was asked for.
+    trainings
+        Those that the experiment is about.
+    references
+        One for each simple method and seed, with one prediction, whose arm bears the method's name.
+    """
 
     experiment: Experiment
     trainings: tuple[Training, ...]
+    references: tuple[Training, ...]
 
     @property
     def predictions(self) -> list[Prediction]:
-        """All of them, in the order in which they are made."""
+        """Those that the experiment is about, in the order in which they are made."""
         return [prediction for training in self.trainings for prediction in training.predictions]
+
+    @property
+    def simple(self) -> list[Prediction]:
+        """Those of the simple methods."""
+        return [prediction for training in self.references for prediction in training.predictions]
+
+    @property
+    def all_predictions(self) -> list[Prediction]:
+        """Those of the simple methods, which are made first, then the others."""
+        return [*self.simple, *self.predictions]
 
     @property
     def arms(self) -> list[Arm]:
@@ -142,7 +136,8 @@ class Plan:
 def make_plan(experiment: Experiment) -> Plan:
     """Look up and check everything that the experiment needs; nothing is fitted or recorded.
 
-    A setting goes to each of the two methods that has it; a preset must be one of both.
+    A setting goes to each of the two methods that has it; a preset must be one of both. The simple methods
+    take neither.
 
     Raises
     ------
@@ -162,7 +157,10 @@ def make_plan(experiment: Experiment) -> Plan:
     for seed in range(experiment.seeds):
         trainings += _trainings(experiment, seed)
     cells = trainings[0].task.dataset
-    return Plan(experiment, tuple(_sharing(training, cells) for training in trainings))
+    trainings = [_sharing(training, cells) for training in trainings]
+    tasks = [training.task for training in trainings if training.source == PRETRAINED]
+    references = (_reference(task, name) for task in tasks for name in REFERENCES)
+    return Plan(experiment, tuple(trainings), tuple(references))
 
 
 def _check_settings(experiment: Experiment) -> None:
@@ -206,6 +204,22 @@ def _task(experiment: Experiment, method: str, seed: int, varied: Mapping[str, s
     )
 
 
+def _reference(task: Task, name: str) -> Training:
+    """A simple method with its default configuration, on the data, split and cells of a task."""
+    method_class = load_method(name)
+    config = method_class.Config()
+    about = {
+        "method": method_class.name,
+        "method_version": method_class.version,
+        "configuration": configuration_label(config),
+        "config": config.model_dump(mode="json"),
+        "source_digest": source_digest(method_class),
+    }
+    coordinates = task.coordinates.model_copy(update=about)
+    simple = replace(task, coordinates=coordinates, method_class=method_class, config=config)
+    return Training(name, (Prediction(Arm(name), simple),))
+
+
 def _in_order(task: Task, order: str) -> Task:
     """The same task with another order of inference."""
     config = type(task.config).build(settings={**task.config.model_dump(), "order": order})
@@ -217,6 +231,12 @@ def _sharing(training: Training, cells: Dataset) -> Training:
     """The same training on a copy of the cells that all trainings hold together."""
     predictions = (replace(each, task=replace(each.task, dataset=cells)) for each in training.predictions)
     return replace(training, predictions=tuple(predictions))
+
+
+def _label(task: Task, variant: str) -> str:
+    """Name method, variant and seed; the variant of a simple method is its name, which is said once."""
+    method = task.coordinates.method
+    return ", ".join(dict.fromkeys((method, variant, f"seed {task.coordinates.seed}")))
 
 
 def _fit_coordinates(coordinates: Coordinates) -> Coordinates:

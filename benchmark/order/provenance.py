@@ -72,7 +72,7 @@ def _options(experiment: Experiment) -> dict[str, str]:
 def _methods(findings: Findings) -> list[str]:
     """One line per method; what the experiment varies is in the name of an arm."""
     lines: dict[str, str] = {}
-    for training in findings.plan.trainings:
+    for training in (*findings.plan.trainings, *findings.plan.references):
         at = training.task.coordinates
         lines.setdefault(
             at.method,

@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.board import HEADLINE, Estimate, estimate
+from benchmark.order.arms import BASELINE, HYPOTHESIS, NO_LATENT, Arm, Comparison
 from benchmark.order.criteria import criteria
 from benchmark.order.figure import draw
 from benchmark.order.findings import Findings, scores_of
 from benchmark.order.markdown import heading, table
-from benchmark.order.plan import NO_LATENT, Arm, Comparison
 from benchmark.order.provenance import provenance
 from benchmark.order.statistics import Difference, SeedScores
 from benchmark.order.verdict import outcome, read
 from benchmark.paths import replacing
+
+NOT_MADE = "not made in every seed"
 
 
 def write_report(findings: Findings, path: Path) -> None:
@@ -35,6 +37,7 @@ def as_markdown(findings: Findings, picture: str) -> str:
         _verdict(findings),
         _missing(findings),
         _comparisons(findings, picture),
+        _beside(findings),
         _means(findings),
         provenance(findings),
     ]
@@ -49,19 +52,26 @@ def title(findings: Findings) -> str:
 
 
 def summary(findings: Findings) -> str:
-    """Say the answer in one sentence."""
+    """Say the answer in one sentence, with the reason where the precondition is not met."""
     verdict = findings.verdict
-    return f'"Understanding the network\'s change comes first" is {verdict.answer}.'
+    answer = ": ".join(filter(None, (verdict.answer, verdict.reason)))
+    return f'"Understanding the network\'s change comes first" is {answer}.'
 
 
 def _verdict(findings: Findings) -> str:
-    lines = ["## Answer", "", f"**{summary(findings)}**", ""]
-    for pair, found in findings.verdict.outcomes.items():
-        readings = [read(each) for each in findings.comparisons[pair]]
-        counts = ", ".join(f"{kind} in {readings.count(kind)}" for kind in dict.fromkeys(sorted(readings)))
-        lines.append(f"- {pair.label}: *{found}* ({counts})")
-    lines += [f"- {pair.label}: not made in every seed" for pair in findings.verdict.not_made]
+    verdict = findings.verdict
+    precondition = f"- {HYPOTHESIS.order} − {BASELINE} (precondition): "
+    learned = _outcome(findings.beside[BASELINE]) if verdict.learned else NOT_MADE
+    lines = ["## Answer", "", f"**{summary(findings)}**", "", precondition + learned]
+    lines += [f"- {pair.label}: {_outcome(findings.comparisons[pair])}" for pair in verdict.outcomes]
+    lines += [f"- {pair.label}: {NOT_MADE}" for pair in verdict.not_made]
     return "\n".join(lines)
+
+
+def _outcome(differences: Sequence[Difference]) -> str:
+    readings = [read(each) for each in differences]
+    counts = ", ".join(f"{kind} in {readings.count(kind)}" for kind in dict.fromkeys(sorted(readings)))
+    return f"*{outcome(differences)}* ({counts})"
 
 
 def _missing(findings: Findings) -> str:
@@ -96,7 +106,7 @@ def _difference_table(differences: Sequence[Difference]) -> str:
     rows = [
         (
             heading(each.metric),
-            f"{each.mean:+.3g} [{each.low:+.3g}, {each.high:+.3g}]" if each.n else "undefined",
+            _with_interval(each),
             f"{each.p:.2g}",
             f"{each.corrected:.2g}",
             f"{each.better:.0%}" if each.n else "",
@@ -111,6 +121,29 @@ def _difference_table(differences: Sequence[Difference]) -> str:
     return table(headings, rows)
 
 
+def _with_interval(found: Difference) -> str:
+    return f"{found.mean:+.3g} [{found.low:+.3g}, {found.high:+.3g}]" if found.n else "undefined"
+
+
+def _beside(findings: Findings) -> str:
+    """Tell the network's standing, which the answer presupposes and the comparisons do not show."""
+    rows = [
+        (
+            f"`{name}`",
+            *(_with_interval(each) for each in differences),
+            ", ".join(map(str, sorted({seed for each in differences for seed in each.by_seed}))),
+        )
+        for name, differences in findings.beside.items()
+    ]
+    text = (
+        f"Mean paired differences of {HYPOTHESIS.label} from each simple method, counted as above; positive "
+        "means: the network is better."
+    )
+    headings = ("simple method", *(heading(name) for name in HEADLINE), "seeds")
+    shown = f"{text}\n\n{table(headings, rows)}" if rows else "No simple method can be compared yet."
+    return f"## Where it stands beside simple methods\n\n{shown}"
+
+
 def _means(findings: Findings) -> str:
     rows = [
         _mean_row(_arm_label(arm, findings), {seed: scores_of(record) for seed, record in records.items()})
@@ -123,9 +156,9 @@ def _means(findings: Findings) -> str:
         "†n: undefined for n perturbations, which are left out. "
     )
     if findings.references:
-        text += "The simple methods are those with their default configuration on the same splits."
+        text += "The simple methods have their default configuration."
     else:
-        text += "No simple method is recorded on these splits."
+        text += "No simple method is recorded."
     headings = ("arm", *(heading(name) for name in HEADLINE), "seeds")
     return f"## Mean scores\n\n{text}\n\n{table(headings, rows)}"
 

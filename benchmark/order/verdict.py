@@ -8,7 +8,7 @@ from typing import Literal
 
 from benchmark.board import HEADLINE
 from benchmark.metrics import METRICS
-from benchmark.order.plan import DECISIVE, Comparison
+from benchmark.order.arms import DECISIVE, Comparison
 from benchmark.order.statistics import Difference
 
 ALPHA = 0.05
@@ -30,6 +30,8 @@ class Verdict:
     ----------
     answer
         About "understanding the network's change comes first".
+    learned
+        Of the precondition: `HYPOTHESIS` against `BASELINE`; None where it was not made in every seed.
     outcomes
         Of each decisive comparison that could be made.
     not_made
@@ -37,8 +39,16 @@ class Verdict:
     """
 
     answer: Answer
+    learned: Outcome | None
     outcomes: dict[Comparison, Outcome]
     not_made: list[Comparison]
+
+    @property
+    def reason(self) -> str:
+        """Why the comparisons decide nothing; empty where the precondition is met."""
+        if self.learned is None:
+            return "it cannot be judged whether the network has learned enough"
+        return "" if self.learned == "ahead" else "it has not been shown that the network has learned enough"
 
 
 def worthwhile(difference: Difference) -> float:
@@ -70,26 +80,39 @@ def outcome(differences: Sequence[Difference]) -> Outcome:
     return "undecided"
 
 
-def decide(comparisons: Mapping[Comparison, Sequence[Difference]], seeds: int) -> Verdict:
+def decide(
+    comparisons: Mapping[Comparison, Sequence[Difference]], precondition: Sequence[Difference], seeds: int
+) -> Verdict:
     """Apply the criteria.
 
     Parameters
     ----------
     comparisons
         Differences of every comparison that could be made, decisive or not.
+    precondition
+        Differences of `HYPOTHESIS` from `BASELINE`; empty where there are none.
     seeds
         How many seeds each must have; one with fewer counts as not made.
     """
+    learned = outcome(precondition) if _is_complete(precondition, seeds) else None
     made = {
         pair: outcome(comparisons[pair])
         for pair in DECISIVE
-        if pair in comparisons and any(len(each.by_seed) == seeds for each in comparisons[pair])
+        if _is_complete(comparisons.get(pair, ()), seeds)
     }
     not_made = [pair for pair in DECISIVE if pair not in made]
-    return Verdict(_answer(made, not_made), made, not_made)
+    return Verdict(_answer(learned, made, not_made), learned, made, not_made)
 
 
-def _answer(made: Mapping[Comparison, Outcome], not_made: Sequence[Comparison]) -> Answer:
+def _is_complete(differences: Sequence[Difference], seeds: int) -> bool:
+    return any(len(each.by_seed) == seeds for each in differences)
+
+
+def _answer(
+    learned: Outcome | None, made: Mapping[Comparison, Outcome], not_made: Sequence[Comparison]
+) -> Answer:
+    if learned != "ahead":
+        return "open"
     if not not_made and all(found == "ahead" for found in made.values()):
         return "supported"
     if "not ahead" in made.values():

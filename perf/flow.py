@@ -2,199 +2,240 @@
 
     python perf/flow.py [step] [sampling] [features] [cuda]     all unless named
 
-Both networks have the same weights and get the same inputs; each is measured in a process of its own, so that
-peak memory is its own. The literal one forms both attention maps in float32 and runs the gene encoder over
-the whole vocabulary at every call.
+Both networks have the same weights and get the same inputs, on two threads, which sleep while they wait, so
+that other work on the machine disturbs less. The literal one (`tests/literal_scdfm.py`) forms both attention
+maps in float32 and runs the gene encoder at every call. Every measurement is made in a process of its own, so
+that peak memory is its own; it warms up once. The kinds take turns, five rounds of them: figures are medians
+over the rounds, and so are ratios, each of two measurements of one round. CPU seconds are of all threads.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import resource
 import statistics
 import subprocess
 import sys
 import time
-from functools import partial
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from methods._flow.backbone import FlowShape, build_flow, count_parameters
+from methods._flow.backbone import Flow, FlowShape, build_flow
+from methods._flow.mmd import mmd
+from methods._flow.paths import at_time
 from methods._flow.precision import autocast
 from methods._flow.sampling import SamplingOptions, Solver, sample_expression
+from tests.attention_case import dense_maps, expression, source
 from tests.literal_scdfm import LiteralFlow
 
-PAPER = FlowShape(6000, 512, 8, 4, graph=True, standardised=False, inverse_task=True, time_scale=1.0)
-SMALL = FlowShape(1002, 64, 2, 1, graph=True, standardised=False, inverse_task=True)
-H100_BF16_FLOPS = 989e12
-THREADS = 2
+PAPER = FlowShape(6000, 512, 8, 4, dropout=0.1, standardised=False, inverse_task=True)
+SMALL = replace(PAPER, n_tokens=1002, width=64, heads=2, layers=1)
+SOLVER = Solver("midpoint", 2)
+CONTEXT = 64
+"""Genes that attention reads from in the preset `small`."""
+CHUNK = 32
+"""Cells that are sampled at once."""
+PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}
+"""Dense bfloat16 FLOP/s by name of the GPU, from the vendor's data sheets."""
+KINDS = ("literal", "float32", "auto")
+ROUNDS, THREADS = 5, 2
+PERTURBATION = torch.tensor([[1, 2]])
+
+Sample = Callable[[Tensor, Tensor], Tensor]
+
+
+def cells(count: int, genes: int, device: str = "cpu") -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Noise, data, control cells, all (cells, genes), and times."""
+    random = torch.Generator().manual_seed(0)
+    noise, data, control = torch.randn(3, count, genes, generator=random)
+    times = torch.rand(count, generator=random)
+    return noise.to(device), data.abs().to(device), control.abs().to(device), times.to(device)
+
+
+def velocity_of(kind: str, flow: Flow, x: Tensor, control: Tensor, times: Tensor) -> Tensor:
+    """Velocity of the first genes of the vocabulary, in float32."""
+    genes, perturbation = torch.arange(x.shape[1], device=x.device), PERTURBATION.to(x.device)
+    if kind == "literal":
+        shape, weights = flow.shape, flow.state_dict(keep_vars=True)
+        dropout = shape.dropout if flow.training else 0.0
+        literal = LiteralFlow(weights, shape.heads, shape.layers, shape.time_scale, dropout)
+        return literal.velocity(x, control, times, genes, perturbation.expand(len(x), 2))
+    with autocast(x.device, kind):
+        return flow(x, control.unsqueeze(-1), flow.encode(genes, perturbation), times)[0].float()
+
+
+def measure_step(kind: str, count: int, genes: int, repeats: int, device: str) -> dict:
+    """Measure training steps of the paper's network: forward, loss, backward and Adam."""
+    flow = build_flow(PAPER, 0).to(device).train()
+    if device == "cuda" and kind != "literal":
+        flow.compile(dynamic=True)
+    optimiser = torch.optim.Adam(flow.parameters(), lr=5e-5)
+    noise, data, control, times = cells(count, genes, device)
+
+    def step() -> None:
+        x = at_time(noise, data, times)
+        velocity = velocity_of(kind, flow, x, control, times)
+        end = x + (1 - times).unsqueeze(1) * velocity
+        loss = (velocity - (data - noise)).square().mean() + 0.5 * mmd(end, data)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        loss.item()
+
+    step()
+    with clock() as found:
+        for _ in range(repeats):
+            step()
+    if device == "cuda":
+        found["mb"] = torch.cuda.max_memory_allocated() / 2**20
+    return {**found, "seconds": found["seconds"] / repeats, "cpu": found["cpu"] / repeats}
+
+
+def measure_sampling(kind: str, count: int, perturbations: int, genes: int = 1000) -> dict:
+    """Measure sampling some cells of some perturbations; `small` reads from 64 genes, the rest from all."""
+    flow = build_flow(SMALL, 0).eval()
+    noise, _, control, _ = cells(count, genes)
+    options = SamplingOptions(SOLVER, SOLVER, "latent_first", "float32" if kind == "float32" else "auto")
+    context = torch.randperm(genes, generator=torch.Generator().manual_seed(0))[:CONTEXT]
+
+    def fast(x: Tensor, given: Tensor) -> Tensor:
+        read = context if kind == "small" else None
+        return sample_expression(flow, given.unsqueeze(-1), PERTURBATION, x, None, read, options)
+
+    def literal(x: Tensor, given: Tensor) -> Tensor:
+        return SOLVER.integrate(lambda t, y: velocity_of("literal", flow, y, given, t.expand(len(y))), x)
+
+    sample: Sample = literal if kind == "literal" else fast
+    with torch.no_grad():
+        sample(noise[:2], control[:2])
+        with clock() as found:
+            for _ in range(perturbations):
+                for x, given in zip(noise.split(CHUNK), control.split(CHUNK), strict=True):
+                    sample(x, given)
+    return found
+
+
+def measure_features(genes: int = 5000, width: int = 512, heads: int = 8) -> dict:
+    """Measure the attention change of one pair, and how far it is from a dense reference of 600 genes."""
+    from methods._grn.features import Projection, attention_change
+
+    read = source(genes, width=width, heads=heads)
+    project = Projection(torch.randn(genes, 64), top_k=30)
+    control, perturbed = expression(2, genes).split(1)
+    before = peak_mb()
+    with clock() as found:
+        attention_change(read, control, perturbed, project)
+    few, project = source(600, width=width, heads=heads), Projection(torch.randn(600, 64))
+    control, perturbed = expression(2, 600).split(1)
+    dense = (dense_maps(few, perturbed) - dense_maps(few, control)) @ project.basis
+    error = (attention_change(few, control, perturbed, project) - dense).abs().max().item()
+    return {**found, "before": before, "error": error, "largest": dense.abs().max().item()}
+
+
+@contextmanager
+def clock() -> Iterator[dict]:
+    """Give seconds, CPU seconds, and the peak memory of this process at the end."""
+    found: dict = {}
+    start, cpu = time.perf_counter(), time.process_time()
+    yield found
+    found.update(seconds=time.perf_counter() - start, cpu=time.process_time() - cpu, mb=peak_mb())
 
 
 def peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def velocity_of(kind: str, flow, device: torch.device):
-    """Give velocity(x_t, control, t, genes, perturbation) of one kind of network."""
-    if kind == "literal":
-        weights = flow.state_dict(keep_vars=True)
-        return LiteralFlow(weights, flow.shape.heads, flow.shape.layers, flow.shape.time_scale).velocity
-
-    def fast(x_t, control, t, genes, perturbation):
-        with autocast(device, "float32" if kind == "float32" else "auto"):
-            encoded = flow.encode(genes, perturbation[:1])
-            return flow(x_t, control.unsqueeze(-1), encoded, t)[0].float()
-
-    return fast
+def apart(measure: str, *arguments: object) -> dict:
+    """Make one measurement in a process of its own."""
+    command = [sys.executable, __file__, "--child", measure, json.dumps(arguments)]
+    waiting = {**os.environ, "OMP_NUM_THREADS": str(THREADS), "OMP_WAIT_POLICY": "passive"}
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=waiting)
+    return json.loads(done.stdout)
 
 
-def batch(cells: int, genes: int, device: torch.device) -> tuple:
-    """Random inputs: every cell has the same perturbation."""
-    random = torch.Generator().manual_seed(0)
-    x_t, control = torch.randn(2, cells, genes, generator=random)
-    tokens = torch.randperm(1000, generator=random)[:genes]
-    times, perturbation = torch.rand(cells, generator=random), torch.tensor([[1, 2]]).expand(cells, 2)
-    return tuple(part.to(device) for part in (x_t, control, times, tokens, perturbation))
-
-
-def run_steps(kind: str, shape: FlowShape, cells: int, genes: int, repeats: int, device: str) -> dict:
-    """Seconds of training steps (forward, loss, backward, Adam), and peak memory."""
-    where = torch.device(device)
-    flow = build_flow(shape, 0).to(where).train()
-    optimiser = torch.optim.Adam(flow.parameters(), lr=1e-5)
-    velocity, given = velocity_of(kind, flow, where), batch(cells, genes, where)
-    seconds = []
-    for _ in range(repeats + 1):
-        start = time.perf_counter()
-        optimiser.zero_grad(set_to_none=True)
-        velocity(*given).square().mean().backward()
-        optimiser.step()
-        if device == "cuda":
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - start)
-    memory = torch.cuda.max_memory_allocated() / 2**20 if device == "cuda" else peak_mb()
-    return {"seconds": statistics.median(seconds[1:]), "mb": memory}
-
-
-def run_sampling(kind: str, cells: int, perturbations: int) -> dict:
-    """Seconds of sampling all cells of some perturbations, in midpoint steps."""
-    genes, solver = 1000, Solver("midpoint", 2)
-    flow = build_flow(SMALL, 0).eval()
-    x0, control, _, tokens, perturbation = batch(cells, genes, torch.device("cpu"))
-    context = torch.randperm(genes)[:64] if kind == "default" else None
-    options = SamplingOptions(solver, solver, "latent_first", "float32" if kind == "float32" else "auto")
-    literal = velocity_of("literal", flow, torch.device("cpu"))
-    start = time.perf_counter()
-    with torch.no_grad():
-        for _ in range(perturbations):
-            for first in range(0, cells, 32):
-                part = slice(first, first + 32)
-                if kind == "literal":
-                    rate = partial(literal_rate, literal, control[part], tokens, perturbation[part])
-                    solver.integrate(rate, x0[part])
-                else:
-                    given = control[part].unsqueeze(-1)
-                    sample_expression(flow, given, perturbation[:1], x0[part], None, context, options)
-    return {"seconds": (time.perf_counter() - start) / perturbations, "mb": peak_mb()}
-
-
-def literal_rate(velocity, control, tokens, perturbation, t, x):
-    return velocity(x, control, t.expand(len(x)), tokens, perturbation)
-
-
-def run_features() -> dict:
-    """Memory and seconds of the attention change of one pair: 5,000 genes, width 512, 8 heads."""
-    from methods._grn.features import Projection, attention_change
-    from methods._grn.sources import TransformerSource, frozen
-    from methods._grn.transformer import GeneTransformer
-
-    genes = 5000
-    model = frozen(GeneTransformer(genes, 512, 8, 2))
-    source = TransformerSource(model, torch.zeros(genes), torch.ones(genes))
-    project = Projection(torch.randn(genes, 64), top_k=30)
-    control, perturbed = torch.rand(2, 1, genes)
-    before, start = peak_mb(), time.perf_counter()
-    attention_change(source, control, perturbed, project)
-    return {"seconds": time.perf_counter() - start, "mb": peak_mb() - before, "total_mb": peak_mb()}
-
-
-def apart(name: str, *arguments) -> dict:
-    """Run one measurement in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, __file__, "--child", name, json.dumps(arguments)],
-        check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    return json.loads(done.stdout.splitlines()[-1])
+def compare(measure: str, sizes: dict[str, tuple], unit: str) -> dict[str, float]:
+    """Measure kinds in turns, print medians, and ratios where sizes are the same; median seconds by kind."""
+    rounds = [{kind: apart(measure, kind, *size) for kind, size in sizes.items()} for _ in range(ROUNDS)]
+    names = ("seconds", "cpu", "mb")
+    for kind in sizes:
+        seconds, cpu, memory = (statistics.median(found[kind][name] for found in rounds) for name in names)
+        line = f"  {kind:8s}{seconds:7.2f} s, {cpu:6.2f} CPU s {unit}, {memory:5.0f} MB"
+        if len(set(sizes.values())) == 1:
+            ratios = (statistics.median(f["literal"][name] / f[kind][name] for f in rounds) for name in names)
+            line += "; literal: {:.1f} x the time, {:.1f} x the CPU time, {:.2f} x the memory".format(*ratios)
+        print(line, flush=True)
+    return {kind: statistics.median(found[kind]["seconds"] for found in rounds) for kind in sizes}
 
 
 def step() -> None:
-    print(f"training step, width 512, 8 heads, 4 layers, batch 8, 500 genes, {THREADS} threads")
-    found = {kind: apart("step", kind, 8, 500, 3 if kind == "literal" else 5, "cpu") for kind in KINDS}
-    report(found, "s a step (medians of 5; of 3 for the literal one)")
+    print(f"training step: paper's sizes, batch 8, 500 genes, {THREADS} threads (targets: 3 x, 2 x)")
+    compare("step", dict.fromkeys(KINDS, (8, 500, 1, "cpu")), "a step")
 
 
 def sampling() -> None:
-    print("sampling 128 cells x 37 perturbations x 1,000 genes, small sizes, midpoint in 2 steps")
-    found = {kind: apart("sampling", kind, 128, 1 if kind == "literal" else 3) for kind in KINDS}
-    found["default"] = apart("sampling", "default", 128, 3)
-    for one in found.values():
-        one["seconds"] *= 37
-    report(found, "s (scaled from 3 perturbations; from 1 for the literal one; default reads 64 genes)")
+    print(
+        f"sampling 1,000 genes, small sizes, {SOLVER.name} in {SOLVER.steps} steps (target: 5 x); genes "
+        f"read from all genes, and in `small` from {CONTEXT}, as in that preset"
+    )
+    share = 128 * 37 // CHUNK
+    seconds = compare("sampling", dict.fromkeys((*KINDS, "small"), (CHUNK, 1)), f"for {CHUNK} cells")
+    print(f"  literal: {share * seconds['literal']:.0f} s for 128 cells x 37 perturbations, scaled from that")
+    for kind in ("auto", "small"):
+        found = apart("sampling", kind, 128, 37)
+        print(f"  {kind}: {found['seconds']:.0f} s for all of them, measured once", flush=True)
 
 
 def features() -> None:
     found = apart("features")
     print(
         f"attention change of one pair, 5,000 genes, width 512, 8 heads: {found['seconds']:.1f} s, "
-        f"{found['mb']:.0f} MB above the {found['total_mb'] - found['mb']:.0f} MB before (target under 1,024)"
+        f"{found['mb'] - found['before']:.0f} MB above the {found['before']:.0f} MB before (target under "
+        f"1,000); with 600 genes at most {found['error']:.1e} from a dense reference (target 1e-5) whose "
+        f"largest value is {found['largest']:.1e}"
     )
 
 
 def cuda() -> None:
-    """Step of the paper preset on a GPU, batch 96, 1,000 genes.
+    """Step of the paper preset on a GPU: batch 96, 1,000 genes.
 
-    A step is counted as 6 multiply-adds (2 forward, 4 backward, in FLOPs) per weight of the layers and token,
-    plus those of four maps per layer: 12 x 2 x 2 x genes x width per token and layer.
+    The literal one is measured with 8 cells, since its maps of 96 do not fit, and scaled. FLOPs of the fast
+    one are 2 x 3 (a backward pass counts twice) for each weight that a token meets, which are
+    (7 + 30 layers) width^2, and for both maps of both blocks, 8 layers genes width; what is done once
+    per step, not per cell, is left out, and so are maps that fused kernels form again.
     """
     if not torch.cuda.is_available():
-        print("on a GPU: skipped, there is none here")
+        print("training step on a GPU: skipped, there is none here")
         return
-    found = {kind: apart("step", kind, 96, 1000, 5, "cuda") for kind in KINDS}
-    report(found, "s a step on the GPU (medians of 5)")
-    weights = count_parameters(PAPER) - 2 * PAPER.n_tokens * PAPER.width
-    flops = 96 * 1000 * (6 * weights + 12 * 4 * 1000 * PAPER.width * PAPER.layers)
-    seconds = found["auto"]["seconds"]
-    print(
-        f"  {96 / seconds:.0f} cells a second, "
-        f"{flops / seconds / H100_BF16_FLOPS:.0%} of 989 TFLOP/s (H100, bf16)"
-    )
+    name = torch.cuda.get_device_name()
+    print(f"training step: paper preset, batch 96, 1,000 genes, {name} (target: 5 x)")
+    counts = {"literal": 8, "float32": 96, "auto": 96}
+    sizes = {kind: (count, 1000, 10, "cuda") for kind, count in counts.items()}
+    seconds = compare("step", sizes, "a step, not yet scaled")
+    rate = {kind: counts[kind] / seconds[kind] for kind in KINDS}
+    width, layers = PAPER.width, PAPER.layers
+    flops = 6 * 1000 * ((7 + 30 * layers) * width**2 + 8 * layers * 1000 * width)
+    for kind, value in rate.items():
+        print(f"  {kind:8s}{value:7.0f} cells a second, {value / rate['literal']:.1f} x the literal one")
+    peak = next((peak for gpu, peak in PEAKS.items() if gpu in name), float("nan"))
+    print(f"  auto: {flops * rate['auto'] / 1e12:.0f} TFLOP/s, {flops * rate['auto'] / peak:.0%} of the peak")
 
 
-def report(found: dict[str, dict], unit: str) -> None:
-    literal = found["literal"]
-    for kind, one in found.items():
-        print(
-            f"  {kind:9s} {one['seconds']:8.3f} {unit}, {one['mb']:6.0f} MB; "
-            f"{literal['seconds'] / one['seconds']:.1f} times as fast, "
-            f"{one['mb'] / literal['mb']:.2f} of the memory"
-        )
-
-
-KINDS = ("literal", "float32", "auto")
-CHILDREN = {
-    "step": lambda kind, cells, genes, repeats, device: run_steps(kind, PAPER, cells, genes, repeats, device),
-    "sampling": run_sampling,
-    "features": run_features,
-}
+MEASURES = {"step": measure_step, "sampling": measure_sampling, "features": measure_features}
 PARTS = {"step": step, "sampling": sampling, "features": features, "cuda": cuda}
 
 if __name__ == "__main__":
     torch.set_num_threads(THREADS)
+    torch.manual_seed(0)
     if sys.argv[1:2] == ["--child"]:
-        print(json.dumps(CHILDREN[sys.argv[2]](*json.loads(sys.argv[3]))))
+        print(json.dumps(MEASURES[sys.argv[2]](*json.loads(sys.argv[3]))))
     else:
         for part in sys.argv[1:] or PARTS:
             PARTS[part]()

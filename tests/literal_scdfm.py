@@ -1,8 +1,9 @@
 """scDFM's network, operation by operation, for comparison with the fast one.
 
-Nothing is fused, shared or cached: both attention maps are formed with a softmax, subtracted and kept in
-float32, every concatenation is made, and the gene encoder runs over the whole vocabulary at every call. The
-weights are those of `methods._flow.backbone.Flow` with latent = 0, by name.
+Nothing is fused or cached: both attention maps are formed with a softmax, subtracted and kept in float32,
+every concatenation is made, and at every call the genes read from the whole vocabulary in the gene encoder.
+(The published code repeats that for each cell of the batch, although all have the same genes.) Written from
+the published description; only the names of the weights are those of `methods._flow.backbone.Flow`.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class LiteralFlow:
     heads, layers, time_scale
         As in `FlowShape`.
     dropout
-        Share of hidden values dropped; 0 to compare numbers.
+        Share of values dropped where training drops them; 0 to compare numbers.
     """
 
     weights: Weights
@@ -44,12 +45,11 @@ class LiteralFlow:
 
         genes are tokens, (genes,); perturbation the two tokens of each cell, (cells, 2).
         """
-        vectors = self.gene_encoder()
-        gene = vectors[genes].expand(len(x_t), -1, -1)
+        gene = self.gene_encoder(genes[None]).expand(len(x_t), -1, -1)
         noisy = gene + self.value("noisy_value", x_t)
         known = gene + self.value("control_value", control)
         tokens = self.fuse(noisy, known)
-        perturbed = vectors[perturbation].mean(dim=1)
+        perturbed = self.gene_encoder(perturbation).mean(dim=1)
         time = self.time(t)
         for layer in range(self.layers):
             name = f"layers.{layer}"
@@ -62,27 +62,30 @@ class LiteralFlow:
         hidden = functional.leaky_relu(self.linear("expression_head.second", hidden))
         return self.linear("expression_head.last", hidden).squeeze(-1)
 
-    def gene_encoder(self) -> Tensor:
-        """All tokens of the vocabulary after reading from their neighbours."""
-        vectors = self.norm("genes.norm", self.weights["genes.embedding.weight"])
+    def gene_encoder(self, tokens: Tensor) -> Tensor:
+        """Vectors of tokens (sets, n) that have read from their neighbours among all tokens."""
+        embedded = self.norm("genes.norm", self.weights["genes.embedding.weight"])
+        own = embedded[tokens]
         if "genes.neighbours.mask" not in self.weights:
-            return vectors
+            return own
         prefix = "genes.neighbours"
-        query = self.norm(f"{prefix}.query_norm", vectors)
-        memory = self.norm(f"{prefix}.memory_norm", vectors)
+        own = own + self.neighbours(tokens, own, embedded)
+        wide = functional.gelu(self.linear(f"{prefix}.expand", self.norm(f"{prefix}.feed_norm", own)))
+        return own + self.drop(self.linear(f"{prefix}.contract", self.drop(wide)))
+
+    def neighbours(self, tokens: Tensor, own: Tensor, embedded: Tensor) -> Tensor:
+        """Multi-head attention to all tokens, those that are no neighbours being masked."""
+        prefix = "genes.neighbours"
         q_weight, k_weight, v_weight = self.weights[f"{prefix}.attention.in_proj_weight"].chunk(3)
         q_bias, k_bias, v_bias = self.weights[f"{prefix}.attention.in_proj_bias"].chunk(3)
-        q, k, v = query @ q_weight.T + q_bias, memory @ k_weight.T + k_bias, memory @ v_weight.T + v_bias
-        size = q.shape[1] // self.heads
-        hidden = ~self.weights[f"{prefix}.mask"]
-        read = []
-        for head in range(self.heads):
-            part = slice(head * size, (head + 1) * size)
-            scores = (q[:, part] @ k[:, part].T / math.sqrt(size)).masked_fill(hidden, -torch.inf)
-            read.append(scores.softmax(-1) @ v[:, part])
-        vectors = vectors + self.linear(f"{prefix}.attention.out_proj", torch.cat(read, dim=1))
-        wide = functional.gelu(self.linear(f"{prefix}.expand", self.norm(f"{prefix}.feed_norm", vectors)))
-        return vectors + self.linear(f"{prefix}.contract", wide)
+        memory = self.norm(f"{prefix}.memory_norm", embedded)[None]
+        q = self.split(functional.linear(self.norm(f"{prefix}.query_norm", own), q_weight, q_bias))
+        k = self.split(functional.linear(memory, k_weight, k_bias))
+        v = self.split(functional.linear(memory, v_weight, v_bias))
+        scores = q @ k.transpose(2, 3) / math.sqrt(q.shape[-1])
+        strangers = ~self.weights[f"{prefix}.mask"][tokens][:, None]
+        read = self.drop(scores.masked_fill(strangers, -torch.inf).softmax(-1)) @ v
+        return self.linear(f"{prefix}.attention.out_proj", read.transpose(1, 2).flatten(2))
 
     def value(self, name: str, values: Tensor) -> Tensor:
         """Encode one number per gene."""
@@ -132,16 +135,16 @@ class LiteralFlow:
         start = 0.8 - 0.6 * math.exp(-0.3 * depth)
         (query1, query2), (key1, key2) = self.weights[f"{name}.lambda_vectors"]
         weight = torch.exp(query1 @ key1) - torch.exp(query2 @ key2) + start
-        values = self.split(ready @ self.weights[f"{name}.value.weight"].T)
+        values = self.split(self.linear(f"{name}.value", ready))
         mixed = (first - weight * second) @ values
         mixed = mixed / torch.sqrt(mixed.square().mean(-1, keepdim=True) + 1e-5)
         mixed = mixed * self.weights[f"{name}.head_norm.weight"] * (1 - start)
-        return mixed.transpose(1, 2).flatten(2) @ self.weights[f"{name}.out.weight"].T
+        return self.linear(f"{name}.out", mixed.transpose(1, 2).flatten(2))
 
     def map(self, name: str, which: str, reader: Tensor, read: Tensor) -> Tensor:
         """One attention map, (cells, heads, genes, genes)."""
-        q = self.split(reader @ self.weights[f"{name}.query{which}.weight"].T)
-        k = self.split(read @ self.weights[f"{name}.key{which}.weight"].T)
+        q = self.split(self.linear(f"{name}.query{which}", reader))
+        k = self.split(self.linear(f"{name}.key{which}", read))
         return (q @ k.transpose(2, 3) / math.sqrt(q.shape[-1])).softmax(-1)
 
     def split(self, tokens: Tensor) -> Tensor:
@@ -154,15 +157,15 @@ class LiteralFlow:
         return torch.cat([tokens, perturbed[:, None].expand_as(tokens)], dim=-1)
 
     def linear(self, name: str, values: Tensor) -> Tensor:
-        """Apply a linear layer with a bias."""
-        return values @ self.weights[f"{name}.weight"].T + self.weights[f"{name}.bias"]
+        """Apply a linear layer, with a bias where it has one."""
+        weight = self.weights[f"{name}.weight"]
+        return functional.linear(values, weight, self.weights.get(f"{name}.bias"))
 
     def norm(self, name: str, values: Tensor) -> Tensor:
         """Layer norm with its affine part."""
-        centred = values - values.mean(-1, keepdim=True)
-        scaled = centred / torch.sqrt(centred.square().mean(-1, keepdim=True) + 1e-5)
-        return scaled * self.weights[f"{name}.weight"] + self.weights[f"{name}.bias"]
+        weight, bias = self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]
+        return functional.layer_norm(values, values.shape[-1:], weight, bias)
 
     def drop(self, values: Tensor) -> Tensor:
-        """Drop hidden values where training asks for it."""
+        """Drop some values where training asks for it."""
         return functional.dropout(values, self.dropout) if self.dropout else values

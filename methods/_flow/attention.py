@@ -7,9 +7,10 @@ import math
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
-SMALL_MAP = 2**23
-"""Entries of all maps of a batch up to which they are formed on CPUs in bfloat16."""
+SMALL_MAP = 2**21
+"""Entries of the maps that are formed at once on CPUs in bfloat16: 4 MB, which caches hold."""
 
 
 class DifferentialAttention(nn.Module):
@@ -80,12 +81,23 @@ class DifferentialAttention(nn.Module):
 def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Scaled dot-product attention, (cells, heads, genes, size) and (cells, heads, others, size) twice.
 
-    Fused, so that no map is held. On CPUs the fused kernel makes no use of bfloat16 products; there small
-    maps are formed in bfloat16, in a half to a fifth of the time, and large ones fused in float32.
+    Fused, so that no map is held. On CPUs the fused kernel makes no use of bfloat16 products; there maps are
+    formed in bfloat16, in a half to a fifth of the time: all at once where they are small, else some heads at
+    a time, and again for the gradient instead of being kept.
     """
     if query.device.type != "cpu" or query.dtype != torch.bfloat16:
         return functional.scaled_dot_product_attention(query, key, value)
-    if query.shape[:3].numel() * key.shape[2] <= SMALL_MAP:
-        return (query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5).softmax(-1) @ value
-    with torch.autocast("cpu", enabled=False):
-        return functional.scaled_dot_product_attention(query.float(), key.float(), value.float())
+    at_once = SMALL_MAP // (query.shape[2] * key.shape[2])
+    if at_once >= query.shape[:2].numel():
+        return _attend_with_map(query, key, value)
+    if at_once == 0:
+        return functional.scaled_dot_product_attention(query, key, value)
+    parts = zip(*(part.flatten(0, 1).split(at_once) for part in (query, key, value)), strict=True)
+    read = [
+        checkpoint(_attend_with_map, *part, use_reentrant=False, preserve_rng_state=False) for part in parts
+    ]
+    return torch.cat(read).unflatten(0, query.shape[:2])
+
+
+def _attend_with_map(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    return (query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5).softmax(-1) @ value

@@ -83,6 +83,7 @@ class ScDFM(FlowMethod):
     """
 
     name = "scdfm"
+    version = "2"
     Config = ScDFMConfig
     config: ScDFMConfig
     clamp: ClassVar[Callable[[Tensor], Tensor]] = staticmethod(lambda cells: cells.clamp(min=0))

@@ -11,14 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from methods._flow import attention
-from methods._flow.attention import attend
 from methods._flow.backbone import Flow, FlowShape, build_flow
 from methods._flow.graph import correlation, neighbours, token_mask
 from methods._flow.mmd import BANDWIDTHS, mmd
 from methods._flow.paths import antithetic, counts_around
 from methods.scdfm import ScDFM
-from tests.attention_case import LargestTensor
 from tests.literal_scdfm import LiteralFlow
 
 TOKENS, GENES, CELLS = 23, 9, 4
@@ -113,23 +110,6 @@ def test_reading_from_all_genes_is_reading_from_a_context_of_all():
     shuffled = flow(x_t, *given, context=torch.arange(GENES).flip(0))[0]
     torch.testing.assert_close(whole, shuffled, atol=1e-5, rtol=1e-4)
     assert not torch.allclose(whole, flow(x_t, *given, context=torch.arange(3))[0], atol=1e-3)
-
-
-@pytest.mark.parametrize("entries", [1, 200, 10_000])
-def test_maps_formed_in_bfloat16_equal_fused_ones(entries, monkeypatch):
-    """All at once, two heads of 81 entries at a time, or fused where a single one is too large."""
-    monkeypatch.setattr(attention, "SMALL_MAP", entries)
-    random = torch.Generator().manual_seed(5)
-    parts = [torch.randn(3, 4, 9, 2, generator=random).bfloat16().requires_grad_() for _ in range(3)]
-    expected = torch.nn.functional.scaled_dot_product_attention(*(part.float() for part in parts))
-    with LargestTensor() as largest:
-        found = attend(*parts)
-        gradients = torch.autograd.grad(found.float().square().sum(), parts)
-    assert found.dtype == torch.bfloat16
-    torch.testing.assert_close(found.float(), expected, atol=0.02, rtol=0.02)
-    for gradient, other in zip(gradients, torch.autograd.grad(expected.square().sum(), parts), strict=True):
-        torch.testing.assert_close(gradient, other, atol=0.05, rtol=0.05)
-    assert (largest.most == 3 * 4 * 9 * 9) == (entries == 10_000)
 
 
 def test_the_paper_preset_has_the_parameters_of_the_released_checkpoint():

@@ -72,14 +72,29 @@ class GraphAttention(nn.Module):
         """Update the vectors of some tokens (n,) from those of all (n_tokens, width)."""
         memory = self.memory_norm(vectors)
         own = vectors[tokens]
-        read, _ = self.attention(
-            self.query_norm(own), memory, memory, attn_mask=~self.mask[tokens], need_weights=False
-        )
-        own = own + read
+        query, strangers = self.query_norm(own), ~self.mask[tokens]
+        if self.training and self.dropout and own.device.type == "cpu":
+            own = own + self._read_with_dropout(query, memory, strangers)
+        else:
+            own = own + self.attention(query, memory, memory, attn_mask=strangers, need_weights=False)[0]
         hidden = functional.dropout(
             functional.gelu(self.expand(self.feed_norm(own))), self.dropout, self.training
         )
         return own + functional.dropout(self.contract(hidden), self.dropout, self.training)
+
+    def _read_with_dropout(self, query: Tensor, memory: Tensor, strangers: Tensor) -> Tensor:
+        """What `attention` gives in training; on CPUs it would draw dropout for all pairs of tokens."""
+        part = self.attention
+        heads, width = part.num_heads, query.shape[-1]
+        own = functional.linear(query, part.in_proj_weight[:width], part.in_proj_bias[:width])
+        both = functional.linear(memory, part.in_proj_weight[width:], part.in_proj_bias[width:])
+        q = own.unflatten(-1, (heads, -1)).transpose(0, 1) * (width // heads) ** -0.5
+        k, v = both.unflatten(-1, (2, heads, -1)).permute(1, 2, 0, 3)
+        weights = (q @ k.transpose(1, 2)).masked_fill(strangers, -torch.inf).softmax(-1)
+        rows, columns = (~strangers).nonzero(as_tuple=True)
+        kept = torch.zeros_like(weights)
+        kept[:, rows, columns] = functional.dropout(weights[:, rows, columns], self.dropout)
+        return part.out_proj((kept @ v).transpose(0, 1).flatten(1))
 
 
 class ValueEncoder(nn.Module):

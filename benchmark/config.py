@@ -5,6 +5,7 @@ The same field is the ``--set`` option, the search space, the logged parameter a
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from collections.abc import Mapping
@@ -44,6 +45,13 @@ def parameter(
     """
     extra: dict[str, Any] = {"search": list(search), "log": log} if search is not None else {}
     return Field(default, description=help, ge=ge, gt=gt, le=le, lt=lt, json_schema_extra=extra)
+
+
+def with_default(parent: type[BaseModel], name: str, default: Any) -> Any:
+    """Declare a hyper-parameter of `parent` again with another default; all else stays as it is there."""
+    inherited = copy.copy(parent.model_fields[name])
+    inherited.default = default
+    return inherited
 
 
 class MethodConfig(BaseModel):

@@ -66,6 +66,7 @@ class FlowConfig(MethodConfig):
     weight_decay: float = parameter(
         0.01, ge=0, le=1, search=(1e-3, 0.3), log=True, help="AdamW's weight decay."
     )
+    beta2: float = parameter(0.99, ge=0, lt=1, help="AdamW's decay of the mean of squared gradients.")
     gradient_norm: float = parameter(
         1.0, ge=0, le=1000, help="Where the gradient's norm is clipped; 0 for nowhere."
     )

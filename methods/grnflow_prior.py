@@ -11,7 +11,7 @@ from anndata import AnnData
 from scipy import sparse
 from torch import Tensor
 
-from benchmark.config import parameter
+from benchmark.config import parameter, with_default
 from benchmark.perturbation import Perturbation
 from methods._flow.pool import CellPool
 from methods._flow_method import RECENTRE_CELLS, control_rows
@@ -23,29 +23,12 @@ from methods.main_effects import MainEffects, fitted_without_each
 class PriorConfig(SparsePCAConfig):
     """Hyper-parameters of the variant with a prior; what differs from the others was chosen on validation."""
 
-    learning_rate: float = parameter(
-        2e-3, gt=0, le=0.1, search=(2e-4, 5e-3), log=True, help="Largest rate of the cosine schedule."
-    )
-    token_dropout: float = parameter(
-        0.3, ge=0, le=1, search=(0.0, 0.9), help="Share of perturbed genes hidden, so that the prior is used."
-    )
-    mean_share: float = parameter(
-        0.5,
-        ge=0,
-        le=1,
-        search=(0.0, 0.9),
-        help="Share of cells that learn expression from the mean of their perturbation.",
-    )
-    recentre: bool = parameter(
-        True, help="Whether sampled cells are moved to the mean that one Euler step from the noise gives."
-    )
-    expression_ode_steps: int = parameter(
-        1, ge=1, le=1000, help="Solver steps of the expression flow; its mean comes from one Euler step."
-    )
-    checks: int = parameter(
-        6, ge=0, le=1000, help="Times the flow is scored on validation, the best being kept; 0 for never."
-    )
-
+    learning_rate: float = with_default(SparsePCAConfig, "learning_rate", 2e-3)
+    token_dropout: float = with_default(SparsePCAConfig, "token_dropout", 0.3)
+    mean_share: float = with_default(SparsePCAConfig, "mean_share", 0.5)
+    recentre: bool = with_default(SparsePCAConfig, "recentre", True)
+    expression_ode_steps: int = with_default(SparsePCAConfig, "expression_ode_steps", 1)
+    checks: int = with_default(SparsePCAConfig, "checks", 6)
     centred: bool = parameter(
         True, help="Whether cells are generated around the prior; else it is an input alone."
     )

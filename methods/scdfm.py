@@ -12,7 +12,7 @@ from anndata import AnnData
 from scipy import sparse
 from torch import Tensor
 
-from benchmark.config import MethodConfig, parameter
+from benchmark.config import MethodConfig, parameter, with_default
 from benchmark.perturbation import Perturbation
 from methods._flow.backbone import Flow, FlowShape, count_parameters
 from methods._flow.graph import correlation
@@ -26,14 +26,16 @@ from methods._flow_method import FlowMethod, control_rows, perturbed_rows
 
 
 class ScDFMConfig(FlowConfig):
-    """scDFM's hyper-parameters; the defaults, which are the preset `small`, train on a CPU in minutes."""
+    """scDFM's hyper-parameters; the defaults, which are the preset `small`, train on a CPU in minutes.
 
-    learning_rate: float = parameter(
-        2e-3, gt=0, le=0.1, search=(5e-5, 5e-3), log=True, help="First rate of the cosine schedule."
-    )
-    dropout: float = parameter(0.1, ge=0, lt=1, help="Share of hidden values dropped in training.")
-    warmup: float = parameter(0.0, ge=0, le=1, help="Share of the steps in which the rate rises.")
-    weight_decay: float = parameter(0.0, ge=0, le=1, help="AdamW's weight decay; at 0 it is Adam.")
+    The defaults clip gradients and average weights, which the paper does not; its preset does neither.
+    """
+
+    learning_rate: float = with_default(FlowConfig, "learning_rate", 2e-3)
+    dropout: float = with_default(FlowConfig, "dropout", 0.1)
+    warmup: float = with_default(FlowConfig, "warmup", 0.0)
+    weight_decay: float = with_default(FlowConfig, "weight_decay", 0.0)
+    beta2: float = with_default(FlowConfig, "beta2", 0.999)
     mmd_weight: float = parameter(
         0.5,
         ge=0,

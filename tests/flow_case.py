@@ -24,6 +24,7 @@ BATCHES = CascadeOptions(
     latent_floor=0.75,
     token_dropout=0.05,
     precision="float32",
+    mean_share=0.0,
 )
 OPTIONS = TrainingOptions(
     steps=12,
@@ -31,6 +32,7 @@ OPTIONS = TrainingOptions(
     final_learning_rate=1e-3,
     warmup=0.25,
     weight_decay=0.01,
+    beta2=0.99,
     gradient_norm=1.0,
     average=0.9,
     checks=4,

@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 
-from benchmark.config import MethodConfig, parameter
+from benchmark.config import MethodConfig, parameter, with_default
 from benchmark.errors import BenchmarkError
 
 
@@ -67,3 +67,19 @@ def test_the_digest_knows_values_and_nothing_else():
 def test_a_configuration_cannot_be_changed():
     with pytest.raises(Exception, match="frozen"):
         Example().width = 3
+
+
+def test_another_default_keeps_bounds_search_range_and_help():
+    """Of the parent nothing changes."""
+
+    class Parent(MethodConfig):
+        rate: float = parameter(0.1, gt=0, le=1, search=(0.01, 1.0), log=True, help="How fast.")
+
+    class Child(Parent):
+        rate: float = with_default(Parent, "rate", 0.5)
+
+    (parent,), (child,) = Parent.describe(), Child.describe()
+    assert (parent.pop("value"), child.pop("value")) == (0.1, 0.5)
+    assert parent == child
+    with pytest.raises(BenchmarkError, match="rate"):
+        Child.build(settings={"rate": "2"})

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 import methods._flow.training as module
 from methods._flow.backbone import Flow, build_flow
-from methods._flow.training import DivergedError, Training, write_checkpoint
+from methods._flow.files import save_whole
+from methods._flow.training import DivergedError, Training
 from tests.flow_case import SHAPE, finished, objective, same_weights, training
 
 STEPS = 12
@@ -181,7 +182,7 @@ def test_checkpoints_by_time(path, monkeypatch):
     """Every five minutes of a clock that runs two minutes a step, and never where both rules are off."""
     now, written = [0.0], []
     monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(module, "write_checkpoint", lambda state, path: written.append(state["step"]))
+    monkeypatch.setattr(module, "save_whole", lambda state, path: written.append(state["step"]))
     run = training(path, checkpoint_minutes=5.0)
     for _ in run:
         now[0] += 120
@@ -194,7 +195,7 @@ def test_checkpoints_by_time(path, monkeypatch):
 
 def test_a_checkpoint_is_written_whole_or_not_at_all(path, monkeypatch):
     """On a full disk the earlier one stays as it was, and no part file is left."""
-    write_checkpoint({"step": 1}, path)
+    save_whole({"step": 1}, path)
     before = path.read_bytes()
 
     def full(state, partial):
@@ -203,7 +204,7 @@ def test_a_checkpoint_is_written_whole_or_not_at_all(path, monkeypatch):
 
     monkeypatch.setattr(torch, "save", full)
     with pytest.raises(OSError, match="disk full"):
-        write_checkpoint({"step": 2}, path)
+        save_whole({"step": 2}, path)
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
 

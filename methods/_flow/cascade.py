@@ -44,7 +44,7 @@ class CascadeOptions:
     latent_floor: float
     token_dropout: float
     precision: Precision
-    mean_share: float = 0.0
+    mean_share: float
 
 
 class Times(NamedTuple):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import logging
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor
 
 from methods._flow.backbone import Flow
+from methods._flow.files import save_whole
 from methods._flow.randomness import seeded
 
 
@@ -40,8 +40,8 @@ class TrainingOptions:
         Number of steps.
     learning_rate, final_learning_rate, warmup
         Of AdamW: linear to `learning_rate` over the first share `warmup` of the steps, then a cosine.
-    weight_decay
-        AdamW's; at 0 it is Adam.
+    weight_decay, beta2
+        AdamW's: without decay of the weights it is Adam; `beta2` is that of the mean of squared gradients.
     gradient_norm
         Where the gradient's norm is clipped; 0 for nowhere.
     average
@@ -60,6 +60,7 @@ class TrainingOptions:
     final_learning_rate: float
     warmup: float
     weight_decay: float
+    beta2: float
     gradient_norm: float
     average: float
     checks: int
@@ -106,7 +107,7 @@ class Training:
             self.flow.parameters(),
             lr=options.learning_rate,
             weight_decay=options.weight_decay,
-            betas=(0.9, 0.99),
+            betas=(0.9, options.beta2),
         )
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, learning_rate_factor(options))
         self.best: dict[str, Tensor] | None = None
@@ -186,7 +187,7 @@ class Training:
         by_steps = steps and self.step - self._saved_step >= steps
         by_time = minutes and time.monotonic() - self._saved_at >= 60 * minutes
         if by_steps or by_time:
-            write_checkpoint(self._state(), self.checkpoint)
+            save_whole(self._state(), self.checkpoint)
             self._saved_step, self._saved_at = self.step, time.monotonic()
 
     def _state(self) -> dict[str, Any]:
@@ -247,15 +248,3 @@ def checks_due(options: TrainingOptions) -> set[int]:
 def update_average(averaged: Flow, flow: Flow, decay: float) -> None:
     """Move the averaged weights a step of 1 - decay towards the current ones."""
     torch._foreach_lerp_(list(averaged.parameters()), list(flow.parameters()), 1 - decay)
-
-
-def write_checkpoint(state: dict[str, Any], path: Path) -> None:
-    """Write a checkpoint whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        torch.save(state, partial)
-        os.replace(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise

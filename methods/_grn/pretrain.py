@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
+from methods._flow.files import save_whole
 from methods._flow.randomness import seeded
 from methods._grn.pairing import principal_components
 from methods._grn.transformer import GeneTransformer
@@ -160,13 +159,5 @@ def load_cached(path: Path, n_genes: int, options: PretrainOptions) -> GeneTrans
 
 
 def store(model: GeneTransformer, path: Path) -> None:
-    """Write a transformer to `path` in one move, so that a killed process leaves no half file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            torch.save({key: value.cpu() for key, value in model.state_dict().items()}, file)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    """Keep a transformer for `load_cached`."""
+    save_whole({key: value.cpu() for key, value in model.state_dict().items()}, path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,26 +16,66 @@ from methods._grnflow.config import GRNFlowConfig
 
 ENTRIES_AT_ONCE = 8_000_000
 """Of maps, which bounds how many cells are read together."""
+BLOCK = 128
+"""Rows of a map that are formed together."""
 
 Pairs = dict[str, tuple[np.ndarray, np.ndarray]]
 
 
-def training_latents(
-    source: AttentionSource,
-    cells: sparse.csr_matrix,
-    pairs: Pairs,
-    project: Projection,
-    config: GRNFlowConfig,
-    seed: int,
-) -> Tensor:
-    """Compute the latents of every perturbation.
+@dataclass(frozen=True)
+class MapReader:
+    """Reads the maps of rows of cells.
 
-    Parameters
+    Attributes
     ----------
     source
         Gives the maps.
     cells
         Training cells, log1p CP10K.
+    device
+        Where the source works.
+    """
+
+    source: AttentionSource
+    cells: sparse.csr_matrix
+    device: torch.device
+
+    def mean(self, rows: np.ndarray) -> Tensor:
+        """Mean map of some cells, (genes, genes)."""
+        return mean_map(self.source, self._dense(rows), self._at_once, BLOCK)
+
+    def mean_change(self, control: np.ndarray, perturbed: np.ndarray) -> Tensor:
+        """Mean map of perturbed cells minus that of control cells, (genes, genes)."""
+        return self.mean(perturbed) - self.mean(control)
+
+    def changes(self, control: np.ndarray, perturbed: np.ndarray, project: Projection) -> Tensor:
+        """Latents of pairs of cells, (pairs, genes, d)."""
+        return torch.cat(
+            [
+                attention_change(
+                    self.source, self._dense(control[part]), self._dense(perturbed[part]), project, BLOCK
+                )
+                for part in batches(len(control), self._at_once // 2)
+            ]
+        )
+
+    @property
+    def _at_once(self) -> int:
+        return max(1, ENTRIES_AT_ONCE // (BLOCK * self.cells.shape[1]))
+
+    def _dense(self, rows: np.ndarray) -> Tensor:
+        return torch.from_numpy(self.cells[rows].toarray()).to(self.device)
+
+
+def training_latents(
+    reader: MapReader, pairs: Pairs, project: Projection, config: GRNFlowConfig, seed: int
+) -> Tensor:
+    """Compute the latents of every perturbation.
+
+    Parameters
+    ----------
+    reader
+        Of the training cells.
     pairs
         For each perturbation, rows of control cells and of perturbed cells.
     project
@@ -51,76 +91,18 @@ def training_latents(
         (perturbations, latents, genes, d), standardised over all of them, float16 on the CPU; one latent
         per perturbation where changes are of means.
     """
-    compute = _of_means if config.attention_of == "means" else _of_cells
-    rng = np.random.default_rng(seed)
+    rng, wanted = np.random.default_rng(seed), config.latents_per_perturbation
+    found = []
     with stage("attention change", len(pairs)) as progress:
-        found = []
         for control, perturbed in pairs.values():
-            found.append(compute(source, cells, control, perturbed, project, config, rng).cpu())
+            if config.attention_of == "means":
+                latents = project(reader.mean_change(control, perturbed)).unsqueeze(0)
+            else:
+                # With replacement where there are too few, so that all perturbations have as many.
+                chosen = rng.choice(len(control), wanted, replace=len(control) < wanted)
+                latents = reader.changes(control[chosen], perturbed[chosen], project)
+            found.append(latents.cpu())
             progress.advance()
-    latents = torch.stack(found)
-    flat = latents.flatten(0, 1)
-    return Standardiser.fit(flat).apply(flat).half().unflatten(0, latents.shape[:2])
-
-
-def mean_changes_of_maps(
-    source: AttentionSource, cells: sparse.csr_matrix, pairs: Pairs, device: torch.device
-) -> Iterator[tuple[str, np.ndarray]]:
-    """Mean map of the perturbed cells minus that of their control cells, (genes, genes), one at a time."""
-    for label, (control, perturbed) in pairs.items():
-        change = _mean(source, cells, perturbed, device) - _mean(source, cells, control, device)
-        yield label, change.cpu().numpy()
-
-
-def mean_map_of(
-    source: AttentionSource, cells: sparse.csr_matrix, rows: np.ndarray, device: torch.device
-) -> np.ndarray:
-    """Mean map of some cells, (genes, genes)."""
-    return _mean(source, cells, rows, device).cpu().numpy()
-
-
-def _of_cells(
-    source: AttentionSource,
-    cells: sparse.csr_matrix,
-    control: np.ndarray,
-    perturbed: np.ndarray,
-    project: Projection,
-    config: GRNFlowConfig,
-    rng: np.random.Generator,
-) -> Tensor:
-    """Latents of some pairs; drawn with replacement where there are too few, so that all have as many."""
-    wanted = config.latents_per_perturbation
-    chosen = rng.choice(len(perturbed), wanted, replace=len(perturbed) < wanted)
-    device, block = project.basis.device, 128
-    latents = []
-    for part in batches(wanted, ENTRIES_AT_ONCE // (2 * block * cells.shape[1])):
-        sides = (_dense(cells, rows[chosen[part]], device) for rows in (control, perturbed))
-        latents.append(attention_change(source, *sides, project, block))
-    return torch.cat(latents)
-
-
-def _of_means(
-    source: AttentionSource,
-    cells: sparse.csr_matrix,
-    control: np.ndarray,
-    perturbed: np.ndarray,
-    project: Projection,
-    config: GRNFlowConfig,
-    rng: np.random.Generator,
-) -> Tensor:
-    """The one latent of the mean maps."""
-    device = project.basis.device
-    change = _mean(source, cells, perturbed, device) - _mean(source, cells, control, device)
-    return project(change).unsqueeze(0)
-
-
-def _mean(
-    source: AttentionSource, cells: sparse.csr_matrix, rows: np.ndarray, device: torch.device
-) -> Tensor:
-    block = 128
-    at_once = max(1, ENTRIES_AT_ONCE // (block * cells.shape[1]))
-    return mean_map(source, _dense(cells, rows, device), at_once, block)
-
-
-def _dense(cells: sparse.csr_matrix, rows: np.ndarray, device: torch.device) -> Tensor:
-    return torch.from_numpy(cells[rows].toarray()).to(device)
+    stacked = torch.stack(found)
+    flat = stacked.flatten(0, 1)
+    return Standardiser.fit(flat).apply(flat).half().unflatten(0, stacked.shape[:2])

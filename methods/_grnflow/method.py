@@ -33,7 +33,7 @@ from methods._grn.features import Projection
 from methods._grn.pairing import pair_cells, principal_components
 from methods._grn.pretrain import moments
 from methods._grnflow.config import GRNFlowConfig
-from methods._grnflow.latents import Pairs, mean_changes_of_maps, mean_map_of, training_latents
+from methods._grnflow.latents import MapReader, Pairs, training_latents
 from methods._grnflow.sources import Given, build_source
 
 COMPONENTS = 30
@@ -71,7 +71,7 @@ class GRNFlow(FlowMethod):
     A variant says what a latent is (`projection`) and how large (`latent_size`).
     """
 
-    version = "2"
+    version = "3"
     Config = GRNFlowConfig
     config: GRNFlowConfig
     times: ClassVar[TimeRule] = staticmethod(cascaded_times)
@@ -90,14 +90,13 @@ class GRNFlow(FlowMethod):
 
     def fit(self, train: AnnData, validation: AnnData) -> Self:
         """Make the attention source, compute latents, train both flows."""
-        cells = sparse.csr_matrix(train.X, dtype=np.float32)
-        genes = [str(gene) for gene in train.var_names]
-        source = self._source(train, cells, genes)
+        reader = self._reader(train)
+        cells, genes = reader.cells, [str(gene) for gene in train.var_names]
         pairs = self._pairs(train, cells)
         named = [Perturbation.parse(label).genes for label in pairs]
         self.mean_, self.deviation_ = moments(cells)
         self.vocabulary_ = GeneVocabulary(genes, {gene for pair in named for gene in pair})
-        projection = self.projection(source)
+        projection = self.projection(reader.source)
         self.shape_ = self._shape(self.config, len(self.vocabulary_), projection.basis.shape[1])
         control, perturbed = (np.concatenate(rows) for rows in zip(*pairs.values(), strict=True))
         used, partner = np.unique(control, return_inverse=True)
@@ -107,7 +106,7 @@ class GRNFlow(FlowMethod):
             partner=torch.from_numpy(partner),
             size=torch.tensor([len(rows) for _, rows in pairs.values()]),
             tokens=torch.tensor([self.vocabulary_.tokens(pair) for pair in named]),
-            latent=training_latents(source, cells, pairs, projection, self.config, self.seed),
+            latent=training_latents(reader, pairs, projection, self.config, self.seed),
         )
         objective = CascadeObjective(
             self.prepared(pool, train, list(pairs)),
@@ -140,13 +139,15 @@ class GRNFlow(FlowMethod):
         train
             Training cells, as for `fit`.
         """
-        cells = sparse.csr_matrix(train.X, dtype=np.float32)
-        genes = [str(gene) for gene in train.var_names]
-        source, device = self._source(train, cells, genes), choose_device(self.device)
+        reader = self._reader(train)
         rng = np.random.default_rng(self.seed)
         controls = rng.permutation(control_rows(train))[: self.config.controls_per_perturbation]
-        changes = mean_changes_of_maps(source, cells, self._pairs(train, cells), device)
-        return RegulatoryMaps(genes, mean_map_of(source, cells, controls, device), changes)
+        changes = (
+            (label, reader.mean_change(*rows).cpu().numpy())
+            for label, rows in self._pairs(train, reader.cells).items()
+        )
+        genes = [str(gene) for gene in train.var_names]
+        return RegulatoryMaps(genes, reader.mean(controls).cpu().numpy(), changes)
 
     @classmethod
     def parameter_count(cls, config: MethodConfig, n_genes: int, n_perturbed: int) -> int | None:
@@ -175,9 +176,12 @@ class GRNFlow(FlowMethod):
             meeting=2 * config.width,
         )
 
-    def _source(self, train: AnnData, cells: sparse.csr_matrix, genes: list[str]) -> AttentionSource:
-        control = cells[control_rows(train)]
-        return build_source(Given(self.config, cells, control, genes, self.seed, choose_device(self.device)))
+    def _reader(self, train: AnnData) -> MapReader:
+        """Build the attention source, and let it read the training cells."""
+        cells, device = sparse.csr_matrix(train.X, dtype=np.float32), choose_device(self.device)
+        genes = [str(gene) for gene in train.var_names]
+        given = Given(self.config, cells, cells[control_rows(train)], genes, self.seed, device)
+        return MapReader(build_source(given), cells, device)
 
     def _pairs(self, train: AnnData, cells: sparse.csr_matrix) -> Pairs:
         rng = np.random.default_rng(self.seed)

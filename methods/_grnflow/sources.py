@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -100,31 +101,14 @@ def scgpt(given: Given) -> AttentionSource:
     """Read a checkpoint folder of scGPT."""
     from methods._grn.scgpt import load_scgpt
 
-    config = given.config
-    source = load_scgpt(
-        _folder(config),
-        given.genes,
-        layer=config.attention_layer,
-        normalisation=config.attention_normalisation,
-        seed=given.seed,
-    )
-    _say_missing(source.missing, given.genes)
-    return source.to(given.device)
+    return _checkpoint(given, partial(load_scgpt, seed=given.seed))
 
 
 def geneformer(given: Given) -> AttentionSource:
     """Read a checkpoint folder of Geneformer."""
     from methods._grn.geneformer import load_geneformer
 
-    config = given.config
-    source = load_geneformer(
-        _folder(config),
-        given.genes,
-        layer=config.attention_layer,
-        normalisation=config.attention_normalisation,
-    )
-    _say_missing(source.missing, given.genes)
-    return source.to(given.device)
+    return _checkpoint(given, load_geneformer)
 
 
 SOURCES: dict[str, Callable[[Given], AttentionSource]] = {
@@ -146,24 +130,28 @@ def build_source(given: Given) -> AttentionSource:
         raise BenchmarkError(str(error)) from error
 
 
-def _say_missing(missing: list[str], genes: list[str]) -> None:
-    """Say which genes of the panel the checkpoint does not know: nothing is read of them."""
-    if missing:
-        logging.getLogger("benchmark").warning(
-            "The checkpoint does not know %d of the %d genes, such as %s; their attention counts as zero.",
-            len(missing),
-            len(genes),
-            missing[0],
-        )
-
-
-def _folder(config: GRNFlowConfig) -> Path:
+def _checkpoint(given: Given, load: Callable[..., Any]) -> AttentionSource:
+    """Load a folder of published weights, and say which genes it does not know."""
+    config = given.config
     if config.attention_folder is None:
         raise BenchmarkError(
             f"The attention source '{config.attention_source}' reads a local checkpoint, and none is named; "
             "add --set attention_folder=FOLDER."
         )
-    return Path(config.attention_folder).expanduser()
+    source = load(
+        Path(config.attention_folder).expanduser(),
+        given.genes,
+        layer=config.attention_layer,
+        normalisation=config.attention_normalisation,
+    )
+    if source.missing:
+        logging.getLogger("benchmark").warning(
+            "The checkpoint does not know %d of the %d genes, such as %s; their attention counts as zero.",
+            len(source.missing),
+            len(given.genes),
+            source.missing[0],
+        )
+    return source.to(given.device)
 
 
 def _units(given: Given) -> tuple[Tensor, Tensor]:

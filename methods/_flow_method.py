@@ -24,6 +24,7 @@ from methods._flow.backbone import Flow, FlowShape, build_flow, choose_context
 from methods._flow.graph import correlation, neighbours, token_mask
 from methods._flow.paths import gaussian
 from methods._flow.sampling import (
+    Order,
     SamplingOptions,
     Solver,
     non_negative,
@@ -35,6 +36,7 @@ from methods._flow.vocabulary import GeneVocabulary
 from methods._flow_config import FlowConfig
 from methods._grn.features import batches
 from methods._grn.pretrain import cells_digest, standardise
+from methods._pseudobulk import mean_expression
 
 TOKENS_PER_CHUNK = 32_000
 VALIDATION_CELLS = 32
@@ -54,6 +56,8 @@ class FlowMethod(Method):
     config: FlowConfig
     clamp: ClassVar[Callable[[Tensor], Tensor]] = staticmethod(non_negative)
     """How sampled cells are kept from going below zero."""
+    selected_in: ClassVar[tuple[Order, ...]] = ("latent_first",)
+    """Orders whose errors on validation decide, on average, which weights are kept."""
 
     mean_: np.ndarray
     deviation_: np.ndarray
@@ -191,25 +195,17 @@ class FlowMethod(Method):
 
     def _validation(self, train: AnnData, validation: AnnData) -> Callable[[Flow], float]:
         """Mean squared error of predicted validation means: one Euler step gives the mean of the end."""
-        labels = validation.obs["perturbation"].astype(str).to_numpy()
-        controls = np.flatnonzero(train.obs["perturbation"].astype(str).to_numpy() == CONTROL)
-        rows = np.random.default_rng(self.seed).choice(controls, VALIDATION_CELLS)
+        rows = np.random.default_rng(self.seed).choice(control_rows(train), VALIDATION_CELLS)
         start = self.in_units(sparse.csr_matrix(train.X[rows], dtype=np.float32))
-        real = {
-            label: np.asarray(validation.X[np.flatnonzero(labels == label)].mean(0)).ravel()
-            for label in np.unique(labels)
-        }
-        # In one order whatever is asked for: which weights are kept must not depend on the order.
-        options = replace(self.sampling(), latent=ONE_STEP, expression=ONE_STEP, order="latent_first")
+        real = mean_expression(validation)
+        one_step = replace(self.sampling(), latent=ONE_STEP, expression=ONE_STEP)
+        options = [replace(one_step, order=order) for order in self.selected_in]
 
-        def score(flow: Flow) -> float:
-            errors = [
-                np.square(self.sample(flow, start, Perturbation.parse(label), options).mean(0) - mean).mean()
-                for label, mean in real.items()
-            ]
-            return float(np.mean(errors))
+        def error(flow: Flow, label: str, how: SamplingOptions) -> float:
+            predicted = self.sample(flow, start, Perturbation.parse(label), how).mean(0)
+            return float(np.square(predicted - real[label]).mean())
 
-        return score
+        return lambda flow: float(np.mean([error(flow, label, how) for label in real for how in options]))
 
     def _training_key(self, train: AnnData, validation: AnnData) -> str:
         """What decides a training: a checkpoint under another key is not continued."""

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from benchmark.config import parameter
 from methods._flow.cascade import TimeRule, independent_times
-from methods._flow.sampling import SamplingOptions
+from methods._flow.sampling import Order, SamplingOptions
 from methods._grnflow.pca import SparsePCA, SparsePCAConfig
 
 
@@ -26,6 +26,8 @@ class GRNFlowAnyOrder(SparsePCA):
     Config = AnyOrderConfig
     config: AnyOrderConfig
     times: ClassVar[TimeRule] = staticmethod(independent_times)
+    selected_in: ClassVar[tuple[Order, ...]] = ("latent_first", "expression_first")
+    """Both, so that the weights that are kept favour neither; one step of `joint` is that of the latter."""
 
     def sampling(self) -> SamplingOptions:
         """How cells are predicted: in the order that is asked for."""

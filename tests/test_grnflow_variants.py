@@ -7,10 +7,12 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+from scipy import sparse
 
 from benchmark.errors import BenchmarkError
 from benchmark.registry import list_methods, load_method
 from methods._flow.cascade import cascaded_times, independent_times
+from methods._flow.sampling import Solver
 from methods._grn.features import embedding_basis
 from methods.grnflow_any_order import GRNFlowAnyOrder
 from methods.grnflow_dense import GRNFlowDense
@@ -19,7 +21,7 @@ from methods.grnflow_sparse_pca import GRNFlowSparsePCA
 from methods.grnflow_sparse_topk import GRNFlowSparseTopK
 from tests.attention_case import source
 from tests.flow_case import same_weights
-from tests.grnflow_case import cells, fitted, new, predicted, recorded, validation_cells
+from tests.grnflow_case import cells, fitted, new, predicted, recorded, training_cells, validation_cells
 
 VARIANTS = {
     method.name: method
@@ -217,3 +219,21 @@ def test_any_order_trains_both_streams_in_every_step():
 def test_variants_answer_differently(fit):
     answers = {predicted(fit(name), "A+B")[0].tobytes() for name in VARIANTS}
     assert len(answers) == len(VARIANTS)
+
+
+def test_weights_for_any_order_are_selected_without_favour(tmp_path, monkeypatch):
+    """The score is the mean of the errors of both orders, not that of the one the hypothesis prefers."""
+    monkeypatch.setenv("BENCHMARK_HOME", str(tmp_path))
+    asked = []
+
+    def sample(self, flow, start, perturbation, options):
+        asked.append(options.order)
+        assert (options.latent, options.expression) == (Solver("euler", 1), Solver("euler", 1))
+        return np.full((4, 20), {"latent_first": 1.0, "expression_first": 3.0}[options.order])
+
+    train, validation = training_cells(), validation_cells()
+    validation.X = sparse.csr_matrix(np.zeros(validation.shape, dtype=np.float32))
+    method = fitted(GRNFlowAnyOrder)
+    monkeypatch.setattr(GRNFlowAnyOrder, "sample", sample)
+    assert method._validation(train, validation)(method.flow_) == (1 + 9) / 2
+    assert asked == ["latent_first", "expression_first"]

@@ -115,8 +115,8 @@ def run(request: Request) -> tuple[Record, bool]:
         return record_predictions(task, fit(task), recording), True
 
 
-def prepare(request: Request) -> Task:
-    """Look up and check everything that a request names."""
+def prepare(request: Request, dataset: Dataset | None = None) -> Task:
+    """Look up and check everything that a request names; a data set that is given is not loaded again."""
     method_class = load_method(request.method)
     config = method_class.Config.build(request.preset, request.settings)
     if request.cells < 2:
@@ -127,7 +127,8 @@ def prepare(request: Request) -> Task:
         choose_device(request.device)
     if request.split not in SCHEMES:
         raise unknown("split", request.split, SCHEMES, "`python -m benchmark splits` lists them")
-    dataset = load_dataset(request.dataset, **request.columns)
+    if dataset is None:
+        dataset = load_dataset(request.dataset, **request.columns)
     split = load_split(dataset, request.split, request.seed)
     coordinates = Coordinates(
         method=method_class.name,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import Any, ClassVar
@@ -37,6 +38,8 @@ from methods._flow_config import FlowConfig
 from methods._grn.features import batches
 from methods._grn.pretrain import cells_digest, standardise
 from methods._pseudobulk import mean_expression
+
+_log = logging.getLogger("benchmark")
 
 TOKENS_PER_CHUNK = 32_000
 VALIDATION_CELLS = 32
@@ -182,6 +185,7 @@ class FlowMethod(Method):
         try:
             with stage("train flow", config.steps) as progress:
                 if training.step:
+                    _log.info("Training goes on from the checkpoint of step %d.", training.step)
                     progress.advance(training.step)
                 for _, losses in training:
                     progress.advance(**losses)

@@ -102,7 +102,6 @@ class ScDFM(FlowMethod):
         pool = CellPool(
             control=self.in_units(cells[control_rows(train)]),
             perturbed=self.in_units(cells[rows]),
-            partner=torch.zeros(len(rows), dtype=torch.long),
             size=torch.tensor([len(group) for group in groups.values()]),
             tokens=torch.tensor([self.tokens(Perturbation(pair)) for pair in named]),
         )

@@ -45,3 +45,25 @@ def _empty_store(tmp_path_factory) -> Path:
 def store(home, _empty_store) -> Path:
     """The run store of this test's home, empty."""
     return Path(shutil.copy(_empty_store, home / "mlflow.db"))
+
+
+@pytest.fixture
+def type_(capsys):
+    """Type a command; returns exit code, stdout and stderr."""
+    from benchmark.cli import main
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as stop:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return int(stop.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def screen(tmp_path) -> Path:
+    """A tiny screen."""
+    from tests.tiny import write_screen
+
+    return write_screen(tmp_path / "screen.h5ad")

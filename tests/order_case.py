@@ -11,6 +11,7 @@ from benchmark.order.arms import BASELINE
 from benchmark.order.plan import Experiment
 from tests.tiny import write_screen
 
+SMALL = ("random",)
 METHODS = """
 import os
 from pathlib import Path
@@ -113,6 +114,13 @@ def experiment(home: Path, **changes: object) -> Experiment:
 def with_one_simple_method(patch: pytest.MonkeyPatch) -> None:
     """Leave out the other simple methods, each of which would take a third of a second in every test."""
     patch.setattr(planning, "REFERENCES", (BASELINE,))
+
+
+def write_short_case(home: Path, patch: pytest.MonkeyPatch) -> Path:
+    """Write the case with one simple method; returns the home."""
+    write_case(home)
+    with_one_simple_method(patch)
+    return home
 
 
 def log(home: Path) -> list[str]:

@@ -19,11 +19,9 @@ from benchmark.order.verdict import Verdict
 from benchmark.runner import Request, prepare, run
 from benchmark.tracking import Tracker
 from methods.linear import Linear
-from tests.order_case import experiment, fits, kept, log, write_case
+from tests.order_case import SMALL, experiment, fits, kept, log, write_case
 
 pytestmark = pytest.mark.usefixtures("store")
-
-SMALL = ("random",)
 
 
 @pytest.fixture
@@ -91,7 +89,7 @@ def test_one_that_fails_is_reported_and_resumed_and_the_rest_goes_on(case, monke
     found = gather(plan, Tracker(), missing)
     assert list(found.beside) == [name for name in REFERENCES if name != "linear"]
     assert len(found.comparisons) == 4
-    text = as_markdown(found, "f.png")
+    text = as_markdown(found, Path("f.md"))
     assert "- linear, seed 0: BenchmarkError: no linear today" in section(text, "What is missing")
     before = log(case)
     assert execute(plan, Tracker()) == []
@@ -114,9 +112,10 @@ def test_the_table_holds_the_paired_differences_from_each_and_the_figure_none(ca
     plan = make_plan(experiment(case, seeds=2, controls=SMALL))
     execute(plan, Tracker())
     found = gather(plan, Tracker())
+    report = as_markdown(found, Path("f.md"))
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")]
-        for line in section(as_markdown(found, "f.png"), "Where it stands beside simple methods").splitlines()
+        for line in section(report, "Where it stands beside simple methods").splitlines()
         if line.startswith("| `")
     ]
     assert [row[0] for row in rows] == [f"`{name}`" for name in REFERENCES]
@@ -149,7 +148,7 @@ def test_the_answer_begins_with_the_precondition_and_gives_it_as_the_reason(case
     execute(plan, Tracker())
     found = gather(plan, Tracker())
     assert found.verdict.learned not in (None, "ahead")
-    answer = section(as_markdown(found, "f.png"), "Answer").strip().splitlines()
+    answer = section(as_markdown(found, Path("f.md")), "Answer").strip().splitlines()
     assert answer[0].endswith("is open: it has not been shown that the network has learned enough.**")
     assert answer[2].startswith(f"- latent_first − train_mean (precondition): *{found.verdict.learned}* (")
     judged = dataclasses.replace(found, verdict=Verdict("supported", "ahead", {}, []))
@@ -162,6 +161,6 @@ def test_without_runs_of_the_baseline_it_cannot_be_judged(case, monkeypatch):
     execute(plan, Tracker())
     found = gather(plan, Tracker())
     assert (found.verdict.answer, found.verdict.learned) == ("open", None)
-    answer = section(as_markdown(found, "f.png"), "Answer").strip().splitlines()
+    answer = section(as_markdown(found, Path("f.md")), "Answer").strip().splitlines()
     assert answer[0].endswith("is open: it cannot be judged whether the network has learned enough.**")
     assert answer[2] == "- latent_first − train_mean (precondition): not made in every seed"

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
-import subprocess
 import sys
-import time
+from functools import partial
+from pathlib import Path
 
 import pytest
 
-from benchmark.cli import main
 from benchmark.order.arms import OF_LATENT, OF_ORDERS, REFERENCES
 from benchmark.order.criteria import criteria
 from benchmark.order.execute import execute, read_records
 from benchmark.order.findings import gather, scores_of
+from benchmark.order.markdown import turned
 from benchmark.order.plan import make_plan
 from benchmark.order.provenance import command
 from benchmark.order.report import as_markdown
 from benchmark.order.statistics import compare
 from benchmark.tracking import Tracker
 from tests.order_case import experiment, log, write_case
+from tests.process_case import started
 
 pytestmark = pytest.mark.usefixtures("store")
 
@@ -34,16 +34,9 @@ def options(home) -> list[str]:
 
 
 @pytest.fixture
-def type_(capsys):
+def type_(type_):
     """Type ``order`` with options; returns exit code, stdout and stderr."""
-
-    def typed(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as stop:
-            main(["order", *map(str, arguments)])
-        captured = capsys.readouterr()
-        return int(stop.value.code or 0), captured.out, captured.err
-
-    return typed
+    return partial(type_, "order")
 
 
 def test_plan_says_what_is_needed_and_does_nothing(home, options, type_):
@@ -81,6 +74,7 @@ def test_the_command_writes_report_and_figure_and_says_the_answer(home, options,
         "## Differences",
         "## Where it stands beside simple methods",
         "## Mean scores",
+        "## Does the attention know the network?",
         "## How it was made",
     ]
     assert not list((home / "leaderboard").glob(".*"))
@@ -100,7 +94,7 @@ def test_the_criteria_are_written_without_any_result(home, options):
     plan = make_plan(experiment(home))
     before = criteria(plan)
     execute(plan, Tracker())
-    text = as_markdown(gather(plan, Tracker()), "figure.png")
+    text = as_markdown(gather(plan, Tracker()), Path("figure.md"))
     assert text.split("\n\n", 1)[1].startswith(before)
     for word in ("**supported**", "**refuted**", "**open**", "at least 3 of the 4", "Holm", "Wilcoxon"):
         assert word in before
@@ -127,11 +121,12 @@ def test_tables_hold_the_statistics_of_the_recorded_scores(home, options):
         for pair in (*OF_ORDERS, OF_LATENT)
         for arm in pair
     }
-    text = as_markdown(found, "figure.png")
+    text = as_markdown(found, Path("figure.md"))
     for pair in (*OF_ORDERS, OF_LATENT):
         section = text.split(f"### {pair.first.label} against {pair.second.label}\n")[1].split("###")[0]
         for each in compare(arms[pair.first], arms[pair.second]):
-            (row,) = [line for line in section.splitlines() if line.startswith(f"| {each.metric} ")]
+            heading = f"| {turned(each.metric)} |"
+            (row,) = [line for line in section.splitlines() if line.startswith(heading)]
             assert f"| {each.mean:+.3g} [{each.low:+.3g}, {each.high:+.3g}] | {each.p:.2g} |" in row
             assert f"| {each.n} | {each.undefined} |" in row
     assert len(plan.comparisons) == len(found.comparisons) == 6
@@ -140,7 +135,7 @@ def test_tables_hold_the_statistics_of_the_recorded_scores(home, options):
 def test_the_answer_names_every_decisive_comparison(home, options):
     plan = make_plan(experiment(home, controls=("random",)))
     execute(plan, Tracker())
-    answer = as_markdown(gather(plan, Tracker()), "f.png").split("## Answer")[1].split("##")[0]
+    answer = as_markdown(gather(plan, Tracker()), Path("f.md")).split("## Answer")[1].split("##")[0]
     lines = [line for line in answer.splitlines() if line.startswith("- ")]
     assert [line[2:].split(":")[0] for line in lines] == [
         "latent_first − train_mean (precondition)",
@@ -155,9 +150,9 @@ def test_the_answer_names_every_decisive_comparison(home, options):
 
 def test_means_of_simple_methods_stand_beside_those_of_the_arms(home, options):
     plan = make_plan(experiment(home, controls=("random",)))
-    assert "No simple method is recorded" in as_markdown(gather(plan, Tracker()), "f.png")
+    assert "No simple method is recorded" in as_markdown(gather(plan, Tracker()), Path("f.md"))
     execute(plan, Tracker())
-    text = as_markdown(gather(plan, Tracker()), "f.png").split("## Mean scores")[1]
+    text = as_markdown(gather(plan, Tracker()), Path("f.md")).split("## Mean scores")[1]
     rows = [line for line in text.splitlines() if line.startswith("| `")]
     assert [row.split("`")[1] for row in rows] == list(REFERENCES)
     (same,) = [line for line in text.splitlines() if line.startswith("| pretrained, latent_first | 0")]
@@ -195,7 +190,7 @@ def test_a_report_without_any_result_says_so(home, options, type_):
 def test_data_splits_and_configurations_are_in_the_report(home, options):
     plan = make_plan(experiment(home, seeds=2, controls=("random",), settings={"steps": "30"}))
     execute(plan, Tracker())
-    text = as_markdown(gather(plan, Tracker()), "f.png").split("## How it was made")[1]
+    text = as_markdown(gather(plan, Tracker()), Path("f.md")).split("## How it was made")[1]
     for prediction in plan.predictions:
         at = prediction.task.coordinates
         for digest in (at.dataset_digest, at.split_digest, at.config_digest, at.source_digest):
@@ -252,18 +247,7 @@ def test_ctrl_c_exits_with_130_and_the_same_command_goes_on(home, options, type_
         + "        return super().predict(control, perturbations)\n"
     )
     slow = [option.replace(":Flow", ":Slow") for option in options]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmark", "order", *slow, *ONE],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    patience = time.monotonic() + 60
-    while not (home / "waiting").exists():
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < patience
-        time.sleep(0.1)
+    process = started(["order", *slow, *ONE], home / "waiting")
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from benchmark.runner import Request
 from benchmark.simulator import SimulatorConfig, simulate
 
 PATH_OPTIONS = [
@@ -25,4 +26,16 @@ def write_screen(path: Path, seed: int = 0) -> Path:
         )
     )
     cells.write_h5ad(path)
+    return path
+
+
+def request(screen: Path, method: str = "additive", cells: int = 20, **options: object) -> Request:
+    """Ask for a run of a method on such a screen."""
+    return Request(method=method, dataset=str(screen), columns=COLUMNS, cells=cells, **options)
+
+
+def write_methods(folder: Path, source: str) -> Path:
+    """Write methods of a test's own into a file of a folder."""
+    path = folder / "own.py"
+    path.write_text(source)
     return path

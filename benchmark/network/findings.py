@@ -185,13 +185,10 @@ def sentence(source: str, rows: Sequence[Row]) -> str:
     if not judged:
         return f"{source}: nothing could be asked."
     better = sum(row.verdict == "better" for row in judged)
-    details = "; ".join(
-        f"{row.question} by {row.ranking}: {row.verdict}, {written(row.difference, '+')}" for row in judged
-    )
     chance = sum(RANDOM_ORDER in row.beats for row in judged)
     return (
         f"{source}: better than chance in {chance} of {len(judged)} rankings, "
-        f"than all that needs no transformer in {better} ({details})."
+        f"better than all that needs no transformer in {better}."
     )
 
 

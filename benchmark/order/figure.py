@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from benchmark.board import HEADLINE
-from benchmark.metrics import METRICS
 from benchmark.order.arms import OF_LATENT, OF_ORDERS, Comparison
+from benchmark.order.markdown import turned
 from benchmark.order.statistics import Difference
 from benchmark.order.verdict import read
 
@@ -62,17 +62,13 @@ def _draw_metric(metric: str, comparisons: Mapping[Comparison, Sequence[Differen
     panel.axvline(0, color=INK, linewidth=1.2, zorder=1)
     panel.set_yticks(range(len(comparisons)), [pair.label for pair in comparisons])
     panel.set_ylim(len(comparisons) - 0.5, -0.5)
-    panel.set_title(_heading(metric), fontsize=11, color=INK, loc="left")
+    panel.set_title(turned(metric), fontsize=11, color=INK, loc="left")
     panel.tick_params(labelsize=9, colors=MUTED, length=0)
     panel.locator_params(axis="x", nbins=5)
     panel.grid(axis="x", color=GRID, linewidth=0.8)
     panel.set_axisbelow(True)
     panel.spines[["top", "right", "left"]].set_visible(False)
     panel.spines["bottom"].set_color(GRID)
-
-
-def _heading(metric: str) -> str:
-    return metric if METRICS[metric].spec.higher_is_better else f"{metric}, sign turned"
 
 
 def _legend(comparisons: Mapping[Comparison, Sequence[Difference]]) -> list[Line2D]:

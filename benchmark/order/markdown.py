@@ -12,6 +12,11 @@ def heading(metric: str) -> str:
     return metric + {True: " ↑", False: " ↓", None: ""}[METRICS[metric].spec.higher_is_better]
 
 
+def turned(metric: str) -> str:
+    """Name a metric whose differences are turned so that positive is better."""
+    return metric if METRICS[metric].spec.higher_is_better else f"{metric}, sign turned"
+
+
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Lay out a table, its first column to the left and the others to the right."""
     lines = ["| " + " | ".join(headings) + " |", "| --- |" + " ---: |" * (len(headings) - 1)]

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from benchmark.data import Dataset
+from benchmark.data import Dataset, load_dataset
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.order.arms import (
     CONTROLS,
@@ -153,11 +153,8 @@ def make_plan(experiment: Experiment) -> Plan:
         if name not in CONTROLS:
             raise unknown("control", name, CONTROLS)
     _check_settings(experiment)
-    trainings: list[Training] = []
-    for seed in range(experiment.seeds):
-        trainings += _trainings(experiment, seed)
-    cells = trainings[0].task.dataset
-    trainings = [_sharing(training, cells) for training in trainings]
+    cells = load_dataset(experiment.dataset)
+    trainings = [each for seed in range(experiment.seeds) for each in _trainings(experiment, cells, seed)]
     tasks = [training.task for training in trainings if training.source == PRETRAINED]
     references = (_reference(task, name) for task in tasks for name in REFERENCES)
     return Plan(experiment, tuple(trainings), tuple(references))
@@ -174,18 +171,18 @@ def _check_settings(experiment: Experiment) -> None:
             raise unknown("hyper-parameter", name, known)
 
 
-def _trainings(experiment: Experiment, seed: int) -> Iterator[Training]:
+def _trainings(experiment: Experiment, cells: Dataset, seed: int) -> Iterator[Training]:
     """One training per attention source, then the method without a latent."""
     for source in dict.fromkeys((PRETRAINED, *experiment.controls)):
         varied = {"attention_source": source, "order": LATENT_FIRST}
-        task = _task(experiment, experiment.method, seed, varied)
+        task = _task(experiment, experiment.method, cells, seed, varied)
         predictions = (Prediction(Arm(source, order), _in_order(task, order)) for order in ORDERS)
         yield Training(source, tuple(predictions))
-    plain = _task(experiment, experiment.without_latent, seed, {})
+    plain = _task(experiment, experiment.without_latent, cells, seed, {})
     yield Training(NO_LATENT.label, (Prediction(NO_LATENT, plain),))
 
 
-def _task(experiment: Experiment, method: str, seed: int, varied: Mapping[str, str]) -> Task:
+def _task(experiment: Experiment, method: str, cells: Dataset, seed: int, varied: Mapping[str, str]) -> Task:
     fields = load_method(method).Config.model_fields
     return prepare(
         Request(
@@ -200,7 +197,8 @@ def _task(experiment: Experiment, method: str, seed: int, varied: Mapping[str, s
             },
             device=experiment.device,
             cells=experiment.cells,
-        )
+        ),
+        cells,
     )
 
 
@@ -225,12 +223,6 @@ def _in_order(task: Task, order: str) -> Task:
     config = type(task.config).build(settings={**task.config.model_dump(), "order": order})
     about = {"config": config.model_dump(mode="json"), "configuration": configuration_label(config)}
     return replace(task, config=config, coordinates=task.coordinates.model_copy(update=about))
-
-
-def _sharing(training: Training, cells: Dataset) -> Training:
-    """The same training on a copy of the cells that all trainings hold together."""
-    predictions = (replace(each, task=replace(each.task, dataset=cells)) for each in training.predictions)
-    return replace(training, predictions=tuple(predictions))
 
 
 def _label(task: Task, variant: str) -> str:

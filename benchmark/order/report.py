@@ -10,7 +10,7 @@ from benchmark.order.arms import BASELINE, HYPOTHESIS, NO_LATENT, Arm, Compariso
 from benchmark.order.criteria import criteria
 from benchmark.order.figure import draw
 from benchmark.order.findings import Findings, scores_of
-from benchmark.order.markdown import heading, table
+from benchmark.order.markdown import heading, table, turned
 from benchmark.order.provenance import provenance
 from benchmark.order.statistics import Difference, SeedScores
 from benchmark.order.verdict import outcome, read
@@ -26,19 +26,20 @@ def write_report(findings: Findings, path: Path) -> None:
         with replacing(picture) as draft:
             draw(findings.comparisons, draft, title(findings))
     with replacing(path) as draft:
-        draft.write_text(as_markdown(findings, picture.name), encoding="utf-8")
+        draft.write_text(as_markdown(findings, path), encoding="utf-8")
 
 
-def as_markdown(findings: Findings, picture: str) -> str:
-    """Write the whole report; `picture` is the name of the figure's file."""
+def as_markdown(findings: Findings, path: Path) -> str:
+    """Write the whole report that will be the file `path`, beside its figure."""
     sections = [
         f"# {title(findings)}",
         criteria(findings.plan),
         _verdict(findings),
         _missing(findings),
-        _comparisons(findings, picture),
+        _comparisons(findings, path.with_suffix(".png").name),
         _beside(findings),
         _means(findings),
+        _network(findings, path),
         provenance(findings),
     ]
     return "\n\n".join(filter(None, sections)) + "\n"
@@ -105,7 +106,7 @@ def _difference_table(differences: Sequence[Difference]) -> str:
     )
     rows = [
         (
-            heading(each.metric),
+            turned(each.metric),
             _with_interval(each),
             f"{each.p:.2g}",
             f"{each.corrected:.2g}",
@@ -139,9 +140,21 @@ def _beside(findings: Findings) -> str:
         f"Mean paired differences of {HYPOTHESIS.label} from each simple method, counted as above; positive "
         "means: the network is better."
     )
-    headings = ("simple method", *(heading(name) for name in HEADLINE), "seeds")
+    headings = ("simple method", *(turned(name) for name in HEADLINE), "seeds")
     shown = f"{text}\n\n{table(headings, rows)}" if rows else "No simple method can be compared yet."
     return f"## Where it stands beside simple methods\n\n{shown}"
+
+
+def _network(findings: Findings, path: Path) -> str:
+    """Point to the other half of the question: whether the attention knows the network at all."""
+    name = findings.plan.trainings[0].task.dataset.name
+    report = path.with_name(f"network-{name}.md")
+    known = f"[{report.name}]({report.name})" if report.exists() else "no report here yet"
+    return (
+        "## Does the attention know the network?\n\n"
+        f"What each attention source says of the true edges and targets: {known}; "
+        f"`python -m benchmark network --dataset {name} --output {report.name}` makes it."
+    )
 
 
 def _means(findings: Findings) -> str:

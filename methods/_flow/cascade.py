@@ -114,6 +114,7 @@ class CascadeObjective:
             ``loss``, what is minimised; ``expr_r2`` and ``latent_r2``, see `cascade_losses`.
         """
         pool, options = self.pool, self.options
+        assert pool.partner is not None
         kinds = pool.draw_perturbations(options.batch_size, generator)
         rows = pool.draw_cells(kinds, generator)
         genes = random_genes(pool.n_genes, options.genes_per_step, generator)

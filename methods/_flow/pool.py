@@ -19,12 +19,12 @@ class CellPool:
         What the flow is given of each control cell, (controls, genes).
     perturbed
         What it is to generate, (cells, genes).
-    partner
-        Row of `control` that each perturbed cell is paired with, (cells,).
     size
         Cells of each perturbation, (perturbations,).
     tokens
         Tokens of each perturbation, (perturbations, 2).
+    partner
+        Row of `control` that each perturbed cell is paired with, (cells,); None where they are not paired.
     latent
         Some latents of each perturbation, (perturbations, latents, genes, d), or None.
     prior
@@ -33,9 +33,9 @@ class CellPool:
 
     control: Tensor
     perturbed: Tensor
-    partner: Tensor
     size: Tensor
     tokens: Tensor
+    partner: Tensor | None = None
     latent: Tensor | None = None
     prior: Tensor | None = None
 

@@ -36,20 +36,21 @@ def _number(kind: _NumberKind, raw: bytes) -> float:
     return np.frombuffer(raw, kind.kind, count=1)[0].item()
 
 
+STAND_INS = {
+    ("numpy", "dtype"): _NumberKind,
+    ("numpy.core.multiarray", "scalar"): _number,
+    ("numpy._core.multiarray", "scalar"): _number,
+}
+
+
 class _PlainUnpickler(pickle.Unpickler):
     """Unpickles text, numbers and containers; whatever else a pickle could name and run is refused."""
 
-    allowed = {  # noqa: RUF012 - a constant
-        ("numpy", "dtype"): _NumberKind,
-        ("numpy.core.multiarray", "scalar"): _number,
-        ("numpy._core.multiarray", "scalar"): _number,
-    }
-
     def find_class(self, module: str, name: str) -> Any:
         """Give the stand-in for a name, or refuse it."""
-        if (module, name) not in self.allowed:
+        if (module, name) not in STAND_INS:
             raise pickle.UnpicklingError(f"{module}.{name}")
-        return self.allowed[module, name]
+        return STAND_INS[module, name]
 
 
 def find_dictionaries(folder: Path) -> dict[str, Path]:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import resource
 import subprocess
-import sys
 from pathlib import Path
 
 import anndata as ad
@@ -14,25 +12,8 @@ import numpy as np
 import pytest
 
 from benchmark.cli import main
+from tests.process_case import COMMAND, environment
 from tests.tiny import PATH_OPTIONS, write_screen
-
-
-@pytest.fixture
-def type_(capsys):
-    """Type a command; returns exit code, stdout and stderr."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as stop:
-            main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return int(stop.value.code or 0), captured.out, captured.err
-
-    return run
-
-
-@pytest.fixture
-def screen(tmp_path):
-    return write_screen(tmp_path / "screen.h5ad")
 
 
 @pytest.mark.parametrize(
@@ -239,22 +220,11 @@ def test_frozen_splits_are_made_once_and_found_sound(type_):
 
 def test_a_full_disk_is_said_in_one_line(screen, tmp_path):
     """Every file stops growing at 64 KiB, as on a disk without room."""
-    command = [
-        sys.executable,
-        "-m",
-        "benchmark",
-        "run",
-        "--method",
-        "additive",
-        "--dataset",
-        str(screen),
-        *PATH_OPTIONS,
-    ]
     done = subprocess.run(
-        command,
+        [*COMMAND, "run", "--method", "additive", "--dataset", str(screen), *PATH_OPTIONS],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        env=environment(),
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536)),
     )
     assert done.returncode == 2, done.stderr

@@ -11,15 +11,7 @@ import methods._flow_method as flow_method
 from benchmark.errors import BenchmarkError, NotFittedError
 from benchmark.perturbation import Perturbation
 from methods.grnflow_sparse_pca import GRNFlowSparsePCA
-from tests.grnflow_case import (
-    cells,
-    fitted,
-    new,
-    predicted,
-    recorded,
-    training_cells,
-    validation_cells,
-)
+from tests.grnflow_case import cells, fitted, new, predicted, recorded, training_cells, validation_cells
 
 
 def global_numpy_state() -> np.ndarray:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-
 import numpy as np
 import pytest
 import torch
@@ -16,6 +14,7 @@ from methods._grnflow.sources import SOURCES, Given, build_source
 from methods.grnflow_dense import GRNFlowDense
 from methods.grnflow_sparse_pca import GRNFlowSparsePCA
 from tests.attention_case import counts, expression, transformer, whole
+from tests.checkpoint_case import PUBLISHED
 from tests.grnflow_case import fitted, new, predicted, recorded, training_cells, validation_cells
 
 OWN = ["pretrained", "random", "shuffled", "coexpression"]
@@ -239,15 +238,13 @@ def test_a_cell_without_any_value_has_a_map():
     torch.testing.assert_close(maps.sum(-1), torch.ones(1, 9))
 
 
-@pytest.mark.parametrize("name", ["scgpt", "geneformer"])
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_a_flow_learns_from_a_published_checkpoint(name, tmp_path):
     """Cells of twelve genes of its vocabulary, one of them unknown to it, and a folder as it is published."""
-    published = importlib.import_module(f"tests.test_attention_{name}")
+    published = PUBLISHED[name]
     folder = published.write(tmp_path / "checkpoint")
-    known = {"scgpt": "VOCABULARY", "geneformer": "SYMBOLS"}[name]
-    genes = [gene for gene in getattr(published, known) if not gene.startswith("<")][:11]
     train, validation = (part[:, :12].copy() for part in (training_cells(), validation_cells()))
-    train.var_names = validation.var_names = [*genes, "UNKNOWN"]
+    train.var_names = validation.var_names = [*published.genes[:11], "UNKNOWN"]
     method = new(GRNFlowSparsePCA, attention_source=name, attention_folder=str(folder))
     values = predicted(method.fit(train, validation), "A+B", control=train[:5].copy())[0]
     assert values.shape == (5, 12)

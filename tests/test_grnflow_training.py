@@ -18,15 +18,7 @@ from benchmark.paths import cache_folder
 from methods._flow.cascade import CascadeObjective
 from methods.grnflow_sparse_pca import GRNFlowSparsePCA
 from tests.flow_case import same_weights
-from tests.grnflow_case import (
-    cells,
-    fitted,
-    new,
-    predicted,
-    recorded,
-    training_cells,
-    validation_cells,
-)
+from tests.grnflow_case import cells, fitted, new, predicted, recorded, training_cells, validation_cells
 
 CHILD = """
 import sys

@@ -14,18 +14,14 @@ from benchmark.order.execute import execute, read_records
 from benchmark.order.plan import make_plan
 from benchmark.runner import Request, run
 from benchmark.tracking import Tracker
-from tests.order_case import experiment, fits, kept, log, with_one_simple_method, write_case
+from tests.order_case import SMALL, experiment, fits, kept, log, write_short_case
 
 pytestmark = pytest.mark.usefixtures("store")
-
-SMALL = ("random",)
 
 
 @pytest.fixture
 def case(home, monkeypatch) -> Path:
-    write_case(home)
-    with_one_simple_method(monkeypatch)
-    return home
+    return write_short_case(home, monkeypatch)
 
 
 def test_a_seed_needs_one_training_per_source_and_one_without_latent(case):

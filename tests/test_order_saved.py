@@ -13,18 +13,14 @@ from benchmark.order.arms import LATENT_FIRST
 from benchmark.order.execute import execute
 from benchmark.order.plan import make_plan
 from benchmark.tracking import Tracker
-from tests.order_case import experiment, fits, kept, with_one_simple_method, write_case
+from tests.order_case import SMALL, experiment, fits, kept, write_short_case
 
 pytestmark = pytest.mark.usefixtures("store")
-
-SMALL = ("random",)
 
 
 @pytest.fixture
 def case(home, monkeypatch) -> Path:
-    write_case(home)
-    with_one_simple_method(monkeypatch)
-    return home
+    return write_short_case(home, monkeypatch)
 
 
 def truncate(folder: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,6 +23,7 @@ from methods._grn.pretrain import (
     store,
 )
 from tests.attention_case import OPTIONS, counts, transformer
+from tests.bomb import Bomb
 
 
 def test_moments_are_those_of_the_dense_matrix():
@@ -139,16 +139,6 @@ def test_pretraining_takes_fewer_genes_than_a_step_asks_for_and_constant_ones():
     cells[:, 0], cells[:, 1] = 0, 1
     losses = [loss["loss"] for _, loss in pretrain(new_transformer(5, OPTIONS, 0), cells.tocsr(), OPTIONS, 0)]
     assert np.isfinite(losses).all()
-
-
-class Bomb:
-    """Creates a file when it is unpickled."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self):
-        return (Path.touch, (self.path,))
 
 
 @pytest.mark.parametrize("write", [torch.save, lambda bomb, path: path.write_bytes(pickle.dumps(bomb))])

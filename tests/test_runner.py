@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -17,11 +16,12 @@ from benchmark.board import build_board
 from benchmark.data import load_dataset
 from benchmark.errors import BenchmarkError
 from benchmark.metrics.evaluate import evaluate
-from benchmark.runner import Request, run, sample_cells
+from benchmark.runner import run, sample_cells
 from benchmark.splits import load_split
 from benchmark.tracking import Tracker
 from benchmark.views import held_out_cells
-from tests.tiny import COLUMNS, PATH_OPTIONS, write_screen
+from tests.process_case import environment, started
+from tests.tiny import COLUMNS, PATH_OPTIONS, request, write_methods
 
 pytestmark = pytest.mark.usefixtures("store")
 
@@ -83,19 +83,8 @@ class Choosy(Additive):
 
 
 @pytest.fixture
-def screen(tmp_path):
-    return write_screen(tmp_path / "screen.h5ad")
-
-
-@pytest.fixture
 def own_methods(tmp_path):
-    path = tmp_path / "own.py"
-    path.write_text(METHODS)
-    return path
-
-
-def request(screen, method="additive", **options) -> Request:
-    return Request(method=method, dataset=str(screen), columns=COLUMNS, cells=20, **options)
+    return write_methods(tmp_path, METHODS)
 
 
 def test_the_record_can_be_recomputed_from_its_archive(screen, tmp_path):
@@ -198,30 +187,8 @@ def test_the_cells_that_predictions_start_from_are_drawn_once_per_seed(screen):
 
 
 def start_slow_run(screen, own_methods, folder):
-    command = [
-        sys.executable,
-        "-m",
-        "benchmark",
-        "run",
-        "--method",
-        f"{own_methods}:Slow",
-        "--dataset",
-        str(screen),
-    ]
-    process = subprocess.Popen(
-        [*command, *PATH_OPTIONS, "--cells", "20"],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    patience = time.monotonic() + 60
-    while not (folder / "started").exists():
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < patience
-        time.sleep(0.1)
-    return process
+    command = ["run", "--method", f"{own_methods}:Slow", "--dataset", str(screen), *PATH_OPTIONS]
+    return started([*command, "--cells", "20"], folder / "started", folder)
 
 
 def test_a_killed_run_leaves_a_record_that_says_so_and_is_repeated(screen, own_methods, tmp_path):
@@ -236,7 +203,7 @@ def test_a_killed_run_leaves_a_record_that_says_so_and_is_repeated(screen, own_m
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        env=environment(),
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["status"] == "finished"

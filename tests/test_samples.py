@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import partial
 from pathlib import Path
 
 import anndata as ad
@@ -12,14 +13,15 @@ import pytest
 import scipy.sparse as sp
 
 from benchmark.archive import read_archive
-from benchmark.cli import main
 from benchmark.data import load_dataset
 from benchmark.record import Coordinates, Record
-from benchmark.runner import Request, run, sample_cells
+from benchmark.runner import run, sample_cells
 from benchmark.tracking import Tracker
-from tests.tiny import COLUMNS, PATH_OPTIONS, write_screen
+from tests import tiny
+from tests.tiny import COLUMNS, PATH_OPTIONS, write_methods
 
 CELLS = 7
+request = partial(tiny.request, cells=CELLS)
 STOCHASTIC = """
 import numpy as np
 from methods.train_mean import TrainMean
@@ -42,19 +44,8 @@ class Refuses(Draws):
 
 
 @pytest.fixture
-def screen(tmp_path):
-    return write_screen(tmp_path / "screen.h5ad")
-
-
-@pytest.fixture
 def own(tmp_path):
-    path = tmp_path / "own.py"
-    path.write_text(STOCHASTIC)
-    return path
-
-
-def request(screen, method, **options) -> Request:
-    return Request(method=str(method), dataset=str(screen), columns=COLUMNS, cells=CELLS, **options)
+    return write_methods(tmp_path, STOCHASTIC)
 
 
 def stored_archive(record: Record, folder: Path) -> Path:
@@ -211,14 +202,13 @@ def test_a_run_that_is_older_than_samples_is_found_and_one_with_samples_is_anoth
     assert other.coordinates.samples == 2
 
 
-def test_the_record_and_the_screen_say_how_many_samples(screen, store, capsys):
-    command = ["run", "--method", "additive", "--dataset", str(screen), *PATH_OPTIONS, "--cells", "20"]
+def test_the_record_and_the_screen_say_how_many_samples(screen, store, type_):
+    command = ["run", "--method", "additive", "--dataset", screen, *PATH_OPTIONS, "--cells", "20"]
     outs = []
     for options in (["--json", "--samples", "3"], ["--samples", "3"], []):
-        with pytest.raises(SystemExit) as stop:
-            main([*command, *options])
-        assert stop.value.code in (0, None)
-        outs.append(capsys.readouterr().out)
+        code, out, _ = type_(*command, *options)
+        assert code == 0
+        outs.append(out)
     at = json.loads(outs[0])["coordinates"]
     assert (at["cells"], at["samples"]) == (20, 3)
     assert "60 predicted cells per perturbation (3 samples for each of 20 control cells);" in outs[1]
@@ -237,12 +227,10 @@ def test_the_record_and_the_screen_say_how_many_samples(screen, store, capsys):
         ("1.5", "Invalid value for '--samples'"),
     ],
 )
-def test_samples_that_are_no_positive_number_get_one_line_and_exit_2(capsys, home, value, sentence):
-    with pytest.raises(SystemExit) as stop:
-        main(["run", "--method", "additive", "--samples", value])
-    out, err = capsys.readouterr()
+def test_samples_that_are_no_positive_number_get_one_line_and_exit_2(type_, home, value, sentence):
+    code, out, err = type_("run", "--method", "additive", "--samples", value)
     (line,) = err.strip().splitlines()
-    assert (stop.value.code, out) == (2, "")
+    assert (code, out) == (2, "")
     assert line.startswith("Error: ")
     assert sentence in line
     assert list(home.iterdir()) == []

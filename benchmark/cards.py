@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -15,23 +15,53 @@ Expression = Literal["counts", "log1p"]
 Modality = Literal["CRISPRa", "CRISPRi", "knock-out", "Cas13d", "simulated", "unknown"]
 
 
-class DatasetCard(BaseModel):
+class FileCard(BaseModel):
+    """What is known about a published file before it is opened.
+
+    Attributes
+    ----------
+    kind
+        What it is, in messages.
+    name, title, licence, citation, notes
+        For people; `name` is what the command line takes and the name of the card's file.
+    url
+        Public address, where there is one.
+    local_file
+        The file's name in the cache and in the folders of ``$BENCHMARK_DATA``.
+    member
+        The file inside, where it is a zip archive.
+    sha256
+        Checksum of the file as downloaded; without one, the first copy that is used pins its own.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: ClassVar[str] = "file"
+
+    name: str = Field(pattern=r"^[\w.-]+$")
+    title: str = ""
+    licence: str = ""
+    citation: str = ""
+    notes: str = ""
+    url: str | None = None
+    local_file: str | None = None
+    member: str | None = None
+    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+
+    @model_validator(mode="after")
+    def _download_has_a_name(self) -> Self:
+        if self.url is not None and self.local_file is None:
+            raise ValueError("a card with 'url' needs 'local_file', the name to store the download under")
+        return self
+
+
+class DatasetCard(FileCard):
     """What is known about a dataset before it is opened.
 
     Its cells come from a file (`url`, `local_file`) or from the simulator (`simulator`).
 
     Attributes
     ----------
-    name, title, licence, citation, notes
-        For people; `name` is what ``--dataset`` takes and the name of the card's file.
-    url
-        Public address, where there is one.
-    local_file
-        The file's name in the cache and in the folders of ``$BENCHMARK_DATA``.
-    member
-        The ``.h5ad`` inside, where the file is a zip archive.
-    sha256
-        Checksum of the file as downloaded; without one, the first copy that is used pins its own.
     perturbation_column, control_label, separator
         The column of ``obs`` with the labels, the label of control cells, what stands between two genes.
     keep
@@ -44,21 +74,14 @@ class DatasetCard(BaseModel):
         The column of ``var`` with gene symbols, where the index holds something else.
     modality
         How genes were perturbed.
+    gene_sets
+        Name of the gene sets that suit its genes, for methods that use some (`benchmark.priors`).
     simulator
         Parameters of the simulator.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    kind: ClassVar[str] = "dataset"
 
-    name: str = Field(pattern=r"^[\w.-]+$")
-    title: str = ""
-    licence: str = ""
-    citation: str = ""
-    notes: str = ""
-    url: str | None = None
-    local_file: str | None = None
-    member: str | None = None
-    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     perturbation_column: str = "perturbation"
     control_label: str = "control"
     separator: str = Field(default="+", min_length=1)
@@ -67,20 +90,39 @@ class DatasetCard(BaseModel):
     depth_column: str | None = None
     gene_name_column: str | None = None
     modality: Modality = "unknown"
+    gene_sets: str = "go_basic"
     simulator: dict[str, Any] | None = None
 
     @model_validator(mode="after")
-    def _one_source(self) -> DatasetCard:
-        if self.url is not None and self.local_file is None:
-            raise ValueError("a card with 'url' needs 'local_file', the name to store the download under")
+    def _one_source(self) -> Self:
         if self.simulator is not None and self.local_file is not None:
             raise ValueError("a card has either 'local_file' or 'simulator', not both")
         return self
 
 
+class PriorCard(FileCard):
+    """What is known about a prior, published knowledge of genes that some methods use.
+
+    Attributes
+    ----------
+    parts
+        Names of the priors that it unites, where it has no file of its own.
+    simulated
+        The simulated dataset whose modules it is, where it comes from no file.
+    """
+
+    kind: ClassVar[str] = "prior"
+
+    parts: tuple[str, ...] = ()
+    simulated: str | None = None
+
+
+Card = TypeVar("Card", bound=FileCard)
+
+
 def list_cards() -> list[DatasetCard]:
     """Return the cards of all datasets, by name."""
-    return [_read_card(path) for _, path in sorted(_card_files().items())]
+    return [_read_card(DatasetCard, path) for _, path in sorted(_card_files("datasets").items())]
 
 
 def load_card(name: str) -> DatasetCard:
@@ -91,26 +133,41 @@ def load_card(name: str) -> DatasetCard:
     BenchmarkError
         When there is no such card, or it is not valid.
     """
-    files = _card_files()
+    return _load(DatasetCard, name, "datasets", "`python -m benchmark datasets` lists them")
+
+
+def load_prior_card(name: str) -> PriorCard:
+    """Return the card of one prior.
+
+    Raises
+    ------
+    BenchmarkError
+        When there is no such card, or it is not valid.
+    """
+    return _load(PriorCard, name, "datasets/priors")
+
+
+def _load(kind: type[Card], name: str, folder: str, hint: str = "") -> Card:
+    files = _card_files(folder)
     if name not in files:
-        raise unknown("dataset", name, files, "`python -m benchmark datasets` lists them")
-    return _read_card(files[name])
+        raise unknown(kind.kind, name, files, hint)
+    return _read_card(kind, files[name])
 
 
-def _card_files() -> dict[str, Path]:
+def _card_files(kind: str) -> dict[str, Path]:
     """Name -> file; a shipped card goes before a user's of the same name."""
-    folders = reversed(data_folders("datasets"))
+    folders = reversed(data_folders(kind))
     return {path.stem: path for folder in folders for path in folder.glob("*.toml")}
 
 
-def _read_card(path: Path) -> DatasetCard:
+def _read_card(kind: type[Card], path: Path) -> Card:
     try:
-        return DatasetCard(name=path.stem, **tomllib.loads(path.read_text(encoding="utf-8")))
+        return kind(name=path.stem, **tomllib.loads(path.read_text(encoding="utf-8")))
     except (tomllib.TOMLDecodeError, OSError, TypeError) as error:
-        raise BenchmarkError(f"The dataset card {path} cannot be read ({error}); correct it.") from error
+        raise BenchmarkError(f"The {kind.kind} card {path} cannot be read ({error}); correct it.") from error
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "the card"
         raise BenchmarkError(
-            f"The dataset card {path} is not valid: {field}: {first['msg']}; correct it."
+            f"The {kind.kind} card {path} is not valid: {field}: {first['msg']}; correct it."
         ) from error

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 import os
 import shutil
 import uuid
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmark.cards import DatasetCard
+from benchmark.cards import FileCard
 from benchmark.errors import BenchmarkError
 from benchmark.paths import cache_folder, replacing
 from benchmark.progress import Stage, stage
@@ -21,7 +23,7 @@ from benchmark.progress import Stage, stage
 _log = logging.getLogger("benchmark")
 
 
-def find(card: DatasetCard) -> Path:
+def find(card: FileCard) -> Path:
     """Return the file of a card, downloaded if it must be, with its checksum verified.
 
     Raises
@@ -35,7 +37,7 @@ def find(card: DatasetCard) -> Path:
     return path
 
 
-def known_checksum(card: DatasetCard) -> str | None:
+def known_checksum(card: FileCard) -> str | None:
     """Return the SHA-256 that the card's file must have: the card's own, or the one pinned before."""
     return card.sha256 or _pins().get(card.name)
 
@@ -48,7 +50,7 @@ def sha256_of(path: Path) -> str:
 
 
 @contextmanager
-def opened(card: DatasetCard, path: Path) -> Iterator[Path]:
+def opened(card: FileCard, path: Path) -> Iterator[Path]:
     """Give the ``.h5ad`` of a card's file: the file itself, or its zip member as a temporary file."""
     if card.member is None:
         yield path
@@ -62,10 +64,10 @@ def opened(card: DatasetCard, path: Path) -> Iterator[Path]:
         unpacked.unlink(missing_ok=True)
 
 
-def nearby(card: DatasetCard) -> Path | None:
+def nearby(card: FileCard) -> Path | None:
     """Return the file of a card where it is on this machine, unverified, else None."""
     if card.local_file is None:
-        raise BenchmarkError(f"Dataset '{card.name}' names no file; give its card a 'local_file'.")
+        raise BenchmarkError(f"The {card.kind} '{card.name}' names no file; give its card a 'local_file'.")
     folders = [Path(part) for part in os.environ.get("BENCHMARK_DATA", "").split(os.pathsep) if part]
     candidates = [folder.expanduser() / card.local_file for folder in (_downloads(), *folders)]
     return next((path for path in candidates if path.is_file()), None)
@@ -75,10 +77,10 @@ def _downloads() -> Path:
     return cache_folder("downloads")
 
 
-def _download(card: DatasetCard) -> Path:
+def _download(card: FileCard) -> Path:
     advice = f"put {card.local_file} into a folder and name that folder in BENCHMARK_DATA"
     if card.url is None:
-        raise BenchmarkError(f"The file of dataset '{card.name}' has no public address; {advice}.")
+        raise BenchmarkError(f"The file of {card.kind} '{card.name}' has no public address; {advice}.")
     import pooch
     import requests
 
@@ -90,31 +92,35 @@ def _download(card: DatasetCard) -> Path:
             fetch(card.url, str(temporary), None)
         except requests.RequestException as error:
             raise BenchmarkError(
-                f"Dataset '{card.name}' could not be downloaded from {card.url} ({_reason(error)}); "
+                f"The {card.kind} '{card.name}' could not be downloaded from {card.url} ({_reason(error)}); "
                 f"try again later, or {advice}."
             ) from error
         if known_checksum(card) is None and not _is_whole(card, temporary):
             raise BenchmarkError(
-                f"{card.url} sent no whole data file for dataset '{card.name}' (a web page, or cut short), "
+                f"{card.url} sent no whole file for {card.kind} '{card.name}' (a web page, or cut short), "
                 f"and nothing was kept; try again later, or {advice}."
             )
     return path
 
 
-def _is_whole(card: DatasetCard, path: Path) -> bool:
-    """Whether a file without a checksum opens at all, so that no error page is ever pinned."""
+def _is_whole(card: FileCard, path: Path) -> bool:
+    """Whether a file without a checksum can be read at all, so that no error page is ever pinned."""
     if card.member is not None:
         return zipfile.is_zipfile(path)
-    import h5py
-
     try:
-        h5py.File(path, "r").close()
-    except OSError:
+        if str(card.local_file).endswith(".gz"):
+            with gzip.open(path) as content:
+                shutil.copyfileobj(content, _Nowhere())
+        else:
+            import h5py
+
+            h5py.File(path, "r").close()
+    except (OSError, EOFError, zlib.error):
         return False
     return True
 
 
-def _verify(card: DatasetCard, path: Path) -> None:
+def _verify(card: FileCard, path: Path) -> None:
     expected, found = known_checksum(card), sha256_of(path)
     if expected is None:
         _pin(card.name, found)
@@ -167,6 +173,14 @@ def _reason(error: Exception) -> str:
     """Return the innermost cause in a few words: what a person can act on, without object addresses."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     return f"HTTP status {status}" if status else type(error).__name__
+
+
+class _Nowhere:
+    """A file that keeps nothing."""
+
+    def write(self, content: bytes) -> int:
+        """Count what is written."""
+        return len(content)
 
 
 class _Bar:

@@ -85,6 +85,11 @@ class Method(ABC):
         """Say why a perturbation cannot be predicted, or None where it can."""
         return None
 
+    @classmethod
+    def require_ready(cls) -> None:
+        """Raise a BenchmarkError where something that the method needs is not installed."""
+        return
+
     @property
     def device_used(self) -> str:
         """The device that the work runs on; a method that can use another than the CPU says which."""

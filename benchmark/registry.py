@@ -27,17 +27,26 @@ GROUP = "benchmark.methods"
 
 @dataclass(frozen=True)
 class Listing:
-    """A method as a list shows it: nothing of it has been imported."""
+    """A method as a list shows it: nothing of it has been imported.
+
+    `folder` is that of a method which is a package, else None.
+    """
 
     name: str
     summary: str
     source: str
+    folder: Path | None = None
 
 
 def list_methods() -> list[Listing]:
     """Every method by name: those of `methods/`, then those of installed packages."""
     found = [
-        Listing(name, _first_line(path), f"methods/{path.name if path.stem == name else name}")
+        Listing(
+            name,
+            _first_line(path),
+            f"methods/{path.name if path.stem == name else name}",
+            path.parent if path.name == "__init__.py" else None,
+        )
         for name, path in sorted(_modules().items())
     ]
     known = {listing.name for listing in found}
@@ -78,9 +87,23 @@ def load_method(name: str) -> type[Method]:
 
 
 def source_digest(method: type[Method]) -> str:
-    """SHA-256 of the files that define a method and what it derives from, outside the harness."""
-    files = {inspect.getfile(part) for part in method.__mro__ if not _is_harness(part.__module__)}
+    """SHA-256 of the files that define a method and what it derives from, outside the harness.
+
+    Of a method that is a package, all its source files and requirements count.
+    """
+    files = {
+        str(file)
+        for part in method.__mro__
+        if not _is_harness(part.__module__)
+        for file in _sources(Path(inspect.getfile(part)))
+    }
     return hashlib.sha256(b"".join(Path(file).read_bytes() for file in sorted(files))).hexdigest()
+
+
+def _sources(path: Path) -> list[Path]:
+    if path.name != "__init__.py":
+        return [path]
+    return [file for pattern in ("*.py", "*.txt") for file in path.parent.rglob(pattern)]
 
 
 def _is_harness(module: str) -> bool:

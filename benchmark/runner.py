@@ -118,6 +118,7 @@ def run(request: Request) -> tuple[Record, bool]:
 def prepare(request: Request, dataset: Dataset | None = None) -> Task:
     """Look up and check everything that a request names; a data set that is given is not loaded again."""
     method_class = load_method(request.method)
+    method_class.require_ready()
     config = method_class.Config.build(request.preset, request.settings)
     if request.cells < 2:
         raise BenchmarkError(f"At least 2 cells per perturbation must be predicted, not {request.cells}.")
@@ -186,7 +187,8 @@ def record_predictions(task: Task, fitted: Fitted, recording: Recording) -> Reco
                 about = {name: str(value) for name, value in task.coordinates.model_dump().items()}
                 digest = write_archive(archive, control, start.obs, predicted, about)
             with clock.time("metrics"):
-                scores = evaluate(control.X, held_out_cells(task.dataset, task.split), predicted)
+                real = held_out_cells(task.dataset, task.split)
+                scores = evaluate(control.X, real, predicted, method.predicts)
             table = Path(folder) / "per_perturbation.csv"
             scores.assign(group=[task.split.groups[name] for name in scores.index]).to_csv(table)
             record = Record(
@@ -197,7 +199,7 @@ def record_predictions(task: Task, fitted: Fitted, recording: Recording) -> Reco
                 device=method.device_used,
                 versions=software_versions(),
                 seconds=clock.seconds(),
-                peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+                peak_memory_mb=_peak_memory_mb(),
                 coverage=1 - len(fallbacks) / len(predicted),
                 fallbacks=fallbacks,
                 metrics={name: summarise(scores[name]) for name in scores},
@@ -304,6 +306,12 @@ def summarise(values: pd.Series) -> Summary:
     defined = values.dropna()
     mean = float(defined.mean()) if len(defined) else None
     return Summary(mean=mean, n=len(defined), missing=int(values.isna().sum()))
+
+
+def _peak_memory_mb() -> float:
+    """Most memory that this process, or one that it started and has seen end, has held."""
+    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return max(resource.getrusage(each).ru_maxrss for each in who) / 1024
 
 
 def _controls(dataset: Dataset) -> AnnData:

@@ -84,6 +84,9 @@ def print_record(record: Record, done_now: bool) -> None:
             for name, summary in record.metrics.items()
         ]
     )
+    absent = [name for name in METRICS if name not in record.metrics]
+    if absent:
+        print(f"not applicable, as {at.method} predicts means and not single cells: {', '.join(absent)}")
     samples = "" if at.samples == 1 else f" ({at.samples} samples for each of {at.cells} control cells)"
     parts = ", ".join(f"{name} {value:.1f}" for name, value in record.seconds.items() if name != "total")
     print(

@@ -32,7 +32,8 @@ def held_out_cells(dataset: Dataset, split: Split) -> dict[str, csr_matrix]:
 
 
 def _cells(dataset: Dataset, labels: Collection[str]) -> AnnData:
-    """Copy the cells of some perturbations, without anything but their canonical label."""
+    """Copy the cells of some perturbations: their canonical label, and the gene sets that suit them."""
     cells = dataset.adata[dataset.adata.obs["perturbation"].isin(list(labels))].copy()
     cells.obs = cells.obs[["perturbation"]].copy()
+    cells.uns["gene_sets"] = dataset.card.gene_sets
     return cells

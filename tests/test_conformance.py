@@ -13,6 +13,7 @@ from benchmark.testing import CHECKS, Case, NonConformanceError, check_method
 from benchmark.testing.checks import check_data_sets_do_not_mix, check_test_cells_do_not_matter
 from methods.additive import Additive
 from methods.train_mean import TrainMean
+from tests.hosted import needs
 
 METHODS = [listing.name for listing in list_methods() if listing.source.startswith("methods/")]
 
@@ -26,6 +27,7 @@ def case_of(name: str) -> Case:
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_conforms(name, check):
+    needs(name)
     check(case_of(name))
 
 

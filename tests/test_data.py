@@ -274,7 +274,7 @@ def test_views_hold_training_and_validation_cells_and_nothing_of_the_test(screen
     } == dict.fromkeys(split.test, 3)
     for view in (train, validation):
         assert view.obs.columns.tolist() == ["perturbation"]
-        assert dict(view.uns) == {"modality": "unknown"}
+        assert dict(view.uns) == {"modality": "unknown", "gene_sets": "go_basic"}
         assert set(view.layers) == {"counts"}
         assert not view.is_view
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
@@ -18,7 +19,7 @@ import h5py
 import pytest
 
 from benchmark import download
-from benchmark.cards import DatasetCard
+from benchmark.cards import DatasetCard, PriorCard
 from benchmark.errors import BenchmarkError
 from benchmark.paths import cache_folder
 from benchmark.progress import report_to
@@ -209,10 +210,22 @@ def test_an_error_page_is_never_pinned(server: Server, member: str | None) -> No
     """What answers 200 with a web page leaves no file and no checksum."""
     server.body = b"<html>log in</html>"
     card = a_card(server, member=member)
-    with pytest.raises(BenchmarkError, match="sent no whole data file for dataset 'cells'"):
+    with pytest.raises(BenchmarkError, match="sent no whole file for dataset 'cells'"):
         download.find(card)
     assert cached() == []
     assert download.known_checksum(card) is None
+
+
+@pytest.mark.parametrize(
+    "body", [b"<html>log in</html>", gzip.compress(BODY)[:-9]], ids=["a page", "cut short"]
+)
+def test_a_compressed_file_that_is_not_whole_is_never_pinned(server, body):
+    server.body = body
+    prior = PriorCard(name="terms", url=server.url, local_file="terms.gaf.gz")
+    with pytest.raises(BenchmarkError, match="sent no whole file for prior 'terms'"):
+        download.find(prior)
+    server.body = gzip.compress(BODY)
+    assert gzip.decompress(download.find(prior).read_bytes()) == BODY
 
 
 def test_a_truncated_download_leaves_nothing(server: Server) -> None:

@@ -17,6 +17,7 @@ from benchmark.cli import app
 from benchmark.registry import list_methods
 
 ROOT = Path(__file__).parents[1]
+CACHE = ROOT / "datasets" / "cache"
 
 LAYERS = [
     ["errors"],
@@ -24,9 +25,9 @@ LAYERS = [
     ["h5ad", "cards", "simulator"],
     ["download", "canonical", "simulated"],
     ["data"],
-    ["splits"],
+    ["splits", "priors"],
     ["views", "method"],
-    ["registry", "archive", "metrics"],
+    ["registry", "archive", "metrics", "hosting"],
     ["record"],
     ["tracking"],
     ["runner", "network"],
@@ -37,7 +38,8 @@ LAYERS = [
     ["__main__"],
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
-FOR_METHODS = {"errors", "perturbation", "config", "progress", "paths", "device", "method"}
+PLUG_IN_POINT = {"method", "hosting", "priors"}
+FOR_METHODS = {"errors", "perturbation", "config", "progress", "paths", "device"} | PLUG_IN_POINT
 FOR_BARE_GPU_IMAGES = {"numpy", "scipy", "torch", "torchdiffeq"}
 LAZY_THERE = {"ot", "transformers"}
 
@@ -103,7 +105,7 @@ def test_flows_and_features_run_on_a_bare_gpu_image(folder):
 @pytest.mark.parametrize("folder", ["datasets", "splits", "leaderboard"])
 def test_data_folders_are_no_packages(folder):
     """A regular package named `datasets` would hide the one of Hugging Face."""
-    assert list((ROOT / folder).rglob("__init__.py")) == []
+    assert [path for path in (ROOT / folder).rglob("__init__.py") if CACHE not in path.parents] == []
 
 
 def test_the_version_is_declared_once_and_alike():
@@ -134,4 +136,6 @@ def test_the_committed_sources_name_no_machine():
     for folder in ("benchmark", "methods", "tests", "perf", "datasets", "leaderboard"):
         texts += [path for kind in ("py", "md", "toml") for path in (ROOT / folder).rglob(f"*.{kind}")]
     for path in texts:
+        if CACHE in path.parents:
+            continue
         assert not pattern.search(path.read_text(encoding="utf-8")), path

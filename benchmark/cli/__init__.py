@@ -11,7 +11,7 @@ from typing import NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from benchmark.cli import leaderboard, listings, network, order, run, splits
+from benchmark.cli import install, leaderboard, listings, network, order, run, splits
 from benchmark.errors import BenchmarkError
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app.command("run")(run.run)
 app.command("leaderboard")(leaderboard.leaderboard)
 app.command("network")(network.network)
 app.command("order")(order.order)
+app.command("install")(install.install)
 app.command("methods")(listings.methods)
 app.command("datasets")(listings.datasets)
 app.add_typer(splits.app, name="splits")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json as json_module
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from benchmark.registry import Listing
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
@@ -32,7 +35,12 @@ def methods(
     if name is None:
         show(
             [
-                {"name": found.name, "summary": found.summary, "source": found.source}
+                {
+                    "name": found.name,
+                    "summary": found.summary,
+                    "source": found.source,
+                    "ready": _readiness(found),
+                }
                 for found in list_methods()
             ],
             json,
@@ -47,6 +55,16 @@ def methods(
     count = about["parameters"]
     print(f"trainable parameters on {dataset}: {'none' if count is None else format(count, ',')}\n")
     show(about["hyper_parameters"], json)
+
+
+def _readiness(listing: Listing) -> str:
+    """Whether a method can run, or what makes it so; nothing of it is imported."""
+    from benchmark.hosting.environment import REQUIREMENTS, Environment
+
+    if listing.folder is None or not (listing.folder / REQUIREMENTS).is_file():
+        return "yes"
+    environment = Environment(listing.name, listing.folder)
+    return f"`{environment.command}`" if environment.python is None else "installed"
 
 
 def _describe(name: str, preset: str | None, dataset: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import pandas as pd
 
@@ -12,8 +13,13 @@ from benchmark.metrics.differential import Matrix, SortedCells, differential_exp
 from benchmark.progress import stage
 
 
-def evaluate(control: Matrix, real: Mapping[str, Matrix], predicted: Mapping[str, Matrix]) -> pd.DataFrame:
-    """Compute every metric for every perturbation.
+def evaluate(
+    control: Matrix,
+    real: Mapping[str, Matrix],
+    predicted: Mapping[str, Matrix],
+    predicts: Literal["cells", "mean"] = "cells",
+) -> pd.DataFrame:
+    """Compute every metric that applies for every perturbation.
 
     Both sides are compared with the same real control cells. Perturbations are taken one at a time, so a
     mapping that loads cells when asked keeps memory at one perturbation plus the control cells. The values
@@ -27,12 +33,14 @@ def evaluate(control: Matrix, real: Mapping[str, Matrix], predicted: Mapping[str
         The real cells of each perturbation, in the form of `control`.
     predicted
         The predicted cells of the same perturbations; the number of cells may differ.
+    predicts
+        What the method claims to predict; metrics that need more do not apply.
 
     Returns
     -------
     pandas.DataFrame
         float64; one row per perturbation in the order of `real` (index "perturbation"), one column per
-        metric in the order of `METRICS`.
+        metric that applies, in the order of `METRICS`.
 
     Raises
     ------
@@ -42,14 +50,17 @@ def evaluate(control: Matrix, real: Mapping[str, Matrix], predicted: Mapping[str
     """
     _check_same(real, predicted)
     reference = SortedCells.of(control, "The control cells")
+    applicable = {
+        name: metric for name, metric in METRICS.items() if predicts == "cells" or metric.spec.needs == "mean"
+    }
     rows: dict[str, list[float]] = {}
     with stage("score", total=len(real)) as progress:
         for label in real:
             truth = differential_expression(reference, real[label], f"The real cells of '{label}'")
             guess = differential_expression(reference, predicted[label], f"The predicted cells of '{label}'")
-            rows[label] = [metric(truth, guess) for metric in METRICS.values()]
+            rows[label] = [metric(truth, guess) for metric in applicable.values()]
             progress.advance()
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=list(METRICS), dtype=float)
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=list(applicable), dtype=float)
     return table.rename_axis("perturbation")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from benchmark.metrics.response import Response
 
@@ -34,6 +35,9 @@ class MetricSpec:
         When the value is NaN, and what replaces an undefined value where it is not.
     headline
         Whether methods are ranked by it.
+    needs
+        ``"cells"`` where the spread of predicted cells counts, so that it does not apply to a method that
+        predicts means alone.
     """
 
     name: str
@@ -45,6 +49,7 @@ class MetricSpec:
     reference: str
     nan_means: str
     headline: bool = False
+    needs: Literal["mean", "cells"] = "mean"
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ nominal level p. Cells that vary too little, or a mean that is off by more than 
 below it; cells that vary too much, one above it. So does a copy of the real cells: it covers everything,
 because it is nearer than an independent draw could be.
 
-Methods that predict means (``predicts = "mean"``) have no spread of their own and get what their cells
-imply, most often that of the control cells. All predicted rows count as independent cells, so a method
-that repeats a row for each sample of a control cell gets intervals that are too narrow.
+To methods that predict means (``predicts = "mean"``) these metrics do not apply. All predicted rows count
+as independent cells, so a method that repeats a row for each sample of a control cell gets intervals that
+are too narrow.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ def _declare_coverage(percent: int) -> None:
             gene_set=GENES,
             reference="none",
             nan_means=NAN_MEANS,
+            needs="cells",
         )
     )
     def interval_coverage(real: Response, predicted: Response) -> float:
@@ -87,6 +88,7 @@ for _percent in (50, 95):
         gene_set=GENES,
         reference="none",
         nan_means=NAN_MEANS,
+        needs="cells",
     )
 )
 def calibration_error(real: Response, predicted: Response) -> float:

@@ -18,8 +18,9 @@ from benchmark.simulator.network import Network
 class Truth:
     """The network behind simulated cells and the noiseless mean of each perturbation.
 
-    It lives in its own file, which only evaluation may open: nothing of it is in the AnnData, and
-    no method, split or preparation step reads it.
+    It lives in its own file, which evaluation opens: nothing of it is in the AnnData, and no method,
+    split or preparation step reads it, but for one part that is offered under a name of its own, the
+    gene sets `simulated_modules` (`benchmark.priors`).
 
     Attributes
     ----------

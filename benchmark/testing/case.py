@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
+from pathlib import Path
 
 import numpy as np
 from anndata import AnnData
@@ -21,6 +22,8 @@ from benchmark.splits import Split, make_split
 from benchmark.views import training_views
 
 CELLS = 12
+GENE_SETS = Path(__file__).with_name("tiny.gmt")
+"""Sets of the genes of both data sets, for methods that use some."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,9 @@ def tiny_panel(seed: int, n_genes: int) -> Panel:
         seed=seed, n_genes=n_genes, n_singles=8, n_doubles=10, cells_per_perturbation=12, n_controls=40
     )
     cells, _ = simulate(config)
-    card = DatasetCard(name=f"tiny{seed}", expression="counts", modality="simulated")
+    card = DatasetCard(
+        name=f"tiny{seed}", expression="counts", modality="simulated", gene_sets=str(GENE_SETS)
+    )
     adata = canonicalise(cells, card)
     dataset = Dataset(card.name, adata, content_digest(adata), card)
     return Panel(dataset, make_split(dataset, "doubles", 0))

@@ -1,0 +1,1 @@
+"""Methods that run in an environment of their own: published packages behind the same `Method` class."""

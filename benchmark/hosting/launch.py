@@ -1,0 +1,145 @@
+"""The worker's side of a hosted method; runs in the method's own environment, under ``python -I``.
+
+``python -I launch.py WORKER STEP JOB PIPE`` imports the file WORKER and calls its function STEP with a
+`Job`. It knows nothing of the harness: only numpy, and what the worker itself imports, must be installed.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import random
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+
+class Refusal(Exception):  # noqa: N818 - not a fault of anything: the worker declines
+    """Raise it for what a user can mend; the sentence is all that is shown."""
+
+
+class Job:
+    """One step that the harness asks for, and the folder in which both sides put their files.
+
+    Attributes
+    ----------
+    folder
+        ``train.h5ad``, ``validation.h5ad`` or ``control.h5ad`` come from the harness.
+    config
+        Hyper-parameters by name.
+    perturbations
+        Genes of each perturbation that is to be predicted; empty in other steps.
+    about
+        What else the harness says; JSON.
+    seed, device, threads
+        As they stand; random, numpy and, where it is installed, torch are seeded and limited already.
+    """
+
+    def __init__(self, folder: Path, messages: TextIO) -> None:
+        asked = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+        self.folder = folder
+        self.config: dict[str, Any] = asked["config"]
+        self.perturbations: list[list[str]] = asked["perturbations"]
+        self.about: dict[str, Any] = asked["about"]
+        self.seed: int = asked["seed"]
+        self.device: str = asked["device"]
+        self.threads: int = asked["threads"]
+        self._messages = messages
+
+    def cells(self, name: str) -> Any:
+        """Read one of the harness's AnnData: X float32 CSR, log1p CP10K; obs "perturbation"."""
+        import anndata
+
+        return anndata.read_h5ad(self.folder / f"{name}.h5ad")
+
+    @contextmanager
+    def stage(self, name: str, total: int) -> Iterator[_Stage]:
+        """Open a piece of work of `total` steps, which the harness shows as a bar."""
+        self._say({"stage": name, "total": total})
+        yield _Stage(self._say)
+        self._say({"end": name})
+
+    def save_model(self, **arrays: np.ndarray) -> None:
+        """Keep what was learned; `model` of a later job gives it back."""
+        np.savez(self.folder / "model.npz", **arrays)  # type: ignore[arg-type]
+
+    def model(self) -> dict[str, np.ndarray]:
+        """Read what `save_model` kept."""
+        with np.load(self.folder / "model.npz", allow_pickle=False) as arrays:
+            return dict(arrays)
+
+    def answer(self, index: int, values: np.ndarray) -> None:
+        """Give the prediction of the perturbation at `index`; in order, each once."""
+        np.save(self.folder / f"answer-{index}.npy", values)
+        self._say({"answer": index})
+
+    def _say(self, message: dict[str, Any]) -> None:
+        self._messages.write(json.dumps(message) + "\n")
+        self._messages.flush()
+
+
+class _Stage:
+    def __init__(self, say: Any) -> None:
+        self._say = say
+
+    def advance(self, steps: int = 1, **values: float) -> None:
+        """Say that steps are done, with named values of this moment such as a loss."""
+        self._say({"advance": steps, "values": {name: float(value) for name, value in values.items()}})
+
+
+def main(worker: str, step: str, folder: str, pipe: str) -> None:
+    """Do one step; what goes wrong is told to the harness in one line."""
+    threading.Thread(target=_end_with_the_harness, daemon=True).start()
+    with os.fdopen(int(pipe), "w", encoding="utf-8") as messages:
+        try:
+            job = Job(Path(folder), messages)
+            _settle(job)
+            getattr(_load(Path(worker)), step)(job)
+        except Refusal as refusal:
+            messages.write(json.dumps({"refused": str(refusal)}) + "\n")
+        except Exception as error:
+            traceback.print_exc()
+            text = f"{type(error).__name__}: {error}"
+            messages.write(json.dumps({"failed": text, "errno": getattr(error, "errno", None)}) + "\n")
+
+
+def _end_with_the_harness() -> None:
+    """Wait until the harness's end of stdin closes, as it does however the harness dies; then end all."""
+    while os.read(0, 1 << 10):  # not sys.stdin: its lock would be held when Python shuts down
+        pass
+    os.killpg(os.getpgrp(), signal.SIGKILL)
+
+
+def _settle(job: Job) -> None:
+    """Seed what draws numbers and limit threads, before a worker imports anything that reads either."""
+    random.seed(job.seed)
+    np.random.seed(job.seed)  # noqa: NPY002 - what hosted packages draw from
+    if importlib.util.find_spec("torch"):
+        import torch
+
+        torch.manual_seed(job.seed)
+        torch.set_num_threads(job.threads)
+
+
+def _load(path: Path) -> Any:
+    """Import the worker's file, with this module's `Refusal` at hand as ``launch``."""
+    sys.modules["launch"] = sys.modules["__main__"]
+    spec = importlib.util.spec_from_file_location("worker", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["worker"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,110 @@
+"""Priors: published knowledge of genes, such as the terms of the Gene Ontology, that some methods use."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from benchmark import simulated
+from benchmark.cards import PriorCard, load_card, load_prior_card
+from benchmark.download import find
+from benchmark.errors import BenchmarkError
+
+GO_TERM = re.compile(r"GO:\d{7}")
+FIRST_CELL = re.compile(r'^"?(?P<name>.*\(GO:\d{7}\))"?,(?P<gene>[^,"]+)$')
+"""How the libraries of 2018 begin a line: name and first gene share a cell."""
+SYMBOL, QUALIFIER, TERM = 2, 3, 4
+"""Columns of the Gene Annotation File format 2.2, from 0."""
+
+
+def gene_sets(name: str) -> dict[str, frozenset[str]]:
+    """Return the gene sets of a prior.
+
+    Parameters
+    ----------
+    name
+        Name of a prior's card, or path to a ``.gmt`` or ``.gaf`` file, with ``.gz`` behind it or not.
+
+    Returns
+    -------
+    dict
+        Term -> symbols of its genes; terms without genes are left out.
+
+    Raises
+    ------
+    BenchmarkError
+        When there is no such prior, or its file cannot be had or read.
+    """
+    if any(name.endswith(ending) or name.endswith(f"{ending}.gz") for ending in READERS):
+        return _read(Path(name).expanduser())
+    return _of_card(load_prior_card(name))
+
+
+def terms_of_genes(sets: dict[str, frozenset[str]]) -> dict[str, set[str]]:
+    """Turn term -> genes round: gene -> its terms."""
+    terms: dict[str, set[str]] = defaultdict(set)
+    for term, genes in sets.items():
+        for gene in genes:
+            terms[gene].add(term)
+    return dict(terms)
+
+
+def _of_card(card: PriorCard) -> dict[str, frozenset[str]]:
+    if card.simulated is not None:
+        modules = simulated.load_truth(load_card(card.simulated)).modules
+        return {f"module of {gene}": frozenset((gene, *targets)) for gene, targets in modules.items()}
+    if card.parts:
+        return {term: genes for part in card.parts for term, genes in gene_sets(part).items()}
+    return _read(find(card))
+
+
+def _read(path: Path) -> dict[str, frozenset[str]]:
+    name = path.name.removesuffix(".gz")
+    reader = READERS[Path(name).suffix]
+    if not path.is_file():
+        raise BenchmarkError(f"There is no file {path} to read gene sets from; check the path.")
+    sets: dict[str, set[str]] = defaultdict(set)
+    try:
+        with gzip.open(path, "rt") if path.name.endswith(".gz") else path.open(encoding="utf-8") as lines:
+            for term, genes in reader(lines):
+                sets[term].update(genes)
+    except (OSError, EOFError, ValueError) as error:
+        raise BenchmarkError(f"{path} cannot be read as gene sets ({error}); get the file again.") from error
+    if not any(sets.values()):
+        raise BenchmarkError(f"{path} has no gene sets; give a file with one set a line (GMT) or a GAF file.")
+    return {term: frozenset(genes) for term, genes in sets.items() if genes}
+
+
+def _gmt(lines: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
+    """Name, description and genes of each set, between tabs; the name is cut to its GO term if it has one."""
+    for number, line in enumerate(lines, start=1):
+        first, *rest = line.rstrip("\n").split("\t")
+        merged = FIRST_CELL.match(first)
+        if merged:
+            first, genes = merged["name"], [merged["gene"], *rest]
+        elif len(rest) >= 2:
+            genes = rest[1:]
+        elif line.strip():
+            raise ValueError(f"line {number} is no gene set")
+        else:
+            continue
+        term = GO_TERM.search(first)
+        yield term[0] if term else first, [gene.strip() for gene in genes if gene.strip()]
+
+
+def _gaf(lines: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
+    """Direct annotations of genes to terms; those that say NOT are left out."""
+    for number, line in enumerate(lines, start=1):
+        if line.startswith("!") or not line.strip():
+            continue
+        cells = line.split("\t")
+        if len(cells) <= TERM:
+            raise ValueError(f"line {number} has {len(cells)} columns, not 17")
+        if "NOT" not in cells[QUALIFIER].split("|"):
+            yield cells[TERM], [cells[SYMBOL]]
+
+
+READERS = {".gmt": _gmt, ".gaf": _gaf}

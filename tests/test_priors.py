@@ -1,0 +1,111 @@
+"""Gene sets come from cards and files, and a file that is none says so."""
+
+from __future__ import annotations
+
+import gzip
+
+import pytest
+
+from benchmark.cards import list_cards, load_card, load_prior_card
+from benchmark.data import load_dataset
+from benchmark.errors import BenchmarkError
+from benchmark.perturbation import Perturbation
+from benchmark.priors import gene_sets, terms_of_genes
+from benchmark.simulated import load_truth
+from benchmark.splits import load_split
+from benchmark.views import training_views
+
+GAF = """!gaf-version: 2.2
+UniProtKB\tP04637\tTP53\tinvolved_in\tGO:0006915\tPMID:1\tIDA\t\tP\tp53\t\tprotein\ttaxon:9606\t20200101\tX
+UniProtKB\tP04637\tTP53\tNOT|involved_in\tGO:0008150\tPMID:1\tIDA\t\tP\tp53\t\tprotein\ttaxon:9606\t20200101\tX
+UniProtKB\tP01106\tMYC\tinvolved_in\tGO:0006915\tPMID:1\tIDA\t\tP\tmyc\t\tprotein\ttaxon:9606\t20200101\tX
+UniProtKB\tP01106\tMYC\tlocated_in\tGO:0005634\tPMID:1\tIDA\t\tC\tmyc\t\tprotein\ttaxon:9606\t20200101\tX
+"""
+APOPTOSIS, NUCLEUS = "GO:0006915", "GO:0005634"
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_annotations_that_say_not_are_left_out(tmp_path, packed):
+    path = tmp_path / ("goa.gaf.gz" if packed else "goa.gaf")
+    path.write_bytes(gzip.compress(GAF.encode()) if packed else GAF.encode())
+    assert gene_sets(str(path)) == {APOPTOSIS: {"TP53", "MYC"}, NUCLEUS: {"MYC"}}
+
+
+def test_sets_are_read_in_both_forms_of_gmt_and_named_by_their_term(tmp_path):
+    path = tmp_path / "sets.gmt"
+    path.write_text(
+        "apoptotic process (GO:0006915)\tfrom a paper\tTP53\tMYC\t\n"
+        "nucleus, or what looks like it (GO:0005634),MYC\tJUN\n"
+        '"binding, of two (GO:0051539)",JUN\tFOS\n'
+        "HALLMARK_HYPOXIA\thttp://example.org\tVEGFA\n"
+        "EMPTY\tnothing\t\n"
+    )
+    assert gene_sets(str(path)) == {
+        APOPTOSIS: {"TP53", "MYC"},
+        NUCLEUS: {"MYC", "JUN"},
+        "GO:0051539": {"JUN", "FOS"},
+        "HALLMARK_HYPOXIA": {"VEGFA"},
+    }
+
+
+def test_terms_of_genes_turn_sets_round():
+    sets = {"a": frozenset({"X", "Y"}), "b": frozenset({"Y"})}
+    assert terms_of_genes(sets) == {"X": {"a"}, "Y": {"a", "b"}}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("none.gmt", None, "There is no file .*none.gmt to read gene sets from; check the path"),
+        ("page.gmt", b"<html>\n", "page.gmt cannot be read as gene sets .line 1 is no gene set.; get"),
+        ("empty.gmt", b"\n", "empty.gmt has no gene sets"),
+        ("short.gaf", b"UniProtKB\tP04637\tTP53\n", "line 1 has 3 columns, not 17"),
+        ("torn.gaf.gz", gzip.compress(GAF.encode())[:40], "torn.gaf.gz cannot be read as gene sets"),
+    ],
+)
+def test_files_that_are_no_gene_sets_are_refused(tmp_path, name, content, sentence):
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(BenchmarkError, match=sentence):
+        gene_sets(str(path))
+
+
+def test_an_unknown_prior_gets_the_closest_name():
+    with pytest.raises(BenchmarkError, match="There is no prior 'go_basics'; did you mean 'go_basic'"):
+        gene_sets("go_basics")
+
+
+def test_a_card_may_unite_others(home, monkeypatch):
+    cards = home / "datasets" / "priors"
+    cards.mkdir(parents=True)
+    (cards / "one.toml").write_text('local_file = "one.gmt"\n')
+    (cards / "two.toml").write_text('local_file = "two.gmt"\n')
+    (cards / "both.toml").write_text('parts = ["one", "two"]\n')
+    (home / "one.gmt").write_text("A\tx\tX\n")
+    (home / "two.gmt").write_text("B\tx\tY\n")
+    monkeypatch.setenv("BENCHMARK_DATA", str(home))
+    assert gene_sets("both") == {"A": {"X"}, "B": {"Y"}}
+
+
+def test_modules_of_the_simulated_network_hold_the_regulator_and_its_targets():
+    sets = gene_sets("simulated_modules")
+    modules = load_truth(load_card("simulated")).modules
+    assert len(sets) == len(modules)
+    for gene, targets in modules.items():
+        assert sets[f"module of {gene}"] == {gene, *targets}
+
+
+def test_every_data_set_names_gene_sets_that_have_a_card():
+    for card in list_cards():
+        assert load_prior_card(card.gene_sets).name == card.gene_sets
+
+
+def test_a_method_is_told_which_gene_sets_suit_its_cells():
+    dataset = load_dataset("simulated")
+    train, validation = training_views(dataset, load_split(dataset, "doubles", 0))
+    assert train.uns["gene_sets"] == validation.uns["gene_sets"] == "simulated_modules"
+    perturbed = {
+        gene for label in train.obs["perturbation"].unique() for gene in Perturbation.parse(label).genes
+    }
+    assert perturbed <= set(terms_of_genes(gene_sets("simulated_modules")))

@@ -7,8 +7,8 @@ perturbations of split doubles-0 and asked for training singles, training double
 test perturbations are not touched. The squared error of a mean is split into the noise of the real mean
 (variance over cells / cells), the noise of the predicted mean (how two predictions from other control cells
 and another seed differ) and what is left, the squared bias; it is negative where the noise of real means was
-learned. `main_effects` and `linear` choose a penalty on the validation perturbations but are fitted without
-them here.
+learned. `main_effects`, `linear` and the estimate of `grnflow_prior` choose a penalty on the validation
+perturbations but are fitted without them here.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from benchmark.registry import load_method
 from benchmark.runner import sample_cells
 from benchmark.splits import load_split
 from benchmark.views import training_views
+from methods._pseudobulk import mean_changes
+from methods.main_effects import MainEffects
 
 CELLS = 128
 AT_MOST = 20
@@ -71,6 +73,8 @@ def fitted(text: str, train: AnnData, validation: AnnData):
     if name == "linear":
         config = method_class.Config(rank=method.rank_, ridge=method.ridge_, embedding=method.embedding_)
         method = method_class(config).fit(train, validation[:0].copy())
+    if name == "grnflow_prior":
+        method.prior_ = MainEffects().fit_changes(mean_changes(train), method.prior_.penalty_)
     return method
 
 

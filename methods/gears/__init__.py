@@ -25,7 +25,7 @@ class GearsConfig(HostedConfig):
 
     hidden_size: int = parameter(64, ge=2, search=(16, 128), log=True, help="Width of every layer.")
     epochs: int = parameter(
-        20, ge=1, search=(5, 30), help="Passes through the training cells; the best one on validation is kept."
+        20, ge=1, search=(5, 30), help="Passes through the training cells; the best is kept."
     )
     batch_size: int = parameter(32, ge=2, search=(16, 128), log=True, help="Cells per training step.")
     lr: float = parameter(
@@ -170,9 +170,9 @@ class Gears(SubprocessMethod):
         if not learnable:
             found = sorted(set(labels) - {CONTROL})
             raise BenchmarkError(
-                f"GEARS can learn from none of the {len(found)} training perturbations ({_some(found)}), which "
-                f"need two cells each and genes with terms in '{self.gene_sets_}'; choose other gene sets with "
-                "`--set gene_sets=NAME`, or the path of a .gmt file."
+                f"GEARS can learn from none of the {len(found)} training perturbations ({_some(found)}), "
+                f"which need two cells each and genes with terms in '{self.gene_sets_}'; choose other gene "
+                "sets with `--set gene_sets=NAME`, or the path of a .gmt file."
             )
         cells = int(labels.isin([CONTROL, *learnable]).sum())
         if cells < self.config.batch_size:
@@ -190,7 +190,9 @@ def _genes(label: str) -> tuple[str, ...]:
 
 def _warn(labels: Sequence[str], why: str) -> None:
     if labels:
-        _log.warning("gears: %d perturbations %s and are not learned from: %s", len(labels), why, _some(labels))
+        _log.warning(
+            "gears: %d perturbations %s and are not learned from: %s", len(labels), why, _some(labels)
+        )
 
 
 def _some(labels: Sequence[str], shown: int = 5) -> str:

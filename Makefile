@@ -3,12 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup demo test lint board clean
+.PHONY: help setup hosts demo test lint board clean
 
 help:
 	@echo "make demo    the environment, every method on the simulated data set, the leaderboard"
 	@echo "make test    the environment, then the tests"
 	@echo "make setup   the environment alone (.venv)"
+	@echo "make hosts   the environments of GEARS and CPA, which their tests need (2.5 GB each)"
 	@echo "make lint    ruff and mypy"
 	@echo "make board   render the leaderboard into leaderboard/"
 
@@ -19,6 +20,9 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 setup: $(READY)
+
+hosts: setup
+	for method in gears cpa; do $(BIN)/python -m benchmark install $$method || exit $$?; done
 
 demo: setup
 	for method in no_change train_mean additive linear main_effects grnflow_sparse_pca; do \

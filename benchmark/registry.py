@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from benchmark.method import Method
 
 GROUP = "benchmark.methods"
+FROM_FILE = "_benchmark_method_"
+"""Begins the name of a module that was loaded from a file."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,13 @@ def load_method(name: str) -> type[Method]:
     )
 
 
+def spelling(method: type[Method]) -> str:
+    """How `load_method` is asked for a method that it has loaded."""
+    if method.__module__.startswith(FROM_FILE):
+        return f"{inspect.getfile(method)}:{method.__qualname__}"
+    return method.name
+
+
 def source_digest(method: type[Method]) -> str:
     """SHA-256 of the files that define a method and what it derives from, outside the harness.
 
@@ -145,7 +154,7 @@ def _from_file(path: Path, class_name: str) -> type[Method]:
         raise BenchmarkError(
             f"There is no file {path} to take the method '{class_name}' from; check the path."
         )
-    module_name = f"_benchmark_method_{path.stem}"
+    module_name = f"{FROM_FILE}{path.stem}"
     spec = importlib.util.spec_from_file_location(module_name, path)
     if spec is None or spec.loader is None:
         raise BenchmarkError(f"{path} cannot be imported as a Python file; it must end in .py.")

@@ -171,11 +171,12 @@ def test_two_runs_at_once_do_not_meet(screen, store, hosted, home):
 
 def test_a_method_that_is_not_installed_says_the_command_and_records_nothing(screen, store, hosted, type_):
     load_method(hosted).environment().pointer.unlink()
+    again = f"python -m benchmark install '{hosted}'"
     code, out, err = type_("run", "--method", hosted, "--dataset", screen, *PATH_OPTIONS)
     assert (code, out) == (2, "")
     assert err.splitlines()[-1] == (
         "Error: The method 'hosted_mean' needs an environment of its own, which is not installed; "
-        "run `python -m benchmark install hosted_mean`."
+        f"run `{again}`."
     )
     assert Tracker().runs() == []
 

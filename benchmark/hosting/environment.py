@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import shutil
 import sys
 import uuid
@@ -36,10 +37,13 @@ class Environment:
     folder
         The method's folder, with ``requirements.txt`` and, for packages that declare dependencies which
         do not fit, ``requirements-no-deps.txt``, installed after it.
+    spelled
+        How the method is asked for on the command line, where that is not its name.
     """
 
     name: str
     folder: Path
+    spelled: str = ""
 
     @property
     def requirements(self) -> list[Path]:
@@ -66,7 +70,7 @@ class Environment:
     @property
     def command(self) -> str:
         """What installs it."""
-        return f"python -m benchmark install {self.name}"
+        return f"python -m benchmark install {shlex.quote(self.spelled or self.name)}"
 
     @property
     def pointer(self) -> Path:

@@ -21,6 +21,7 @@ from benchmark.hosting.environment import Environment
 from benchmark.hosting.worker import Worker, threads
 from benchmark.method import Method
 from benchmark.perturbation import Perturbation
+from benchmark.registry import spelling
 
 
 class HostedConfig(MethodConfig):
@@ -51,7 +52,7 @@ class SubprocessMethod(Method):
     @classmethod
     def environment(cls) -> Environment:
         """Where the worker's Python comes from."""
-        return Environment(cls.name, Path(inspect.getfile(cls)).parent)
+        return Environment(cls.name, Path(inspect.getfile(cls)).parent, spelling(cls))
 
     @classmethod
     def require_ready(cls) -> None:

@@ -37,7 +37,7 @@ OF_NETWORKS = (
 )
 """How names of CPA's settings begin that go to its networks."""
 OF_TRAINING = ("max_epochs", "batch_size", "check_val_every_n_epoch", "early_stopping_patience")
-NOT_PASSED = {"recon_loss", "gene_embeddings", "time_limit", "gradient_clip_value"}
+NOT_PASSED = {"answer", "recon_loss", "gene_embeddings", "time_limit", "gradient_clip_value"}
 DATASET = load_dataset("simulated")
 SPLIT = load_split(DATASET, "doubles", SEED)
 ASKED = [Perturbation.parse(label) for label in SPLIT.test]

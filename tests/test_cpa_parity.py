@@ -96,7 +96,7 @@ def by_hand(loss: str) -> dict[str, np.ndarray]:
 def test_the_harness_gives_the_means_of_the_package(loss):
     """Same cells, split, seed and settings: training, choice of the epoch, doubles that were held out."""
     needs("cpa")
-    config = CpaConfig.build("smoke", {**NETWORK, **PLAN, **TRAINING, "recon_loss": loss})
+    config = CpaConfig.build("smoke", {**NETWORK, **PLAN, **TRAINING, "recon_loss": loss, "answer": "mean"})
     hosted = Cpa(config, seed=SEED, device="cpu").fit(*PANEL.views)
     asked = [*PANEL.questions, type(PANEL.questions[0]).parse(ASKED[-1])]
     answers = np.stack([cells.mean(axis=0) for cells in hosted.predict(PANEL.control, asked)])

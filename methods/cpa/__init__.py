@@ -26,6 +26,11 @@ class CpaConfig(HostedConfig):
     recon_loss: Literal["auto", "nb", "gauss"] = parameter(
         "auto", help="Likelihood: of counts (nb) or of log values (gauss); auto takes nb where counts exist."
     )
+    answer: Literal["sample", "mean"] = parameter(
+        "sample",
+        help="What is answered where counts are modelled: counts drawn from the learned distribution, or its "
+        "mean for each cell, as the package's predict gives it.",
+    )
     n_latent: int = parameter(32, ge=1, le=4096, search=(16, 256), log=True, help="Size of the latent.")
     doser_type: Literal["linear", "logsigm", "sigm"] = parameter(
         "linear", help="How a dose scales an embedding; all doses are 1 here."
@@ -125,9 +130,11 @@ class Cpa(SubprocessMethod):
     An encoder with an adversary gives a basal latent that should not tell the perturbation; embeddings of
     the perturbed genes are added, and a decoder gives the mean of each gene. Counts are modelled with a
     negative binomial where they exist, else log values with a normal distribution. Control cells are put
-    under the label of the perturbation; answered is what the package's `predict` gives by default: the mean
-    that is decoded for each cell, so predicted cells differ as control cells do, without the noise of
-    counting. Decoded counts have the library of the control cell (its counts on the measured genes) and are
+    under the label of the perturbation. The package's `predict` gives the mean that is decoded for each cell,
+    without the noise of counting; its logarithm is larger than the mean of the logarithms of counts, by which
+    cells are compared here, most of all for genes with few. So counts are drawn around that mean from the
+    negative binomial that was learned (``answer="sample"``); ``answer="mean"`` gives what the package does.
+    Decoded counts have the library of the control cell (its counts on the measured genes) and are
     brought to its X by the factor that takes its own counts there, so that no change gives X again.
 
     The package picks its epoch by a score of its own (r2 of means and variances, gain of purity) on cells

@@ -77,9 +77,12 @@ def predict(job: Job) -> None:
         _relabel(query, [row[gene] for gene in _known(genes, row)])
         model.predict(query, batch_size=BATCH)
         predicted = np.maximum(query.obsm["CPA_pred"], 0)
-        job.answer(
-            index, predicted if about["recon_loss"] == "gauss" else to_log(predicted, values, control.X)
-        )
+        if about["recon_loss"] != "gauss":
+            if job.config["answer"] == "sample":
+                rng = np.random.default_rng([job.seed, *(row[gene] for gene in genes)])
+                predicted = draw_counts(predicted, np.exp(weights["px_r"].astype(np.float64)), rng)
+            predicted = to_log(predicted, values, control.X)
+        job.answer(index, predicted)
 
 
 def divide(labels: list[str], n_train: int, known: set[str], batch_size: int, seed: int) -> np.ndarray:
@@ -111,6 +114,21 @@ def divide(labels: list[str], n_train: int, known: set[str], batch_size: int, se
         if len(rows) % batch_size == 1:
             parts[rows[-1]] = "unused"
     return parts
+
+
+def draw_counts(mean: np.ndarray, dispersion: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Draw counts from the negative binomial that CPA learned.
+
+    Parameters
+    ----------
+    mean
+        (cells, genes).
+    dispersion
+        (genes,): theta in variance = mean + mean^2 / theta (`scvi.distributions.NegativeBinomial`).
+    rng
+        Draws a Poisson count around a gamma-distributed rate.
+    """
+    return rng.poisson(rng.gamma(dispersion, mean / dispersion)).astype(np.float64)
 
 
 def to_log(predicted: np.ndarray, counts: sp.csr_matrix, expression: sp.csr_matrix) -> np.ndarray:

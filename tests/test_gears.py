@@ -49,6 +49,20 @@ def test_genes_are_connected_by_the_share_of_their_terms_and_to_the_nearest_alon
     assert THRESHOLD > 1 / 11  # A and D share 1 of 11 terms, which is too little
 
 
+@pytest.mark.parametrize("neighbours", [1, 3, 50])
+def test_the_graph_is_that_of_all_pairs_compared_one_by_one(neighbours):
+    """Few terms, so that many pairs are equally alike: of those, the gene that comes first is taken."""
+    terms = terms_of_genes()
+    sets = {term: {gene for gene in GENES if term in terms[gene]} for term in set().union(*terms.values())}
+    expected = []
+    for target, gene in enumerate(GENES):
+        alike = [len(terms[gene] & terms[other]) / len(terms[gene] | terms[other]) for other in GENES]
+        best = sorted(range(len(GENES)), key=lambda source: (-alike[source], source))[: neighbours + 1]
+        expected += [(source, target, alike[source]) for source in best if alike[source] > THRESHOLD]
+    edges, weights = similarity_graph(annotations(sets, GENES), neighbours)
+    assert list(zip(*edges.tolist(), weights.tolist(), strict=True)) == expected
+
+
 def test_a_perturbation_of_a_gene_without_terms_is_left_out_and_named(tmp_path, caplog):
     terms = terms_of_genes()
     for gene in Perturbation.parse(SINGLE).genes:
@@ -133,6 +147,23 @@ def test_another_seed_gives_another_network(tmp_path):
     asked = [Perturbation((SINGLE,))]
     (one,), (two,) = fitted().predict(control, asked), other.fit(train, validation).predict(control, asked)
     assert not np.allclose(one, two, atol=1e-4)
+
+
+def test_a_training_that_diverges_says_so(tmp_path):
+    needs("gears")
+    hosted = method(write_gene_sets(tmp_path / "sets.gmt", terms_of_genes()), lr=1e12)
+    with pytest.raises(
+        BenchmarkError, match=r"The loss of GEARS' training has become (nan|inf); set lr lower"
+    ):
+        hosted.fit(*cells()[:2])
+
+
+def test_without_validation_cells_the_training_perturbations_choose_the_epoch(tmp_path):
+    needs("gears")
+    train, validation, control = cells()
+    hosted = method(write_gene_sets(tmp_path / "sets.gmt", terms_of_genes()))
+    (predicted,) = hosted.fit(train, validation[:0].copy()).predict(control, [Perturbation((SINGLE,))])
+    assert np.isfinite(predicted).all()
 
 
 def test_training_writes_nothing_outside_its_folder(tmp_path, monkeypatch):

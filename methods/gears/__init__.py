@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -85,10 +86,12 @@ class Gears(SubprocessMethod):
     - It keeps the co-expression graph in a file that is named by seed, not by split. Every fit has an
       empty folder, and only training and validation cells are in it.
     - Its constructor fails on sparse cells with scipy 1.15 or later: they are dense for that call alone.
-    - It wants a test part, to report on. There is none here: the part is empty, and is taken away.
+    - It wants a test part, to report on. It has none here: the part is empty, and is taken away again.
+    - It needs a validation part, to choose the epoch by. Where there are no validation perturbations that it
+      can use, the training perturbations stand for them.
     - It seeds torch with 0 when it is imported. It is seeded again, with the seed of the run.
-    - It keeps the network that it began with where no epoch has a validation error that is a number. That
-      is an error here.
+    - Its loss is a fourth power and can overflow, of which it says nothing, or ends in an error of another
+      package. Training stops at the first loss that is no number, and the error says so.
     - The co-expression graph connects the first cell of a batch alone. That is left as it is: predictions
       are made in batches of 300 control cells, as by `GEARS.predict`.
     """
@@ -117,8 +120,9 @@ class Gears(SubprocessMethod):
             )
         sets = gene_sets(self.gene_sets_)
         annotated = frozenset[str]().union(*sets.values())
-        learnable, chosen = self._learnable(train, annotated), self._learnable(validation, annotated)
-        self._require_cells(train, learnable)
+        usable = self._usable(Counter(_labels(train) + _labels(validation)), annotated)
+        self._require_cells(train, usable)
+        learnable, chosen = (sorted(usable.intersection(_labels(part))) for part in (train, validation))
         perturbed = {gene for label in (*learnable, *chosen) for gene in _genes(label)}
         measured = set(map(str, train.var_names))
         nodes = annotated if self.config.graph_genes == "all" else annotated & (measured | perturbed)
@@ -154,34 +158,40 @@ class Gears(SubprocessMethod):
         mean = cells.mean(axis=0, dtype=np.float64) + answer
         return move_to_mean(cells, mean).astype(np.float32)
 
-    def _learnable(self, cells: AnnData, annotated: Collection[str]) -> list[str]:
-        """Labels of the perturbations that GEARS can learn from, sorted; the others are logged."""
-        counts = cells.obs["perturbation"].astype(str).value_counts()
-        labels = sorted(set(counts.index) - {CONTROL})
+    def _usable(self, counts: Mapping[str, int], annotated: Collection[str]) -> set[str]:
+        """Labels of the perturbations that GEARS can learn from; the others are logged."""
+        labels = sorted(set(counts) - {CONTROL})
         without = [label for label in labels if not set(_genes(label)).issubset(annotated)]
         single = [label for label in labels if label not in without and counts[label] < 2]
         _warn(without, f"name a gene without terms in '{self.gene_sets_}'")
         _warn(single, "have one cell, too few for GEARS' test of differential expression")
-        return [label for label in labels if label not in {*without, *single}]
+        return set(labels).difference(without, single)
 
-    def _require_cells(self, train: AnnData, learnable: Sequence[str]) -> None:
+    def _require_cells(self, train: AnnData, usable: Collection[str]) -> None:
         """Refuse data on which not one step of training could be made."""
-        labels = train.obs["perturbation"].astype(str)
-        if not learnable:
-            found = sorted(set(labels) - {CONTROL})
+        counts = Counter(_labels(train))
+        controls = counts.pop(CONTROL, 0)
+        cells = controls + sum(counts[label] for label in usable)
+        if counts.keys().isdisjoint(usable):
             raise BenchmarkError(
-                f"GEARS can learn from none of the {len(found)} training perturbations ({_some(found)}), "
-                f"which need two cells each and genes with terms in '{self.gene_sets_}'; choose other gene "
-                "sets with `--set gene_sets=NAME`, or the path of a .gmt file."
+                f"GEARS can learn from none of the {len(counts)} training perturbations "
+                f"({_some(sorted(counts))}), which need two cells each and genes with terms in "
+                f"'{self.gene_sets_}'; choose other gene sets with `--set gene_sets=NAME`, or the path of a "
+                ".gmt file."
             )
-        cells = int(labels.isin([CONTROL, *learnable]).sum())
+        if controls < 2:
+            raise BenchmarkError(
+                f"GEARS needs at least 2 control cells to train on, not {controls}; add some."
+            )
         if cells < self.config.batch_size:
             raise BenchmarkError(
                 f"GEARS trains on whole batches, but there are {cells} training cells for batches of "
                 f"{self.config.batch_size}; set batch_size lower."
             )
-        if (labels == CONTROL).sum() < 2:
-            raise BenchmarkError("GEARS needs at least two control cells to train on; use data with more.")
+
+
+def _labels(cells: AnnData) -> list[str]:
+    return list(cells.obs["perturbation"].astype(str))
 
 
 def _genes(label: str) -> tuple[str, ...]:

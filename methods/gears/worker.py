@@ -23,6 +23,8 @@ CONTROL_CELLS = 300
 """Control cells in the one batch that `GEARS.predict` makes for a perturbation."""
 LAYERS = "network/"
 """Begins the name of each array of the network's weights."""
+GRAPHS = ("G_go", "G_go_weight", "G_coexpress", "G_coexpress_weight")
+"""Edges and weights of both graphs, as GEARS names them."""
 
 
 def fit(job: Job) -> None:
@@ -35,20 +37,13 @@ def fit(job: Job) -> None:
         data = _data(job)
         model = _initialised(job, data)
         _train(job, model, gears)
-    network = model.best_model
-    if not int(network.bn_emb.num_batches_tracked):
-        raise Refusal("The training of GEARS came to nothing that is a number in any epoch; set lr lower.")
     settings = {name: value for name, value in model.config.items() if isinstance(value, int | float)}
     job.save_model(
         settings=np.array(json.dumps(settings)),
         genes=np.array(job.about["genes"]),
         **{name: model.config[name].cpu().numpy() for name in GRAPHS},
-        **{LAYERS + name: value.cpu().numpy() for name, value in network.state_dict().items()},
+        **{LAYERS + name: value.cpu().numpy() for name, value in model.best_model.state_dict().items()},
     )
-
-
-GRAPHS = ("G_go", "G_go_weight", "G_coexpress", "G_coexpress_weight")
-"""Edges and weights of both graphs, as GEARS names them."""
 
 
 def predict(job: Job) -> None:
@@ -156,12 +151,14 @@ def _initialised(job: Job, data: Any) -> Any:
 
 
 def _train(job: Job, model: Any, gears: Any) -> None:
-    """Have GEARS train, and show each step and its loss."""
+    """Have GEARS train, show each step and its loss, and stop where that is no number."""
     epochs, official = job.config["epochs"], gears.gears.loss_fct
     with job.stage("train", epochs * len(model.dataloader["train_loader"])) as stage:
 
         def loss_fct(*arguments: Any, **options: Any) -> torch.Tensor:
             loss = official(*arguments, **options)
+            if not torch.isfinite(loss):
+                raise Refusal(f"The loss of GEARS' training has become {loss.item()}; set lr lower.")
             stage.advance(loss=loss.item())
             return loss
 

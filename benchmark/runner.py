@@ -23,14 +23,14 @@ from benchmark.device import choose_device
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.method import Method
 from benchmark.metrics import METRICS
-from benchmark.metrics.evaluate import evaluate
 from benchmark.perturbation import CONTROL, Perturbation
 from benchmark.progress import CurveKeeper, report_to, stage
 from benchmark.record import Coordinates, Record, Summary, configuration_label, software_versions
 from benchmark.registry import load_method, source_digest
+from benchmark.scoring import score
 from benchmark.splits import SCHEMES, Split, load_split
 from benchmark.tracking import Recording, Tracker
-from benchmark.views import held_out_cells, training_views
+from benchmark.views import training_views
 
 CELLS = 256
 """Control cells per perturbation: the noise of a mean over them counts in the MSE, under .001 at 256."""
@@ -187,8 +187,7 @@ def record_predictions(task: Task, fitted: Fitted, recording: Recording) -> Reco
                 about = {name: str(value) for name, value in task.coordinates.model_dump().items()}
                 digest = write_archive(archive, control, start.obs, predicted, about)
             with clock.time("metrics"):
-                real = held_out_cells(task.dataset, task.split)
-                scores = evaluate(control.X, real, predicted, method.predicts)
+                scores = score(task.dataset, task.split, predicted, method.predicts)
             table = Path(folder) / "per_perturbation.csv"
             scores.assign(group=[task.split.groups[name] for name in scores.index]).to_csv(table)
             record = Record(

@@ -65,6 +65,7 @@ def make_pair(
 
 def score_here(real: anndata.AnnData, predicted: anndata.AnnData) -> None:
     """Score with this package."""
+    from benchmark.metrics import Reference
     from benchmark.metrics.evaluate import evaluate
 
     def by_label(adata: anndata.AnnData) -> dict[str, np.ndarray]:
@@ -76,7 +77,8 @@ def score_here(real: anndata.AnnData, predicted: anndata.AnnData) -> None:
     real_cells, predicted_cells = by_label(real), by_label(predicted)
     control = real_cells.pop(CONTROL)
     predicted_cells.pop(CONTROL)
-    evaluate(control, real_cells, predicted_cells)
+    reference = Reference.of(control, list(real.var_names), train=real_cells)
+    evaluate(reference, real_cells, predicted_cells)
 
 
 def score_cell_eval(real: anndata.AnnData, predicted: anndata.AnnData) -> None:

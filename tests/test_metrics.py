@@ -12,28 +12,11 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from benchmark.errors import BenchmarkError
-from benchmark.metrics import METRICS, MetricSpec, Response, headline_metrics
-from benchmark.metrics.differential import SortedCells, differential_expression
-from benchmark.metrics.evaluate import evaluate
+from benchmark.metrics import METRICS, MetricSpec, headline_metrics
+from benchmark.metrics.sorted_cells import SortedCells
 from benchmark.metrics.spec import metric
 from benchmark.progress import report_to
-
-
-def response(change: list[float], fold: list[float] | None = None, de: str | None = None) -> Response:
-    """Build a response over a control mean of 1; `de` marks the DE genes with x."""
-    moved = np.array(change, dtype=float)
-    significant = np.array([mark == "x" for mark in (de or "." * len(change))])
-    fdr = np.where(significant, 0.01, 0.5)
-    log_fold = moved if fold is None else np.array(fold, dtype=float)
-    return Response(
-        n_cells=10,
-        mean=moved + 1,
-        variance=np.ones_like(moved),
-        change=moved,
-        log2_fold_change=log_fold,
-        p_value=fdr / 2,
-        fdr=fdr,
-    )
+from tests.metric_case import differential_expression, evaluate, response
 
 
 def cells(rng: np.random.Generator, n: int, means: np.ndarray) -> np.ndarray:
@@ -165,7 +148,7 @@ def test_two_metrics_cannot_share_a_name() -> None:
     """The second declaration is refused and the first stays."""
     before = METRICS["mse"]
     with pytest.raises(ValueError, match="declared twice"):
-        metric(MetricSpec("mse", "2", "f", (0, 1), True, "g", "r", "n"))(lambda real, predicted: 0.0)
+        metric(MetricSpec("mse", "2", "expression", "f", (0, 1), True, "g", "r", "n"))(lambda real, predicted: 0.0)
     assert METRICS["mse"] is before
 
 

@@ -13,9 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from benchmark.metrics.differential import differential_expression
-from benchmark.metrics.evaluate import evaluate
 from benchmark.metrics.ranksum import rank_sum_p_values
+from tests.metric_case import differential_expression, evaluate
 
 LABELS = ["control", "A", "A+B", "B", "quiet"]
 EFFECTIVE = ["A", "A+B", "B"]

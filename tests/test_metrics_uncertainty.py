@@ -9,24 +9,14 @@ from hypothesis import strategies as st
 from scipy import sparse, stats
 
 from benchmark.metrics import METRICS, Response, headline_metrics
-from benchmark.metrics.differential import differential_expression
-from benchmark.metrics.evaluate import evaluate
+from tests.metric_case import differential_expression, evaluate, reference, response
 
 NAMES = ("interval_coverage_50", "interval_coverage_95", "calibration_error")
 
 
 def side(mean: list[float], variance: list[float], n_cells: int) -> Response:
     """Build one side of which only cells, means and variances matter."""
-    nothing = np.zeros(len(mean))
-    return Response(
-        n_cells=n_cells,
-        mean=np.array(mean, dtype=float),
-        variance=np.array(variance, dtype=float),
-        change=nothing,
-        log2_fold_change=nothing,
-        p_value=nothing + 1,
-        fdr=nothing + 1,
-    )
+    return response(np.array(mean) - 1, against=reference(len(mean)), variance=variance, n_cells=n_cells)
 
 
 def scores(real: Response, predicted: Response) -> list[float]:

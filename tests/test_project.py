@@ -28,7 +28,7 @@ LAYERS = [
     ["splits", "priors"],
     ["views", "method"],
     ["registry", "archive", "metrics", "hosting"],
-    ["record"],
+    ["record", "scoring"],
     ["tracking"],
     ["runner", "network"],
     ["board"],

@@ -15,11 +15,10 @@ from benchmark.archive import file_digest, read_archive
 from benchmark.board import build_board
 from benchmark.data import load_dataset
 from benchmark.errors import BenchmarkError
-from benchmark.metrics.evaluate import evaluate
 from benchmark.runner import run, sample_cells
+from benchmark.scoring import score
 from benchmark.splits import load_split
 from benchmark.tracking import Tracker
-from benchmark.views import held_out_cells
 from tests.process_case import environment, started
 from tests.tiny import COLUMNS, PATH_OPTIONS, request, write_methods
 
@@ -94,9 +93,7 @@ def test_the_record_can_be_recomputed_from_its_archive(screen, tmp_path):
     path = tracker.client.download_artifacts(record.run_id, record.archive, str(tmp_path))
     dataset = load_dataset(str(screen), **COLUMNS)
     split = load_split(dataset, "doubles", 0)
-    adata = dataset.adata
-    control = adata[adata.obs["perturbation"] == "control"].X
-    again = evaluate(control, held_out_cells(dataset, split), read_archive(path, list(adata.var_names)))
+    again = score(dataset, split, read_archive(path, list(dataset.adata.var_names)))
     for name, values in record.scores.items():
         np.testing.assert_array_equal(again.loc[record.perturbations, name], np.array(values, dtype=float))
     assert record.archive_sha256 == file_digest(type(tmp_path)(path))

@@ -5,13 +5,18 @@ To add one, write the function and its `MetricSpec` in the module of its family.
 """
 
 from benchmark.metrics import de_genes, mean_expression, uncertainty
-from benchmark.metrics.response import Response
-from benchmark.metrics.spec import METRICS, Metric, MetricSpec, headline_metrics
+from benchmark.metrics.reference import Moments, Reference
+from benchmark.metrics.response import Panel, Response
+from benchmark.metrics.spec import METRICS, Metric, MetricSpec, PanelMetric, headline_metrics
 
 __all__ = [
     "METRICS",
     "Metric",
     "MetricSpec",
+    "Moments",
+    "Panel",
+    "PanelMetric",
+    "Reference",
     "Response",
     "de_genes",
     "headline_metrics",

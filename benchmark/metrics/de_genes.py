@@ -14,6 +14,7 @@ def _count(name: str, side: str) -> MetricSpec:
     return MetricSpec(
         name=name,
         version="1",
+        family="DE",
         formula=f"number of {side} DE genes (Wilcoxon, FDR < 0.05)",
         range=(0.0, float("inf")),
         higher_is_better=None,
@@ -34,6 +35,7 @@ def _overlap(real: Response, predicted: Response, limit: int | None = None) -> f
     MetricSpec(
         name="de_overlap",
         version="1",
+        family="DE",
         formula="|first k real DE genes & first k predicted DE genes| / k, DE genes (Wilcoxon, FDR < 0.05) "
         "by descending |log2 fold change of mean counts|, k = number of real DE genes; "
         "cell-eval's overlap_at_N, which ratios geometric means by default",
@@ -55,6 +57,7 @@ def _declare_overlap_at(limit: int) -> None:
         MetricSpec(
             name=f"de_overlap_{limit}",
             version="1",
+            family="DE",
             formula=f"as de_overlap with k = min({limit}, number of real DE genes); "
             "cell-eval's overlap metric with that k",
             range=(0.0, 1.0),
@@ -76,6 +79,7 @@ for _limit in (20, 50, 100):
     MetricSpec(
         name="direction",
         version="1",
+        family="DE",
         formula="share of the real DE genes with sign(predicted change) = sign(real change), change = mean "
         "of log1p values minus that of the control cells; cell-eval's de_direction_match",
         range=(0.0, 1.0),

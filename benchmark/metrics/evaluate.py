@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 
 from benchmark.errors import BenchmarkError
-from benchmark.metrics import METRICS
-from benchmark.metrics.differential import Matrix, SortedCells, differential_expression
+from benchmark.metrics import METRICS, Metric, Panel, PanelMetric, Reference
+from benchmark.metrics.differential import differential_expression
+from benchmark.metrics.sorted_cells import Matrix
 from benchmark.progress import stage
 
 
 def evaluate(
-    control: Matrix,
+    reference: Reference,
     real: Mapping[str, Matrix],
     predicted: Mapping[str, Matrix],
     predicts: Literal["cells", "mean"] = "cells",
@@ -22,15 +24,16 @@ def evaluate(
     """Compute every metric that applies for every perturbation.
 
     Both sides are compared with the same real control cells. Perturbations are taken one at a time, so a
-    mapping that loads cells when asked keeps memory at one perturbation plus the control cells. The values
-    do not depend on the number of threads, on the order of the cells, or on what else is scored.
+    mapping that loads cells when asked keeps memory at one perturbation, the control cells and the means of
+    all. The values do not depend on the number of threads or on the order of the cells; those of metrics of
+    one perturbation do not depend on what else is scored.
 
     Parameters
     ----------
-    control
-        The real control cells: (cells, genes), dense or sparse, log1p of counts per 10,000.
+    reference
+        The real control cells, and what else responses are measured against.
     real
-        The real cells of each perturbation, in the form of `control`.
+        The real cells of each perturbation: (cells, genes), dense or sparse, log1p of counts per 10,000.
     predicted
         The predicted cells of the same perturbations; the number of cells may differ.
     predicts
@@ -49,19 +52,29 @@ def evaluate(
         cells, or a value is NaN, infinite, negative or not on the log scale.
     """
     _check_same(real, predicted)
-    reference = SortedCells.of(control, "The control cells")
-    applicable = {
-        name: metric for name, metric in METRICS.items() if predicts == "cells" or metric.spec.needs == "mean"
-    }
+    applicable = [
+        declared for declared in METRICS.values() if predicts == "cells" or declared.spec.needs == "mean"
+    ]
+    single = [declared for declared in applicable if isinstance(declared, Metric)]
+    changes: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     rows: dict[str, list[float]] = {}
     with stage("score", total=len(real)) as progress:
         for label in real:
-            truth = differential_expression(reference, real[label], f"The real cells of '{label}'")
-            guess = differential_expression(reference, predicted[label], f"The predicted cells of '{label}'")
-            rows[label] = [metric(truth, guess) for metric in applicable.values()]
+            truth = differential_expression(reference, label, real[label], f"The real cells of '{label}'")
+            guess = differential_expression(
+                reference, label, predicted[label], f"The predicted cells of '{label}'"
+            )
+            rows[label] = [declared(truth, guess) for declared in single]
+            changes[label] = truth.change, guess.change
             progress.advance()
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=list(applicable), dtype=float)
-    return table.rename_axis("perturbation")
+    names = [declared.spec.name for declared in single]
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=names, dtype=float)
+    truths, guesses = (np.stack(side) for side in zip(*changes.values(), strict=True))
+    panel = Panel(tuple(changes), reference, truths, guesses)
+    for declared in applicable:
+        if isinstance(declared, PanelMetric):
+            table[declared.spec.name] = declared(panel)
+    return table[[declared.spec.name for declared in applicable]].rename_axis("perturbation")
 
 
 def _check_same(real: Mapping[str, Matrix], predicted: Mapping[str, Matrix]) -> None:

@@ -15,6 +15,7 @@ TOP_GENES = f"the {TOP} real DE genes of largest |log2 fold change|, or all wher
     MetricSpec(
         name="mse",
         version="1",
+        family="expression",
         formula="mean over genes of (predicted mean - real mean)^2, means over cells of log1p values",
         range=(0.0, float("inf")),
         higher_is_better=False,
@@ -33,6 +34,7 @@ def mse(real: Response, predicted: Response) -> float:
     MetricSpec(
         name="pearson",
         version="1",
+        family="expression",
         formula="Pearson correlation over genes of predicted and real change, change = mean of log1p values "
         "minus that of the control cells; cell-eval's pearson_delta with one set of controls",
         range=(-1.0, 1.0),
@@ -53,6 +55,7 @@ def pearson(real: Response, predicted: Response) -> float:
     MetricSpec(
         name="mse_top20",
         version="1",
+        family="expression",
         formula="as mse over fewer genes",
         range=(0.0, float("inf")),
         higher_is_better=False,
@@ -71,6 +74,7 @@ def mse_top20(real: Response, predicted: Response) -> float:
     MetricSpec(
         name="pearson_top20",
         version="1",
+        family="expression",
         formula="as pearson over fewer genes",
         range=(-1.0, 1.0),
         higher_is_better=True,

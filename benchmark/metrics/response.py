@@ -7,6 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
+from benchmark.metrics.reference import Reference
+
 FDR_THRESHOLD = 0.05
 
 
@@ -14,12 +16,18 @@ FDR_THRESHOLD = 0.05
 class Response:
     """One side, real or predicted, of one perturbation against the real control cells.
 
-    All arrays have the shape (genes,), dtype float64 and the gene order of the control cells.
+    Arrays over genes have the shape (genes,), dtype float64 and the gene order of the reference.
 
     Attributes
     ----------
-    n_cells
-        Number of cells.
+    label
+        The perturbation: ``A`` or ``A+B``.
+    reference
+        What the response is measured against; the same object on both sides.
+    cells
+        float32, (cells, genes): log1p of counts per 10,000.
+    ascending
+        float32, (genes, cells): the same values, each gene sorted by itself.
     mean
         Mean over cells of the expression, log1p of counts per 10,000.
     variance
@@ -34,7 +42,10 @@ class Response:
         `p_value` after Benjamini and Hochberg over all genes of this perturbation.
     """
 
-    n_cells: int
+    label: str
+    reference: Reference
+    cells: np.ndarray
+    ascending: np.ndarray
     mean: np.ndarray
     variance: np.ndarray
     change: np.ndarray
@@ -42,9 +53,34 @@ class Response:
     p_value: np.ndarray
     fdr: np.ndarray
 
+    @property
+    def n_cells(self) -> int:
+        """Number of cells."""
+        return len(self.cells)
+
     @cached_property
     def de_genes(self) -> np.ndarray:
         """Indices of the genes with FDR < 0.05, by descending |log2 fold change|; ties keep gene order."""
         significant = np.flatnonzero(self.fdr < FDR_THRESHOLD)
         order = np.argsort(-np.abs(self.log2_fold_change[significant]), kind="stable")
         return significant[order]
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """The mean responses to all perturbations that are scored together: what a rank is taken among.
+
+    Attributes
+    ----------
+    labels
+        The perturbations, in the order of the rows.
+    reference
+        What they are measured against.
+    real, predicted
+        float64, (perturbations, genes): `Response.change` of each side.
+    """
+
+    labels: tuple[str, ...]
+    reference: Reference
+    real: np.ndarray
+    predicted: np.ndarray

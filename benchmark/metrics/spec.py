@@ -6,9 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmark.metrics.response import Response
+import numpy as np
 
+from benchmark.metrics.response import Panel, Response
+
+Family = Literal["expression", "DE", "rank", "distribution", "interaction", "uncertainty"]
 Score = Callable[[Response, Response], float]
+PanelScore = Callable[[Panel], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,8 @@ class MetricSpec:
         The column in every table.
     version
         Raised whenever the same cells give another value than before.
+    family
+        What it is about.
     formula
         How it is computed, in one line, and where the definition comes from.
     range
@@ -42,6 +48,7 @@ class MetricSpec:
 
     name: str
     version: str
+    family: Family
     formula: str
     range: tuple[float, float]
     higher_is_better: bool | None
@@ -50,6 +57,11 @@ class MetricSpec:
     nan_means: str
     headline: bool = False
     needs: Literal["mean", "cells"] = "mean"
+
+    @property
+    def best(self) -> float | None:
+        """The value of a perfect prediction; None for a number that does not judge."""
+        return None if self.higher_is_better is None else self.range[self.higher_is_better]
 
 
 @dataclass(frozen=True)
@@ -64,11 +76,23 @@ class Metric:
         return float(self.score(real, predicted))
 
 
-METRICS: dict[str, Metric] = {}
+@dataclass(frozen=True)
+class PanelMetric:
+    """A declared metric of one perturbation among all; call it with the panel."""
+
+    spec: MetricSpec
+    score: PanelScore
+
+    def __call__(self, panel: Panel) -> np.ndarray:
+        """Score every perturbation: float64, (perturbations,)."""
+        return np.asarray(self.score(panel), dtype=np.float64)
+
+
+METRICS: dict[str, Metric | PanelMetric] = {}
 
 
 def metric(spec: MetricSpec) -> Callable[[Score], Score]:
-    """Register the function that follows under its declaration.
+    """Register the function that follows, of one perturbation, under its declaration.
 
     Raises
     ------
@@ -77,12 +101,33 @@ def metric(spec: MetricSpec) -> Callable[[Score], Score]:
     """
 
     def register(score: Score) -> Score:
-        if spec.name in METRICS:
-            raise ValueError(f"Metric '{spec.name}' is declared twice; give one of them another name.")
-        METRICS[spec.name] = Metric(spec, score)
+        _add(Metric(spec, score))
         return score
 
     return register
+
+
+def panel_metric(spec: MetricSpec) -> Callable[[PanelScore], PanelScore]:
+    """Register the function that follows, of all perturbations together, under its declaration.
+
+    Raises
+    ------
+    ValueError
+        When the name is taken.
+    """
+
+    def register(score: PanelScore) -> PanelScore:
+        _add(PanelMetric(spec, score))
+        return score
+
+    return register
+
+
+def _add(declared: Metric | PanelMetric) -> None:
+    name = declared.spec.name
+    if name in METRICS:
+        raise ValueError(f"Metric '{name}' is declared twice; give one of them another name.")
+    METRICS[name] = declared
 
 
 def headline_metrics() -> list[str]:

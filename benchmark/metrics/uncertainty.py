@@ -43,6 +43,7 @@ def _declare_coverage(percent: int) -> None:
         MetricSpec(
             name=f"interval_coverage_{percent}",
             version="1",
+            family="uncertainty",
             formula=f"share of genes whose real mean lies in {INTERVAL}, z = {_z(level[0]):.4f}; "
             f"calibrated predictions score {percent / 100:g}",
             range=(0.0, 1.0),
@@ -80,6 +81,7 @@ for _percent in (50, 95):
     MetricSpec(
         name="calibration_error",
         version="1",
+        family="uncertainty",
         formula="mean over the nominal levels p = 10 %, 20 %, ... 90 % of |coverage(p) - p|, coverage(p) = "
         f"share of genes whose real mean lies in {INTERVAL}, z = normal quantile of (1 + p) / 2; "
         "the calibration error of Kuleshov et al. (ICML 2018) with absolute differences",

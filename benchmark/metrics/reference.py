@@ -1,0 +1,105 @@
+"""What responses are measured against: real cells, the same for the real and the predicted side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from benchmark.errors import BenchmarkError
+from benchmark.metrics.sorted_cells import Matrix, SortedCells
+from benchmark.perturbation import Perturbation
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Means and variances of the real cells of one perturbation.
+
+    Attributes
+    ----------
+    n_cells
+        Number of cells.
+    mean, variance
+        float64, (genes,): of log1p of counts per 10,000, divisor of the variance `n_cells` - 1.
+    """
+
+    n_cells: int
+    mean: np.ndarray
+    variance: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """Real cells that are no answer to what is asked.
+
+    Attributes
+    ----------
+    genes
+        Gene symbols, in the order of every array of genes.
+    control
+        The real control cells, sorted once for all perturbations.
+    centroid
+        float64, (genes,): mean over the training perturbations, each counted once, of their mean expression;
+        None where the training perturbations are not known.
+    singles
+        Gene -> the real cells in which it alone is perturbed, for the genes of doubles that are scored.
+    """
+
+    genes: tuple[str, ...]
+    control: SortedCells
+    centroid: np.ndarray | None
+    singles: Mapping[str, Moments]
+
+    @classmethod
+    def of(
+        cls,
+        control: Matrix,
+        genes: Sequence[str],
+        train: Mapping[str, Matrix] | None = None,
+        singles: Mapping[str, Matrix] | None = None,
+    ) -> Self:
+        """Summarise real cells; perturbations are taken one at a time.
+
+        Parameters
+        ----------
+        control
+            The control cells: (cells, genes), dense or sparse, log1p of counts per 10,000.
+        genes
+            Their gene symbols.
+        train
+            Label -> cells of each training perturbation.
+        singles
+            Gene -> cells in which it alone is perturbed.
+
+        Raises
+        ------
+        BenchmarkError
+            When the number of genes differs, or as `SortedCells.of` does.
+        """
+        if control.ndim == 2 and control.shape[1] != len(genes):
+            raise BenchmarkError(
+                f"The control cells have {control.shape[1]} genes, but {len(genes)} gene symbols were given; "
+                "give one for each."
+            )
+        means = [_moments(cells, f"The cells of '{label}'").mean for label, cells in (train or {}).items()]
+        return cls(
+            genes=tuple(genes),
+            control=SortedCells.of(control, "The control cells"),
+            centroid=np.mean(means, axis=0) if means else None,
+            singles={
+                gene: _moments(cells, f"The cells of '{gene}'") for gene, cells in (singles or {}).items()
+            },
+        )
+
+    def targets(self, labels: Sequence[str]) -> np.ndarray:
+        """Columns of the genes that any of these perturbations targets, ascending; only measured ones."""
+        column = {gene: index for index, gene in enumerate(self.genes)}
+        named = {gene for label in labels for gene in Perturbation.parse(label).genes}
+        return np.array(sorted(column[gene] for gene in named & column.keys()), dtype=np.int64)
+
+
+def _moments(cells: Matrix, name: str) -> Moments:
+    found = SortedCells.of(cells, name)
+    return Moments(found.n_cells, found.mean, found.variance)

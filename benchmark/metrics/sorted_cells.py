@@ -1,0 +1,113 @@
+"""Cells of one condition, sorted gene by gene: what every test and every mean starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from scipy import sparse
+
+from benchmark.errors import BenchmarkError
+
+Matrix: TypeAlias = np.ndarray | sparse.spmatrix | sparse.sparray
+
+LARGEST_LOG_VALUE = 15.0  # log1p(1e4) = 9.2 is the most a cell can hold; above 15 cell-eval refuses too
+GENES_PER_CHUNK = 512  # fixed, so that results do not depend on the number of threads
+
+
+@dataclass(frozen=True, eq=False)
+class SortedCells:
+    """Cells of one condition, each gene sorted by itself, so that sums are exact under any cell order.
+
+    Attributes
+    ----------
+    values
+        float32, (genes, cells), every row ascending.
+    mean
+        float64, (genes,): mean of log1p of counts per 10,000.
+    variance
+        float64, (genes,): variance of log1p of counts per 10,000, divisor cells - 1.
+    count_mean
+        float64, (genes,): mean of counts per 10,000.
+    """
+
+    values: np.ndarray
+    mean: np.ndarray
+    variance: np.ndarray
+    count_mean: np.ndarray
+
+    @property
+    def n_cells(self) -> int:
+        """Number of cells."""
+        return self.values.shape[1]
+
+    @classmethod
+    def of(cls, cells: Matrix, name: str = "The cells") -> SortedCells:
+        """Sort cells and take their means and variances.
+
+        Parameters
+        ----------
+        cells
+            (cells, genes), log1p of counts per 10,000; taken as float32.
+        name
+            What the cells are called in an error.
+
+        Raises
+        ------
+        BenchmarkError
+            For fewer than 2 cells, and for values that are NaN, infinite, negative or not on the log scale.
+        """
+        if cells.ndim != 2 or cells.shape[0] < 2 or cells.shape[1] < 1:
+            raise BenchmarkError(
+                f"{name} have the shape {tuple(cells.shape)}, but at least 2 cells by 1 gene are needed; "
+                "leave the perturbation out or give it more cells."
+            )
+        values = _genes_first(cells)
+        mean, variance, count_mean = (np.empty(values.shape[0]) for _ in range(3))
+
+        def summarise(genes: slice) -> None:
+            part = values[genes]
+            part.sort(axis=1)
+            _check(part, name)
+            mean[genes] = part.mean(axis=1, dtype=np.float64)
+            variance[genes] = part.var(axis=1, dtype=np.float64, ddof=1)
+            count_mean[genes] = np.expm1(part, dtype=np.float64).mean(axis=1)
+
+        over_genes(summarise, values.shape[0])
+        return cls(values, mean, variance, count_mean)
+
+
+def over_genes(work: Callable[[slice], None], n_genes: int) -> None:
+    """Call `work` on chunks of genes, on as many threads as numba may use (``NUMBA_NUM_THREADS``)."""
+    import numba  # here, so that whoever only reads the declarations of metrics does not wait for a compiler
+
+    chunks = [slice(start, start + GENES_PER_CHUNK) for start in range(0, n_genes, GENES_PER_CHUNK)]
+    threads = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in pool.map(work, chunks):
+            pass
+
+
+def _genes_first(cells: Matrix) -> np.ndarray:
+    """Copy to a dense float32 array (genes, cells), so that each gene lies together in memory."""
+    if isinstance(cells, np.ndarray):
+        return np.array(cells.T, dtype=np.float32, order="C")
+    return np.ascontiguousarray(cells.T.toarray(), dtype=np.float32)
+
+
+def _check(ascending: np.ndarray, name: str) -> None:
+    """Refuse impossible values; the first of each row is its least and the last its greatest or NaN."""
+    least, greatest = ascending[:, 0].min(), ascending[:, -1].max()
+    if not np.isfinite(greatest) or least < 0:
+        raise BenchmarkError(
+            f"{name} hold NaN, infinite or negative values, but expression is finite and at least 0; "
+            "correct or clamp them."
+        )
+    if greatest > LARGEST_LOG_VALUE:
+        raise BenchmarkError(
+            f"{name} hold values up to {greatest:g}, too large for log1p of counts per 10,000; "
+            "normalise and take the logarithm."
+        )

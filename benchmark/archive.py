@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from anndata import AnnData, read_h5ad
+from anndata import AnnData
 
-from benchmark.errors import BenchmarkError
 from benchmark.h5ad import write_h5ad
+from benchmark.metrics.sorted_cells import Matrix
 from benchmark.perturbation import CONTROL
+from benchmark.stored import LazyCells, StoredCells, rows_by_label
 
 SPARSE_BELOW = 0.5
 """Share of non-zero values under which the compressed sparse form is the smaller one."""
@@ -73,8 +74,11 @@ def _origins(control: AnnData, start: pd.DataFrame, predicted: Mapping[str, np.n
     return rows.astype({"perturbation": "category", "control_cell": "category"})
 
 
-def read_archive(path: Path, genes: list[str]) -> dict[str, sp.csr_matrix | np.ndarray]:
-    """Read the predicted cells of each perturbation, controls left out.
+def read_archive(path: Path, genes: list[str]) -> Mapping[str, Matrix]:
+    """Find the predicted cells of each perturbation, controls left out; they are read when asked for.
+
+    Held are the labels and what `StoredCells` says; the cells of a perturbation are read anew each time, so
+    the file must stay as it is for as long as the mapping is used.
 
     Parameters
     ----------
@@ -83,27 +87,20 @@ def read_archive(path: Path, genes: list[str]) -> dict[str, sp.csr_matrix | np.n
     genes
         The gene order in which columns are returned.
 
+    Returns
+    -------
+    Mapping
+        Label, in alphabetical order -> float32 (cells, genes), sparse where the file is.
+
     Raises
     ------
     BenchmarkError
         When the file cannot be read, has no column ``perturbation`` or other genes.
     """
-    try:
-        archive = read_h5ad(path)
-    except (OSError, KeyError, ValueError) as error:
-        raise BenchmarkError(f"{path} cannot be read as an h5ad file ({error}); write it again.") from error
-    if "perturbation" not in archive.obs:
-        raise BenchmarkError(
-            f"{path} has no obs column 'perturbation'; add the label of each predicted cell."
-        )
-    if set(archive.var_names) != set(genes):
-        raise BenchmarkError(
-            f"{path} holds {archive.n_vars} genes that are not the {len(genes)} of the data set; "
-            "predict exactly those."
-        )
-    archive = archive[:, genes]
-    labels = archive.obs["perturbation"].astype(str).to_numpy()
-    return {label: archive.X[labels == label] for label in sorted(set(labels) - {CONTROL})}
+    stored = StoredCells.open(Path(path))
+    columns, rows = stored.columns(genes), rows_by_label(stored.labels("perturbation"))
+    rows.pop(CONTROL, None)
+    return LazyCells(rows, lambda label: stored.rows(rows[label], columns))
 
 
 def file_digest(path: Path) -> str:

@@ -14,6 +14,7 @@ from scipy.sparse import csr_matrix
 
 from benchmark.cards import DatasetCard
 from benchmark.errors import BenchmarkError, unknown
+from benchmark.genes import gene_list
 from benchmark.perturbation import CONTROL, Perturbation
 
 TARGET_DEPTH = 1e4
@@ -64,7 +65,7 @@ def canonicalise(adata: AnnData, card: DatasetCard) -> AnnData:
     if counts is not None:
         canonical.layers["counts"] = counts.astype(np.float32)
     canonical.uns["modality"] = card.modality
-    return canonical
+    return canonical if card.genes is None else _cut(canonical, card)
 
 
 def log_normalise(counts: csr_matrix, depth: np.ndarray) -> csr_matrix:
@@ -81,7 +82,35 @@ def _kept(adata: AnnData, card: DatasetCard) -> AnnData:
     if not rows.any():
         wanted = " and ".join(f"{column} == {value}" for column, value in card.keep.items()) or "it is empty"
         raise BenchmarkError(f"Dataset '{card.name}' has no cells to keep ({wanted}); check the file.")
+    if card.drop:
+        rows[rows] = ~_dropped(_column(adata, card.perturbation_column, "--perturbation-column")[rows], card)
     return adata if rows.all() else adata[rows]
+
+
+def _dropped(source: np.ndarray, card: DatasetCard) -> np.ndarray:
+    """Return which cells belong to a perturbation that the card leaves out."""
+    canonical = _parsed(source, card)
+    missing = sorted(set(card.drop) - set(canonical))
+    if missing:
+        raise unknown(
+            "perturbation to drop", missing[0], map(str, set(canonical)), "correct the card's 'drop'"
+        )
+    return np.isin(canonical, card.drop)
+
+
+def _cut(adata: AnnData, card: DatasetCard) -> AnnData:
+    """Keep the genes of the card's list, in its order; depth was counted over all."""
+    genes = gene_list(str(card.genes))
+    missing = sorted(set(genes) - set(adata.var_names))
+    if missing:
+        raise BenchmarkError(
+            f"Dataset '{card.name}' lacks {len(missing)} of the {len(genes)} genes of the list "
+            f"'{card.genes}', such as '{missing[0]}'; check the file or the list."
+        )
+    cut = adata[:, list(genes)].copy()
+    for matrix in (cut.X, *cut.layers.values()):
+        matrix.sort_indices()
+    return cut
 
 
 def _column(adata: AnnData, name: str, option: str) -> np.ndarray:
@@ -114,12 +143,7 @@ def _genes(adata: AnnData, card: DatasetCard) -> pd.Index:
 
 def _labels(source: np.ndarray, card: DatasetCard) -> np.ndarray:
     """Return canonical labels: `A+ctrl` and `ctrl+A`, `A+B` and `B+A` become one."""
-    written, codes = np.unique(source.astype(str), return_inverse=True)
-    parsed = [
-        str(Perturbation.parse(str(label), separator=card.separator, control_label=card.control_label))
-        for label in written
-    ]
-    labels = np.array(parsed, dtype=object)[codes]
+    labels = _parsed(source, card)
     sizes = Counter(labels)
     if CONTROL not in sizes:
         frequent = ", ".join(f"'{label}'" for label, _ in Counter(source).most_common(3))
@@ -139,6 +163,15 @@ def _labels(source: np.ndarray, card: DatasetCard) -> np.ndarray:
             f"'{small[0]}'; remove those cells."
         )
     return labels
+
+
+def _parsed(source: np.ndarray, card: DatasetCard) -> np.ndarray:
+    written, codes = np.unique(source.astype(str), return_inverse=True)
+    parsed = [
+        str(Perturbation.parse(str(label), separator=card.separator, control_label=card.control_label))
+        for label in written
+    ]
+    return np.array(parsed, dtype=object)[codes]
 
 
 def _checked(values: object, what: str) -> csr_matrix:

@@ -12,6 +12,7 @@ from benchmark.errors import BenchmarkError, unknown
 from benchmark.paths import data_folders
 
 Expression = Literal["counts", "log1p"]
+GeneSelection = Literal["none", "all cells", "unknown"]
 Modality = Literal["CRISPRa", "CRISPRi", "knock-out", "Cas13d", "simulated", "unknown"]
 
 
@@ -66,6 +67,13 @@ class DatasetCard(FileCard):
         The column of ``obs`` with the labels, the label of control cells, what stands between two genes.
     keep
         Column of ``obs`` -> value: only cells that have these values are kept.
+    drop
+        Canonical labels of perturbations whose cells are left out.
+    genes
+        Name of the list of genes that are kept (`benchmark.genes`); all unless said.
+    gene_selection
+        Which cells decided what genes there are, when the file or the list was made: ``none`` where their
+        expression did not matter, ``all cells`` where that of test cells counted too.
     expression
         What ``X`` holds: raw ``counts``, or ``log1p`` of normalised counts. Declared, never guessed.
     depth_column
@@ -86,6 +94,9 @@ class DatasetCard(FileCard):
     control_label: str = "control"
     separator: str = Field(default="+", min_length=1)
     keep: dict[str, str] = Field(default_factory=dict)
+    drop: tuple[str, ...] = ()
+    genes: str | None = None
+    gene_selection: GeneSelection = "unknown"
     expression: Expression = "log1p"
     depth_column: str | None = None
     gene_name_column: str | None = None

@@ -9,6 +9,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -39,9 +40,10 @@ def parameter(
     ge, gt, le, lt
         Bounds of the values that are accepted.
     search
-        Where tuning looks: (low, high) for numbers, the choices for anything else; None leaves it alone.
+        Where tuning looks: two numbers are a range, ends included; anything else is a list of choices. None
+        leaves it alone.
     log
-        Whether tuning draws numbers on a logarithmic scale.
+        Whether tuning draws from a range on a logarithmic scale.
     """
     extra: dict[str, Any] = {"search": list(search), "log": log} if search is not None else {}
     return Field(default, description=help, ge=ge, gt=gt, le=le, lt=lt, json_schema_extra=extra)
@@ -52,6 +54,35 @@ def with_default(parent: type[BaseModel], name: str, default: Any) -> Any:
     inherited = copy.copy(parent.model_fields[name])
     inherited.default = default
     return inherited
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers among which tuning looks: whole ones, or all between two ends."""
+
+    low: float
+    high: float
+    log: bool
+    whole: bool
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, int | float) and self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        return f"{self.low:g} to {self.high:g}" + (" (log)" if self.log else "")
+
+
+@dataclass(frozen=True)
+class Choices:
+    """Values among which tuning looks."""
+
+    values: tuple[Any, ...]
+
+    def __contains__(self, value: object) -> bool:
+        return value in self.values
+
+    def __str__(self) -> str:
+        return " | ".join(map(str, self.values))
 
 
 class MethodConfig(BaseModel):
@@ -94,11 +125,17 @@ class MethodConfig(BaseModel):
                 "type": _type_name(field),
                 "value": getattr(values, name),
                 "bounds": _bounds(field),
-                "search": _search(field),
+                "search": str(_search(field) or ""),
                 "help": field.description or "",
             }
             for name, field in cls.model_fields.items()
         ]
+
+    @classmethod
+    def searches(cls) -> dict[str, Range | Choices]:
+        """Where tuning looks, for the hyper-parameters that declare it."""
+        places = {name: _search(field) for name, field in cls.model_fields.items()}
+        return {name: place for name, place in places.items() if place is not None}
 
     def digest(self) -> str:
         """SHA-256 of the values, written as sorted JSON."""
@@ -113,16 +150,15 @@ def _type_name(field: FieldInfo) -> str:
     return getattr(field.annotation, "__name__", None) or str(field.annotation).replace("typing.", "")
 
 
-def _search(field: FieldInfo) -> str:
-    """Where tuning looks: "64 to 256 (log)", the choices, or nothing."""
+def _search(field: FieldInfo) -> Range | Choices | None:
     extra = field.json_schema_extra
     if not isinstance(extra, dict) or not isinstance(extra.get("search"), list):
-        return ""
+        return None
     places: list[Any] = extra["search"]  # type: ignore[assignment]
-    if not all(isinstance(place, int | float) for place in places):
-        return " | ".join(map(str, places))
-    low, high = places
-    return f"{low:g} to {high:g}" + (" (log)" if extra["log"] else "")
+    kinds = {kind for kind in (field.annotation, *get_args(field.annotation)) if kind in (int, float)}
+    if len(places) == 2 and kinds:
+        return Range(places[0], places[1], log=bool(extra["log"]), whole=float not in kinds)
+    return Choices(tuple(places))
 
 
 def _bounds(field: FieldInfo) -> str:

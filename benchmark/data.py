@@ -20,6 +20,7 @@ from benchmark import download, simulated
 from benchmark.canonical import canonicalise
 from benchmark.cards import DatasetCard, Expression, list_cards, load_card
 from benchmark.errors import BenchmarkError
+from benchmark.genes import gene_list
 from benchmark.h5ad import write_h5ad
 from benchmark.paths import cache_folder
 
@@ -92,12 +93,20 @@ def load_dataset(
         option = next(iter(given)).replace("_", "-")
         raise BenchmarkError(f"--{option} is for .h5ad files and the card of '{name}' says it; leave it out.")
     if card.simulator is not None:
-        return _load(card, simulated.recipe(card), lambda: simulated.cells(card))
+        return _load(card, simulated.recipe(card), lambda: source_cells(card))
     checksum = download.known_checksum(card)
     if checksum is None:
         download.find(card)
         checksum = download.known_checksum(card)
-    return _load(card, str(checksum), lambda: _downloaded(card))
+    return _load(card, str(checksum), lambda: source_cells(card))
+
+
+def source_cells(card: DatasetCard) -> AnnData:
+    """Return the cells of a card as its file or the simulator has them, before they are prepared."""
+    if card.simulator is not None:
+        return simulated.cells(card)
+    with download.opened(card, download.find(card)) as path:
+        return read(path)
 
 
 def availability(card: DatasetCard) -> str:
@@ -162,7 +171,8 @@ def _load(card: DatasetCard, checksum: str, source: Callable[[], AnnData]) -> Da
 
 
 def _prepared_file(card: DatasetCard, checksum: str) -> Path:
-    recipe = json.dumps([card.model_dump(), checksum, PREPARATION_VERSION], sort_keys=True)
+    genes = card.genes and gene_list(card.genes)
+    recipe = json.dumps([card.model_dump(), checksum, PREPARATION_VERSION, genes], sort_keys=True)
     key = hashlib.sha256(recipe.encode()).hexdigest()[:16]
     return cache_folder("prepared") / f"{card.name}-{key}.h5ad"
 
@@ -206,11 +216,6 @@ def _name_of_file(path: Path) -> str:
     """Return the file's name, kept apart from the names of cards."""
     name = re.sub(r"[^\w.-]+", "_", path.stem)
     return f"{name}.file" if name in {card.name for card in list_cards()} else name
-
-
-def _downloaded(card: DatasetCard) -> AnnData:
-    with download.opened(card, download.find(card)) as path:
-        return read(path)
 
 
 def _update(digest: hashlib._Hash, matrix: csr_matrix) -> None:

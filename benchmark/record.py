@@ -68,6 +68,29 @@ class Summary(BaseModel):
     missing: int
 
 
+class Tuning(BaseModel):
+    """Where a tuned configuration comes from, and what it cost.
+
+    Attributes
+    ----------
+    label
+        What the configuration is called.
+    study, objective
+        Of `python -m benchmark tune`.
+    trials, seconds
+        Configurations that were tried, and how long that took in all.
+    tuned_on
+        The perturbations by whose scores it was chosen.
+    """
+
+    label: str
+    study: str
+    objective: str
+    trials: int
+    seconds: float
+    tuned_on: list[str]
+
+
 class Record(BaseModel):
     """Everything that is kept of a finished run."""
 
@@ -88,9 +111,21 @@ class Record(BaseModel):
     groups: list[str]
     scores: dict[str, list[float | None]]
     """Per metric one value for each of `perturbations`; None where it is undefined."""
-    archive: str
-    archive_sha256: str
-    archive_mb: float
+    archive: str = ""
+    """Name of the file with the predictions; empty where nothing was predicted, as for the ceiling."""
+    archive_sha256: str = ""
+    archive_mb: float = 0.0
+    reading: dict[str, Any] = {}
+    """How a file of somebody else is read (`benchmark.submission.read_submission`); empty for an archive."""
+    rescored: dict[str, str] = {}
+    """When ("at") and by which software the metrics were computed anew; empty where they never were."""
+    tuning: Tuning | None = None
+    """Where the configuration comes from, where it was read from a file of `tune`."""
+
+    @property
+    def tuned_on_test(self) -> list[str]:
+        """Test perturbations of this run that had a say in its configuration: they are no test of it."""
+        return sorted(set(self.perturbations) & set(self.tuning.tuned_on if self.tuning else ()))
 
 
 def configuration_label(config: MethodConfig) -> str:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import resource
 import tempfile
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,12 +18,13 @@ from benchmark.config import MethodConfig
 from benchmark.data import Dataset, load_dataset
 from benchmark.device import choose_device
 from benchmark.errors import BenchmarkError, unknown
+from benchmark.leaks import check_views
 from benchmark.method import Method
-from benchmark.metrics import METRICS
 from benchmark.perturbation import CONTROL, Perturbation
 from benchmark.progress import CurveKeeper, report_to, stage
-from benchmark.record import Coordinates, Record, Summary, configuration_label, software_versions
+from benchmark.record import Coordinates, Record, Tuning, configuration_label
 from benchmark.registry import load_method, source_digest
+from benchmark.results import Clock, keep_results
 from benchmark.scoring import score
 from benchmark.splits import SCHEMES, Split, load_split
 from benchmark.tracking import Recording, Tracker
@@ -55,6 +53,8 @@ class Request:
     force: bool = False
     columns: Mapping[str, Any] = field(default_factory=dict)
     """How to read an h5ad given by path: what `load_dataset` takes beside its name."""
+    tuning: Tuning | None = None
+    """Where the settings come from, where they were tuned."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,7 @@ class Task:
     device: str
     dataset: Dataset
     split: Split
+    tuning: Tuning | None = None
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,15 @@ class Fitted:
     curves: dict[str, list[tuple[int, float]]]
 
 
-def run(request: Request) -> tuple[Record, bool]:
+def run(request: Request, dataset: Dataset | None = None) -> tuple[Record, bool]:
     """Do a run, or show the finished one with the same coordinates.
+
+    Parameters
+    ----------
+    request
+        What is asked for.
+    dataset
+        The data set that it names, where it is loaded already.
 
     Returns
     -------
@@ -104,7 +112,7 @@ def run(request: Request) -> tuple[Record, bool]:
     BenchmarkError
         For anything in the request or the data that cannot be used; no run is recorded then.
     """
-    task = prepare(request)
+    task = prepare(request, dataset)
     tracker = Tracker()
     tracker.close_dead_runs()
     if not request.force:
@@ -134,7 +142,7 @@ def prepare(request: Request, dataset: Dataset | None = None) -> Task:
     coordinates = Coordinates(
         method=method_class.name,
         method_version=method_class.version,
-        configuration=configuration_label(config),
+        configuration=request.tuning.label if request.tuning else configuration_label(config),
         config=config.model_dump(mode="json"),
         source_digest=source_digest(method_class),
         dataset=dataset.name,
@@ -145,14 +153,15 @@ def prepare(request: Request, dataset: Dataset | None = None) -> Task:
         cells=request.cells,
         samples=request.samples,
     )
-    return Task(coordinates, method_class, config, request.device, dataset, split)
+    return Task(coordinates, method_class, config, request.device, dataset, split, request.tuning)
 
 
 def fit(task: Task) -> Fitted:
-    """Train the method of a task on the cells that it may see."""
+    """Train the method of a task on the cells that it may see, and that hold no test cell."""
     started = datetime.now(UTC).isoformat(timespec="seconds")
     clock, curves = Clock(), CurveKeeper()
     train, validation = training_views(task.dataset, task.split)
+    check_views(task.dataset, task.split, train, validation)
     method = task.method_class(task.config, seed=task.coordinates.seed, device=task.device)
     with report_to(curves), clock.time("fit"):
         method.fit(train, validation)
@@ -188,51 +197,20 @@ def record_predictions(task: Task, fitted: Fitted, recording: Recording) -> Reco
                 digest = write_archive(archive, control, start.obs, predicted, about)
             with clock.time("metrics"):
                 scores = score(task.dataset, task.split, predicted, method.predicts)
-            table = Path(folder) / "per_perturbation.csv"
-            scores.assign(group=[task.split.groups[name] for name in scores.index]).to_csv(table)
-            record = Record(
-                coordinates=task.coordinates,
-                status="finished",
-                run_id=recording.run_id,
+            recording.write_curves({**fitted.curves, **curves.curves})
+            return keep_results(
+                recording,
+                task.coordinates,
+                task.split,
+                scores,
                 started=fitted.started,
                 device=method.device_used,
-                versions=software_versions(),
-                seconds=clock.seconds(),
-                peak_memory_mb=_peak_memory_mb(),
-                coverage=1 - len(fallbacks) / len(predicted),
+                clock=clock,
                 fallbacks=fallbacks,
-                metrics={name: summarise(scores[name]) for name in scores},
-                metric_versions={name: METRICS[name].spec.version for name in scores},
-                perturbations=list(scores.index),
-                groups=[task.split.groups[name] for name in scores.index],
-                scores={name: _plain(scores[name]) for name in scores},
-                archive=archive.name,
-                archive_sha256=digest,
-                archive_mb=archive.stat().st_size / 2**20,
+                archive=archive,
+                digest=digest,
+                tuning=task.tuning,
             )
-            recording.write_curves({**fitted.curves, **curves.curves})
-            recording.finish(record, [archive, table])
-    return record
-
-
-class Clock:
-    """Adds up the seconds of named parts; parts that were done before it was made are given to it."""
-
-    def __init__(self, **earlier: float) -> None:
-        self._start = time.perf_counter() - sum(earlier.values())
-        self._parts: dict[str, float] = dict(earlier)
-
-    @contextmanager
-    def time(self, part: str) -> Iterator[None]:
-        """Count the seconds of the block as `part`."""
-        start = time.perf_counter()
-        yield
-        self._parts[part] = time.perf_counter() - start
-
-    def seconds(self) -> dict[str, float]:
-        """Seconds of each part, and of everything: what was given, and all since the clock was made."""
-        total = time.perf_counter() - self._start
-        return {name: round(value, 3) for name, value in {**self._parts, "total": total}.items()}
 
 
 def sample_cells(control: AnnData, cells: int, seed: int, samples: int = 1) -> AnnData:
@@ -300,19 +278,6 @@ def predict_all(
     return {label: predicted[label] for label in labels}, fallbacks
 
 
-def summarise(values: pd.Series) -> Summary:
-    """Mean over the perturbations where a metric is defined."""
-    defined = values.dropna()
-    mean = float(defined.mean()) if len(defined) else None
-    return Summary(mean=mean, n=len(defined), missing=int(values.isna().sum()))
-
-
-def _peak_memory_mb() -> float:
-    """Most memory that this process, or one that it started and has seen end, has held."""
-    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    return max(resource.getrusage(each).ru_maxrss for each in who) / 1024
-
-
 def _controls(dataset: Dataset) -> AnnData:
     control = dataset.adata[dataset.adata.obs["perturbation"] == CONTROL].copy()
     control.obs = control.obs[["perturbation"]]
@@ -337,7 +302,3 @@ def _checked(cells: Any, shape: tuple[int, int], method: str, label: str) -> np.
             "clamp it at 0."
         )
     return cells
-
-
-def _plain(values: pd.Series) -> list[float | None]:
-    return [None if np.isnan(value) else float(value) for value in values]

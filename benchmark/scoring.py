@@ -46,23 +46,29 @@ def score(
     split: Split,
     predicted: Mapping[str, Matrix],
     predicts: Literal["cells", "mean"] = "cells",
+    reference: Reference | None = None,
 ) -> pd.DataFrame:
-    """Score predicted cells of the test perturbations of a split; see `evaluate`."""
-    return evaluate(reference_of(dataset, split), held_out_cells(dataset, split), predicted, predicts)
+    """Score predicted cells of the test perturbations of a split; see `evaluate`.
+
+    `reference` is that of the split, `reference_of`, where it is at hand already.
+    """
+    reference = reference or reference_of(dataset, split)
+    return evaluate(reference, held_out_cells(dataset, split), predicted, predicts)
 
 
-def ceiling(dataset: Dataset, split: Split) -> pd.DataFrame:
+def ceiling(dataset: Dataset, split: Split, reference: Reference | None = None) -> pd.DataFrame:
     """Score one half of the real cells of each test perturbation as a prediction of the other half.
 
     The mean over `HALVINGS` seeded divisions; a metric that is undefined in some is averaged over the rest.
     Halves hold fewer cells than what a method predicts and is compared with, so a method may well lie above.
+    `reference` as in `score`.
 
     Returns
     -------
     pandas.DataFrame
         As `evaluate` returns it.
     """
-    reference, real = reference_of(dataset, split), held_out_cells(dataset, split)
+    reference, real = reference or reference_of(dataset, split), held_out_cells(dataset, split)
     tables = []
     for seed in range(HALVINGS):
         halves = {label: _halves(cells, seed) for label, cells in real.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,7 +14,7 @@ from rich.table import Table
 
 from benchmark.metrics import METRICS
 from benchmark.progress import Stage
-from benchmark.record import Record
+from benchmark.record import Record, Summary
 
 WIDTH_OF_A_FILE = 160
 
@@ -69,33 +69,55 @@ def print_table(rows: list[dict[str, Any]], title: str = "") -> None:
     console.print(table, markup=False)
 
 
-def print_record(record: Record, done_now: bool) -> None:
-    """Print the scores of a run and where its record is."""
-    at = record.coordinates
-    print(f"{at.method} ({at.configuration}) on {at.dataset}, split {at.split}, seed {at.seed}")
+def print_metrics(metrics: Mapping[str, Summary], who: str) -> None:
+    """Print the means of metrics, and which ones do not apply or were not known when they were taken."""
     print_table(
         [
             {
-                "metric": name + {True: " ↑", False: " ↓", None: ""}[METRICS[name].spec.higher_is_better],
+                "metric": name + _way(name),
                 "mean": "undefined" if summary.mean is None else f"{summary.mean:.4f}",
                 "perturbations": summary.n,
                 "undefined": summary.missing or "",
             }
-            for name, summary in record.metrics.items()
+            for name, summary in metrics.items()
         ]
     )
-    absent = [name for name in METRICS if name not in record.metrics]
-    if absent:
-        print(f"not applicable, as {at.method} predicts means and not single cells: {', '.join(absent)}")
+    absent = {name: declared.spec.needs for name, declared in METRICS.items() if name not in metrics}
+    of_cells = [name for name, needs in absent.items() if needs == "cells"]
+    if of_cells and not any(METRICS[name].spec.needs == "cells" for name in metrics if name in METRICS):
+        print(f"not applicable, as {who} predicts means and not single cells: {', '.join(of_cells)}")
+    if "mean" in absent.values() or metrics.keys() - METRICS.keys():
+        print("Metrics have been added or removed since; `python -m benchmark rescore` computes them anew.")
+
+
+def _way(name: str) -> str:
+    """Which way is better; nothing for a metric that does not judge, or is no more."""
+    better = METRICS[name].spec.higher_is_better if name in METRICS else None
+    return {True: " ↑", False: " ↓", None: ""}[better]
+
+
+def print_record(record: Record, done_now: bool) -> None:
+    """Print the scores of a run and where its record is."""
+    at = record.coordinates
+    print(f"{at.method} ({at.configuration}) on {at.dataset}, split {at.split}, seed {at.seed}")
+    print_metrics(record.metrics, at.method)
     samples = "" if at.samples == 1 else f" ({at.samples} samples for each of {at.cells} control cells)"
-    parts = ", ".join(f"{name} {value:.1f}" for name, value in record.seconds.items() if name != "total")
+    archive = f"; archive {record.archive_mb:.1f} MB" if record.archive else ""
     print(
-        f"{record.seconds['total']:.1f} s ({parts}), "
-        f"{record.peak_memory_mb:.0f} MB at most, {record.device}; "
-        f"{at.cells * at.samples} predicted cells per perturbation{samples}; coverage {record.coverage:.0%}"
+        f"{_cost(record)}{at.cells * at.samples} predicted cells per perturbation{samples}; "
+        f"coverage {record.coverage:.0%}{archive}"
     )
     for label, reason in record.fallbacks.items():
         print(f"  {label} was refused, and the train mean scored in its place: {reason}")
     if not done_now:
         print(f"This run was done on {record.started}; --force repeats it.")
     print(f"run {record.run_id}")
+
+
+def _cost(record: Record) -> str:
+    """Time, memory and device; nothing for predictions that came from elsewhere."""
+    parts = ", ".join(f"{name} {value:.1f}" for name, value in record.seconds.items() if name != "total")
+    if not parts:
+        return ""
+    total, memory = record.seconds["total"], record.peak_memory_mb
+    return f"{total:.1f} s ({parts}), {memory:.0f} MB at most, {record.device}; "

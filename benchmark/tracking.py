@@ -6,13 +6,14 @@ whole record, the table per perturbation and the prediction archive are its arti
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
 import socket
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -41,6 +42,8 @@ PAGE = 1000
 TAG_LENGTH = 4500
 SCORES = "scores"
 """Name of the tags that hold, as one JSON text in parts, what every test perturbation scored."""
+RECORD = "record"
+"""Name of the tag that says which file holds the record, where it was written anew."""
 MLFLOW_STATUS = {
     "running": "RUNNING",
     "finished": "FINISHED",
@@ -68,16 +71,24 @@ class StoredRun:
     @cached_property
     def scores(self) -> dict[str, dict[str, float]]:
         """Per metric the value of each test perturbation; NaN where undefined."""
+        labels, columns = self._packed["perturbations"], self._packed["scores"].items()
+        return {name: dict(zip(labels, values, strict=True)) for name, values in columns}
+
+    @property
+    def groups(self) -> dict[str, str]:
+        """The group of each test perturbation; empty for a run that is older than this entry."""
+        return dict(zip(self._packed["perturbations"], self._packed.get("groups", []), strict=False))
+
+    @cached_property
+    def _packed(self) -> dict[str, Any]:
         parts = sorted(tag for tag in self.tags if tag.startswith(f"{SCORES}."))
-        packed = json.loads("".join(self.tags[tag] for tag in parts))
-        columns = packed["scores"].items()
-        return {name: dict(zip(packed["perturbations"], values, strict=True)) for name, values in columns}
+        return json.loads("".join(self.tags[tag] for tag in parts))
 
 
 class Tracker:
     """The MLflow store: ``MLFLOW_TRACKING_URI``, or ``mlflow.db`` in the project."""
 
-    def __init__(self) -> None:
+    def __init__(self, experiment: str = EXPERIMENT) -> None:
         home = project_home()
         self.uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow.db'}"
         # Creating tables is reported at length, on the screen of somebody who asked for a score.
@@ -86,15 +97,15 @@ class Tracker:
         # Two processes that create the tables of one SQLite file at once would break each other.
         with _readable(self.uri), FileLock(home / ".mlflow.lock"):
             self.client = MlflowClient(self.uri)
-            self.experiment_id = self._experiment(home)
+            self.experiment_id = self._experiment(experiment, home)
 
-    def _experiment(self, home: Path) -> str:
-        found = self.client.get_experiment_by_name(EXPERIMENT)
+    def _experiment(self, name: str, home: Path) -> str:
+        found = self.client.get_experiment_by_name(name)
         if found is not None:
             return found.experiment_id
         local = self.uri.startswith("sqlite:")
         where = (home / "mlartifacts").resolve().as_uri() if local else None
-        return self.client.create_experiment(EXPERIMENT, artifact_location=where)
+        return self.client.create_experiment(name, artifact_location=where)
 
     def runs(self, query: str = "") -> list[StoredRun]:
         """All runs, newest first; one whose process has ended without a word counts as killed."""
@@ -120,8 +131,51 @@ class Tracker:
     def record(self, run_id: str) -> Record:
         """Read the record of one run."""
         with tempfile.TemporaryDirectory() as folder, _readable(self.uri):
-            path = self.client.download_artifacts(run_id, "record.json", folder)
+            name = self.client.get_run(run_id).data.tags.get(RECORD, "record.json")
+            path = self.client.download_artifacts(run_id, name, folder)
             return Record.model_validate_json(Path(path).read_text())
+
+    def artifact(self, run_id: str, name: str, folder: Path) -> Path:
+        """Fetch a file of a run into a folder.
+
+        Raises
+        ------
+        BenchmarkError
+            When the run has no such file any more.
+        """
+        with _readable(self.uri):
+            if name not in {file.path for file in self.client.list_artifacts(run_id)}:
+                raise BenchmarkError(f"its file {name} is not in the run store; run it again with --force.")
+            return Path(self.client.download_artifacts(run_id, name, str(folder)))
+
+    def replace_scores(self, record: Record, files: Sequence[Path]) -> None:
+        """Keep another record of a finished run, with its files; what it scored before stays beside it.
+
+        The new files get a folder of their own, and one transaction of the store turns to them with all that
+        the board reads. Until then, whatever happens, the run is the old one; an MLflow metric may then be
+        new already, which nothing reads but the MLflow pages.
+        """
+        text = record.model_dump_json(indent=1)
+        folder_name = f"rescored-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+        with tempfile.TemporaryDirectory() as folder, _readable(self.uri):
+            path = Path(folder) / "record.json"
+            path.write_text(text)
+            for file in (*files, path):
+                self.client.log_artifact(record.run_id, str(file), folder_name)
+            before = self.client.get_run(record.run_id).data.tags
+            # Tags cannot be deleted in the same transaction: parts that are no longer needed are emptied.
+            tags = {name: "" for name in before if name.startswith(f"{SCORES}.")}
+            tags |= {**_board_tags(record), RECORD: f"{folder_name}/{path.name}"}
+            self.log(record.run_id, _numbers(record), tags)
+
+    def log(self, run_id: str, numbers: dict[str, float], tags: dict[str, str]) -> None:
+        """Set metrics and tags of a run: the tags in one transaction."""
+        now = int(time.time() * 1000)
+        self.client.log_batch(
+            run_id,
+            metrics=[Metric(name, value, now, 0) for name, value in numbers.items()],
+            tags=[RunTag(name, value) for name, value in tags.items()],
+        )
 
     def close_dead_runs(self) -> None:
         """Write down for runs whose process has ended without a word that they were killed."""
@@ -147,9 +201,7 @@ class Tracker:
                 "key": at.key,
                 "config_digest": at.config_digest,
                 "status": "running",
-                "host": socket.gethostname(),
-                "pid": os.getpid(),
-                "process_started": psutil.Process().create_time(),
+                **this_process(),
                 "mlflow.runName": f"{at.method} {at.dataset} {at.split}-{at.seed}",
             }
             run = self.client.create_run(
@@ -202,22 +254,20 @@ class Recording:
 
     def finish(self, record: Record, files: Sequence[Path]) -> None:
         """Keep the record and its files, and only then call the run finished."""
-        client = self.tracker.client
-        now = int(time.time() * 1000)
-        numbers = {name: summary.mean for name, summary in record.metrics.items() if summary.mean is not None}
-        numbers.update({f"seconds_{part}": value for part, value in record.seconds.items()})
-        numbers.update(coverage=record.coverage, peak_memory_mb=record.peak_memory_mb)
         with tempfile.TemporaryDirectory() as folder, _readable(self.tracker.uri):
             path = Path(folder) / "record.json"
             path.write_text(record.model_dump_json(indent=1))
             for file in (*files, path):
-                client.log_artifact(self.run_id, str(file))
-            client.log_batch(
-                self.run_id,
-                metrics=[Metric(name, value, now, 0) for name, value in numbers.items()],
-                tags=[RunTag(name, value) for name, value in _board_tags(record).items()],
-            )
+                self.tracker.client.log_artifact(self.run_id, str(file))
+            self.tracker.log(self.run_id, _numbers(record), _board_tags(record))
         self.tracker.close(self.run_id, "finished")
+
+
+def _numbers(record: Record) -> dict[str, float]:
+    """What MLflow shows as metrics of a run."""
+    numbers = {name: summary.mean for name, summary in record.metrics.items() if summary.mean is not None}
+    numbers.update({f"seconds_{part}": value for part, value in record.seconds.items()})
+    return numbers | {"coverage": record.coverage, "peak_memory_mb": record.peak_memory_mb}
 
 
 def _board_tags(record: Record) -> dict[str, str]:
@@ -227,11 +277,16 @@ def _board_tags(record: Record) -> dict[str, str]:
         "seconds": f"{record.seconds['total']:.2f}",
         "metric_versions": json.dumps(record.metric_versions, sort_keys=True),
     }
+    if record.tuning is not None:
+        tags["tuning_trials"] = str(record.tuning.trials)
+        tags["tuning_seconds"] = f"{record.tuning.seconds:.2f}"
+        tags["tuning_overlap"] = str(len(record.tuned_on_test))
     scores = {
         name: [float("nan") if value is None else float(f"{value:.6g}") for value in values]
         for name, values in record.scores.items()
     }
-    text = json.dumps({"perturbations": record.perturbations, "scores": scores}, separators=(",", ":"))
+    packed = {"perturbations": record.perturbations, "groups": record.groups, "scores": scores}
+    text = json.dumps(packed, separators=(",", ":"))
     for part, start in enumerate(range(0, len(text), TAG_LENGTH)):
         tags[f"{SCORES}.{part:04d}"] = text[start : start + TAG_LENGTH]
     return tags
@@ -240,20 +295,27 @@ def _board_tags(record: Record) -> dict[str, str]:
 def _stored(run: Run) -> StoredRun:
     tags = run.data.tags
     status = cast(Status, tags.get("status", "failed"))
-    if status == "running" and not _alive(tags):
+    if status == "running" and not is_alive(tags):
         status = "killed"
     return StoredRun(run.info.run_id, status, run.info.start_time / 1000, tags)
 
 
-def _alive(tags: dict[str, str]) -> bool:
-    """Whether the process of a run still runs; on another machine nobody can tell from here."""
+def this_process() -> dict[str, str]:
+    """What others can tell by whether this process still runs."""
+    started = psutil.Process().create_time()
+    return {"host": socket.gethostname(), "pid": str(os.getpid()), "process_started": str(started)}
+
+
+def is_alive(tags: Mapping[str, str]) -> bool:
+    """Whether the process that `this_process` told of still runs; on another machine nobody can tell."""
     if tags.get("host") != socket.gethostname():
         return True
     try:
-        started = psutil.Process(int(tags["pid"])).create_time()
+        process = psutil.Process(int(tags["pid"]))
+        started, ended = process.create_time(), process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
-    return abs(started - float(tags["process_started"])) < 1.0
+    return not ended and abs(started - float(tags["process_started"])) < 1.0
 
 
 @contextmanager

@@ -39,7 +39,9 @@ SMOKE: dict[str, Any] = {
 class FlowConfig(MethodConfig):
     """Network, training and sampling of a flow; the defaults are what a CPU trains in minutes."""
 
-    width: int = parameter(64, ge=4, le=4096, search=(32, 256), log=True, help="Size of a token of the flow.")
+    width: int = parameter(
+        64, ge=4, le=4096, search=(32, 48, 64, 96, 128, 192, 256), help="Size of a token of the flow."
+    )
     heads: int = parameter(
         2, ge=1, le=64, help="Attention heads of the flow; few wide heads are fast on CPUs."
     )

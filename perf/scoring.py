@@ -1,8 +1,12 @@
-"""How fast predictions are scored: `benchmark.metrics` beside cell-eval's full profile, on one AnnData pair.
+"""How fast predictions are scored, how that grows, and whether they need to fit into memory.
 
-Run ``python perf/scoring.py``: it writes the pair to a temporary folder, scores it with each scorer in a
-process of its own (threads and memory then do not mix), and prints seconds and peak memory. Both first score
-a tiny pair, timed by itself, so that imports and compilers do not count.
+python perf/scoring.py             every metric beside cell-eval's full profile, on one AnnData pair
+python perf/scoring.py --growth    seconds at 1, 4 and 16 times the perturbations, and the cells
+python perf/scoring.py --disk      both sides read from disk, in a process that could not hold the panel
+
+Each measurement has a process of its own, so that threads and memory do not mix, and scores a tiny pair
+first, timed by itself, so that imports and compilers do not count. Sizes can be chosen; 1x of --growth is a
+quarter of what is grown.
 """
 
 from __future__ import annotations
@@ -14,8 +18,9 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from itertools import cycle, islice
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -26,6 +31,9 @@ import pandas as pd
 from scipy import sparse
 
 CONTROL = "control"
+TARGET_TIMES = 8
+GROWTH = (1, 4, 16)
+TINY = {"perturbations": 3, "genes": 200, "controls": 40, "real": 30, "predicted": 20}
 
 
 def make_pair(
@@ -35,6 +43,7 @@ def make_pair(
 
     Counts are negative binomial around log-normal gene means, about 10,000 a cell; each perturbation moves
     5 % of the genes by up to fourfold, and the prediction is real control cells with half of that move.
+    Perturbations are all pairs of as many genes as it takes.
     """
     folder.mkdir()
     rng = np.random.default_rng(seed)
@@ -54,72 +63,107 @@ def make_pair(
         start = base[rng.integers(0, controls, predicted)]
         moved = np.log1p(np.expm1(start) * np.exp(log_fold / 2))
         sides["predicted"].append(moved.astype(np.float32))
-    labels = [CONTROL, *(f"P{number:02d}" for number in range(perturbations))]
+    names = [f"G{number:04d}" for number in range(genes)]
+    pairs = ((a, b) for j, b in enumerate(names) for a in names[:j])
+    labels = [CONTROL, *("+".join(pair) for pair in islice(pairs, perturbations))]
     for side, blocks in sides.items():
         obs = pd.DataFrame({"perturbation": np.repeat(labels, [len(block) for block in blocks])})
         obs.index = obs.index.astype(str)
         stacked = np.concatenate(blocks)
         matrix = sparse.csr_matrix(stacked) if side == "real" else stacked
-        anndata.AnnData(matrix, obs=obs).write_h5ad(folder / f"{side}.h5ad")
+        var = pd.DataFrame(index=names)
+        anndata.AnnData(matrix, obs=obs, var=var).write_h5ad(folder / f"{side}.h5ad")
 
 
-def score_here(real: anndata.AnnData, predicted: anndata.AnnData) -> None:
-    """Score with this package."""
+def score_cells(
+    control: Any, real: Mapping[str, Any], predicted: Mapping[str, Any], genes: list[str]
+) -> None:
+    """Score with this package; what its genes do alone, doubles are compared with, is other real cells."""
     from benchmark.metrics import Reference
     from benchmark.metrics.evaluate import evaluate
+    from benchmark.stored import LazyCells
 
-    def by_label(adata: anndata.AnnData) -> dict[str, np.ndarray]:
-        return {
-            str(label): adata.X[rows]
-            for label, rows in adata.obs.groupby("perturbation", observed=True).indices.items()
-        }
-
-    real_cells, predicted_cells = by_label(real), by_label(predicted)
-    control = real_cells.pop(CONTROL)
-    predicted_cells.pop(CONTROL)
-    reference = Reference.of(control, list(real.var_names), train=real_cells)
-    evaluate(reference, real_cells, predicted_cells)
+    alone = sorted({gene for label in real for gene in label.split("+")})
+    stand_in = dict(zip(alone, cycle(real), strict=False))
+    singles = LazyCells(alone, lambda gene: real[stand_in[gene]])
+    evaluate(Reference.of(control, genes, train=real, singles=singles), real, predicted)
 
 
-def score_cell_eval(real: anndata.AnnData, predicted: anndata.AnnData) -> None:
-    """Score with cell-eval, every metric of its ``full`` profile."""
+def score_in_memory(folder: Path) -> Callable[[], None]:
+    """Load a pair; the answer scores it with this package."""
+
+    def by_label(side: str) -> dict[str, Any]:
+        adata = anndata.read_h5ad(folder / f"{side}.h5ad")
+        genes.extend(adata.var_names[len(genes) :])
+        rows = adata.obs.groupby("perturbation", observed=True).indices
+        return {str(label): adata.X[index] for label, index in rows.items()}
+
+    genes: list[str] = []
+    real, predicted = by_label("real"), by_label("predicted")
+    control = real.pop(CONTROL)
+    predicted.pop(CONTROL)
+    return lambda: score_cells(control, real, predicted, genes)
+
+
+def score_from_disk(folder: Path) -> Callable[[], None]:
+    """Load nothing but the control cells; the answer scores the pair with this package."""
+    from benchmark.archive import read_archive
+    from benchmark.stored import StoredCells, rows_by_label
+
+    stored = StoredCells.open(folder / "real.h5ad")
+    genes = list(stored.genes)
+    control = stored.rows(rows_by_label(stored.labels("perturbation"))[CONTROL])
+    real, predicted = (read_archive(folder / f"{side}.h5ad", genes) for side in ("real", "predicted"))
+    return lambda: score_cells(control, real, predicted, genes)
+
+
+def score_with_cell_eval(folder: Path) -> Callable[[], None]:
+    """Load a pair; the answer scores it with cell-eval, every metric of its ``full`` profile."""
     from cell_eval import MetricsEvaluator
 
     logging.disable(logging.INFO)
-    with tempfile.TemporaryDirectory() as folder:
-        evaluator = MetricsEvaluator(
-            adata_pred=predicted,
-            adata_real=real,
-            control_pert=CONTROL,
-            pert_col="perturbation",
-            num_threads=threads(),
-            outdir=str(Path(folder, "out")),
-        )
-        evaluator.compute(profile="full", write_csv=False)
+    real, predicted = (anndata.read_h5ad(folder / f"{side}.h5ad") for side in ("real", "predicted"))
 
+    def score() -> None:
+        with tempfile.TemporaryDirectory() as out:
+            evaluator = MetricsEvaluator(
+                adata_pred=predicted,
+                adata_real=real,
+                control_pert=CONTROL,
+                pert_col="perturbation",
+                num_threads=threads(),
+                outdir=str(Path(out, "out")),
+            )
+            evaluator.compute(profile="full", write_csv=False)
 
-SCORERS: dict[str, Callable[[anndata.AnnData, anndata.AnnData], None]] = {
-    "benchmark": score_here,
-    "cell-eval": score_cell_eval,
-}
+    return score
 
 
 def threads() -> int:
-    """Count the threads that both scorers use."""
+    """Count the threads that all scorers use."""
     return min(2, len(os.sched_getaffinity(0)))
 
 
-def measure(scorer: str, tiny: Path, pair: Path) -> dict[str, float]:
-    """Time one scorer in this process: the tiny pair first, then the pair."""
-    seconds = []
-    for folder in (tiny, pair):
-        real = anndata.read_h5ad(folder / "real.h5ad")
-        predicted = anndata.read_h5ad(folder / "predicted.h5ad")
-        loaded = peak_memory()
-        start = time.perf_counter()
-        SCORERS[scorer](real, predicted)
-        seconds.append(time.perf_counter() - start)
-    return {"warm_up": seconds[0], "seconds": seconds[1], "loaded": loaded, "peak": peak_memory()}
+def measure(
+    scorer: Callable[[Path], Callable[[], None]], tiny: Path, pair: Path, room: float | None = None
+) -> dict[str, float]:
+    """Time one scorer in this process: the tiny pair first, then the pair.
+
+    `room` is how many MB of data the process may get beside what it has after the tiny pair.
+    """
+    start = time.perf_counter()
+    scorer(tiny)()
+    warm_up = time.perf_counter() - start
+    if room is not None:
+        data = next(line for line in Path("/proc/self/status").read_text().splitlines() if "VmData" in line)
+        limit = int(data.split()[1]) * 1024 + int(room * 2**20)
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, resource.RLIM_INFINITY))
+    score = scorer(pair)
+    loaded = peak_memory()
+    start = time.perf_counter()
+    score()
+    seconds = time.perf_counter() - start
+    return {"warm_up": warm_up, "seconds": seconds, "loaded": loaded, "peak": peak_memory()}
 
 
 def peak_memory() -> float:
@@ -127,31 +171,71 @@ def peak_memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+def compare(root: Path, tiny: Path, sizes: dict[str, int]) -> None:
+    """Print both scorers side by side."""
+    in_new_process(make_pair, root / "pair", **sizes)
+    found = {
+        name: in_new_process(measure, scorer, tiny, root / "pair")
+        for name, scorer in (("benchmark", score_in_memory), ("cell-eval", score_with_cell_eval))
+    }
+    for name, row in found.items():
+        print(
+            f"{name:10s}{row['seconds']:8.2f} s, peak memory {row['peak']:5.0f} MB "
+            f"({row['loaded']:.0f} MB with the pair loaded), warm-up {row['warm_up']:.2f} s"
+        )
+    seconds, memory = (found["cell-eval"][what] / found["benchmark"][what] for what in ("seconds", "peak"))
+    print(
+        f"benchmark is {seconds:.1f} times as fast (target: {TARGET_TIMES}), "
+        f"at {1 / memory:.0%} of the memory (target: at most 100%)"
+    )
+
+
+def grow(root: Path, tiny: Path, sizes: dict[str, int]) -> None:
+    """Print seconds at several times the perturbations, and several times the cells of each."""
+    for what, grown in (("perturbations", ["perturbations"]), ("cells", ["real", "predicted"])):
+        seconds = {}
+        for times in GROWTH:
+            pair = root / f"{what}-{times}"
+            more = {name: max(2, sizes[name] * times // 4) for name in grown}
+            in_new_process(make_pair, pair, **{**sizes, **more})
+            seconds[times] = in_new_process(measure, score_in_memory, tiny, pair)["seconds"]
+        row = ", ".join(f"{times}x {value:.2f} s" for times, value in seconds.items())
+        ratios = ", ".join(f"{seconds[times] / seconds[1]:.1f} at {times}x" for times in GROWTH[1:])
+        print(f"{what}: {row}; times the seconds of 1x: {ratios}")
+
+
+def from_disk(root: Path, tiny: Path, sizes: dict[str, int]) -> None:
+    """Print what it takes to score a panel from disk with half of its size to work in."""
+    in_new_process(make_pair, root / "pair", **sizes)
+    cells = 2 * sizes["controls"] + sizes["perturbations"] * (sizes["real"] + sizes["predicted"])
+    panel = cells * sizes["genes"] * 4 / 2**20
+    row = in_new_process(measure, score_from_disk, tiny, root / "pair", room=panel / 2)
+    print(
+        f"panel {panel:.0f} MB in memory; scored from disk in {row['seconds']:.2f} s, in {panel / 2:.0f} MB "
+        f"beside the program; peak memory {row['peak']:.0f} MB, of which the program {row['loaded']:.0f} MB"
+    )
+
+
 def main() -> None:
-    """Make the pair, measure both scorers, print the comparison."""
+    """Read sizes and mode, and measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--perturbations", type=int, default=30)
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--growth", dest="mode", action="store_const", const=grow, default=compare)
+    mode.add_argument("--disk", dest="mode", action="store_const", const=from_disk)
+    parser.add_argument("--perturbations", type=int, default=40)
     parser.add_argument("--genes", type=int, default=5000)
     parser.add_argument("--controls", type=int, default=500)
     parser.add_argument("--real", type=int, default=300, help="real cells per perturbation")
     parser.add_argument("--predicted", type=int, default=128, help="predicted cells per perturbation")
     sizes = vars(parser.parse_args())
+    work = sizes.pop("mode")
     os.environ.update(NUMBA_NUM_THREADS=str(threads()), TQDM_DISABLE="1")
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # new processes inherit it
     print(", ".join(f"{value} {name}" for name, value in sizes.items()) + f", {threads()} threads")
-    found = {}
     with tempfile.TemporaryDirectory() as root:
-        tiny, pair = Path(root, "tiny"), Path(root, "pair")
-        in_new_process(make_pair, tiny, perturbations=3, genes=200, controls=40, real=30, predicted=20)
-        in_new_process(make_pair, pair, **sizes)
-        for scorer in SCORERS:
-            found[scorer] = in_new_process(measure, scorer, tiny, pair)
-    for scorer, row in found.items():
-        print(
-            f"{scorer:10s}{row['seconds']:8.2f} s, peak memory {row['peak']:5.0f} MB "
-            f"({row['loaded']:.0f} MB with the pair loaded), warm-up {row['warm_up']:.2f} s"
-        )
-    print(f"benchmark is {found['cell-eval']['seconds'] / found['benchmark']['seconds']:.1f} times as fast")
+        tiny = Path(root, "tiny")
+        in_new_process(make_pair, tiny, **TINY)
+        work(Path(root), tiny, sizes)
 
 
 def in_new_process(work: Callable[..., Any], *args: Any, **options: Any) -> Any:

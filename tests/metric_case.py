@@ -82,9 +82,9 @@ def panel(
     )
 
 
-def against(control: Matrix) -> Reference:
-    """Make a reference of control cells alone, genes G0, G1 and so on."""
-    return Reference.of(control, [f"G{index}" for index in range(control.shape[1])])
+def against(control: Matrix, train: Mapping[str, Matrix] | None = None) -> Reference:
+    """Make a reference of control and training cells, genes G0, G1 and so on."""
+    return Reference.of(control, [f"G{index}" for index in range(control.shape[1])], train)
 
 
 def evaluate(
@@ -92,9 +92,10 @@ def evaluate(
     real: Mapping[str, Matrix],
     predicted: Mapping[str, Matrix],
     predicts: Literal["cells", "mean"] = "cells",
+    train: Mapping[str, Matrix] | None = None,
 ) -> pd.DataFrame:
-    """Score against control cells alone."""
-    return evaluation.evaluate(against(control), real, predicted, predicts)
+    """Score against control cells, and training cells where they are given."""
+    return evaluation.evaluate(against(control, train), real, predicted, predicts)
 
 
 def differential_expression(control: Matrix, cells: Matrix) -> Response:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import anndata as ad
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +14,7 @@ import scipy.sparse as sp
 
 from benchmark.archive import file_digest, read_archive, write_archive
 from benchmark.errors import BenchmarkError
+from benchmark.stored import StoredCells
 
 GENES = ["G1", "G2", "G3"]
 
@@ -105,3 +108,96 @@ def test_an_archive_of_other_genes_is_refused(tmp_path, control):
     write_archive(path, control, origins(2), {"A": np.ones((2, 3), np.float32)}, {})
     with pytest.raises(BenchmarkError, match="predict exactly those"):
         read_archive(path, ["G1", "G2"])
+
+
+def scattered(folder: Path, form: str = "csr", **storage: object) -> tuple[Path, pd.DataFrame]:
+    """Cells of three perturbations in no order, and the same as a table that was never written."""
+    rng = np.random.default_rng(1)
+    labels = rng.permutation(np.repeat(["control", "A", "B+C"], [4, 7, 5]))
+    values = (rng.random((16, 3)) * (rng.random((16, 3)) < 0.6)).astype(np.float32)
+    x = {"dense": values, "csr": sp.csr_matrix(values), "csc": sp.csc_matrix(values)}[form]
+    obs = pd.DataFrame({"perturbation": labels}, index=[f"cell{index}" for index in range(16)])
+    path = folder / f"{form}.h5ad"
+    ad.AnnData(x, obs=obs, var=pd.DataFrame(index=GENES)).write_h5ad(path, **storage)
+    return path, pd.DataFrame(values, index=labels, columns=GENES)
+
+
+@pytest.mark.parametrize("form", ["dense", "csr", "csc"])
+@pytest.mark.parametrize("compression", [None, "gzip"])
+def test_reading_one_perturbation_at_a_time_gives_what_reading_all_gives(tmp_path, form, compression):
+    path, table = scattered(tmp_path, form, compression=compression)
+    cells = read_archive(path, ["G3", "G1", "G2"])
+    assert list(cells) == ["A", "B+C"]
+    for label in cells:
+        found = cells[label].toarray() if sp.issparse(cells[label]) else cells[label]
+        assert found.dtype == np.float32
+        np.testing.assert_array_equal(found, table.loc[label, ["G3", "G1", "G2"]])
+    with pytest.raises(KeyError):
+        cells["control"]
+
+
+@pytest.mark.parametrize("form", ["dense", "csr"])
+def test_no_cells_are_held(tmp_path, form):
+    """The cells are in the file and nowhere else: when it is gone, so are they."""
+    path, _ = scattered(tmp_path, form)
+    cells = read_archive(path, GENES)
+    assert StoredCells.open(path).held is None
+    path.unlink()
+    assert list(cells) == ["A", "B+C"]
+    with pytest.raises(BenchmarkError, match="cannot be read"):
+        cells["A"]
+
+
+def test_any_rows_can_be_read_or_none(tmp_path):
+    for form in ("dense", "csr"):
+        path, table = scattered(tmp_path, form)
+        stored = StoredCells.open(path)
+        for rows in ([], [3], [0, 1, 2], [1, 4, 5, 15]):
+            found = stored.rows(np.array(rows, dtype=int))
+            np.testing.assert_array_equal(sp.csr_matrix(found).toarray(), table.to_numpy()[rows])
+
+
+def test_damage_inside_a_file_is_named_when_it_is_met(tmp_path):
+    path, _ = scattered(tmp_path, "csr")
+    with h5py.File(path, "r+") as file:
+        file["X/indices"][:] = 99
+    with pytest.raises(BenchmarkError, match=r"csr\.h5ad cannot be read"):
+        read_archive(path, GENES)["A"]
+
+
+def test_an_archive_opens_in_cell_eval_as_it_is(tmp_path):
+    """Read and handed over, beside the real cells: cell-eval takes it without a change."""
+    cell_eval = pytest.importorskip("cell_eval")
+    rng = np.random.default_rng(0)
+    genes = [f"G{index}" for index in range(40)]
+
+    def cells(n: int, shift: float) -> np.ndarray:
+        values = rng.gamma(2, 0.5, (n, 40)) + shift * (np.arange(40) < 20)
+        return values.astype(np.float32)
+
+    blocks = {"control": cells(30, 0), "A": cells(30, 1), "A+B": cells(30, 2)}
+    labels = np.repeat(list(blocks), 30)
+    real = ad.AnnData(
+        sp.csr_matrix(np.concatenate(list(blocks.values()))),
+        obs=pd.DataFrame({"perturbation": labels}, index=[f"r{index}" for index in range(90)]),
+        var=pd.DataFrame(index=genes),
+    )
+    starts = pd.DataFrame({"control_cell": [f"r{index}" for index in range(10)], "sample": 0})
+    path = tmp_path / "predictions.h5ad"
+    predicted = {"A": cells(10, 1), "A+B": cells(10, 2)}
+    write_archive(path, real[labels == "control"].copy(), starts, predicted, {"method": "test"})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # those of cell-eval and of what it imports
+        scores, _ = cell_eval.MetricsEvaluator(
+            adata_pred=ad.read_h5ad(path),
+            adata_real=real,
+            control_pert="control",
+            pert_col="perturbation",
+            num_threads=1,
+            outdir=str(tmp_path / "out"),
+        ).compute(profile="minimal", write_csv=False, break_on_error=True)
+    table = pd.DataFrame(scores.to_dicts()).set_index("perturbation")
+    assert set(table.index) == {"A", "A+B"}
+    for label, found in predicted.items():
+        truth = blocks[label].mean(axis=0)
+        assert table.loc[label, "mse"] == pytest.approx(np.mean((found.mean(axis=0) - truth) ** 2), rel=1e-4)

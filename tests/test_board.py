@@ -6,54 +6,27 @@ import csv
 import io
 import json
 
-import numpy as np
 import pytest
 
-from benchmark.board import HEADLINE, build_board, estimate
-from benchmark.board_text import as_csv, as_json, as_markdown, as_table
+from benchmark.board import HEADLINE, build_board
+from benchmark.board.export import as_csv, as_json
+from benchmark.board.text import as_markdown, as_table
 from benchmark.tracking import StoredRun
-
-DIRECTION = {"de_overlap": 1, "direction": 1, "mse": -1, "pearson": 1}
+from tests import board_case
+from tests.board_case import BETTER
 
 
 def stored(
-    method: str,
-    quality: float,
-    *,
-    seed: int = 0,
-    status: str = "finished",
-    started: float = 0,
-    given: dict[str, list[float]] | None = None,
-    **other,
+    method: str, quality: float, *, given: dict[str, list[float]] | None = None, **about: object
 ) -> StoredRun:
     """A run whose headline scores are all better the higher `quality` is, in two perturbations."""
-    tags = {
-        "key": f"{method}-{seed}",
-        "method": method,
-        "method_version": "1",
-        "configuration": "default",
-        "dataset": "tiny",
-        "dataset_digest": "d" * 64,
-        "split_digest": "s" * 64,
-        "config_digest": "c" * 64,
-        "split": "doubles",
-        "seed": str(seed),
-        "cells": "256",
-        "coverage": "1.0",
-        "fallbacks": "0",
-        "seconds": "1.5",
-        "metric_versions": "{}",
-    }
-    middle = {name: 0.5 + sign * quality / 10 for name, sign in DIRECTION.items()}
+    middle = {name: 0.5 + sign * quality / 10 for name, sign in BETTER.items()}
     scores = {name: [value, value + 0.1] for name, value in middle.items()} | (given or {})
-    packed = json.dumps({"perturbations": ["A+B", "C+D"], "scores": scores})
-    # Long texts are spread over several tags.
-    tags.update({"scores.0000": packed[:40], "scores.0001": packed[40:]}, **other)
-    return StoredRun(f"id-{method}-{seed}-{started}", status, started, tags)
+    return board_case.stored(method, scores, **about)
 
 
 def test_the_four_headline_metrics_rank_methods():
-    assert HEADLINE == ("de_overlap", "direction", "mse", "pearson")
+    assert HEADLINE == ("de_overlap_adjusted", "direction_balanced", "mse", "pearson")
 
 
 def test_rows_are_sorted_by_their_mean_rank():
@@ -125,8 +98,8 @@ def test_runs_of_an_older_version_are_left_out_and_counted(caplog, tag):
 
 
 def test_undefined_perturbations_are_left_out_and_counted():
-    (block,) = build_board([stored("a", 1, given={"de_overlap": [float("nan"), 0.4]})])
-    found = block.rows[0].metrics["de_overlap"]
+    (block,) = build_board([stored("a", 1, given={"de_overlap_adjusted": [float("nan"), 0.4]})])
+    found = block.rows[0].metrics["de_overlap_adjusted"]
     assert (found.mean, found.n, found.missing) == (0.4, 1, 1)
     assert "†1" in as_markdown([block])
 
@@ -142,7 +115,7 @@ def test_a_metric_that_is_never_defined_ranks_last():
 
 def without_newer_metrics(run: StoredRun) -> StoredRun:
     """The run as a version recorded it that had only the four headline metrics and no samples."""
-    assert set(run.scores) == set(DIRECTION)
+    assert set(run.scores) == set(BETTER)
     assert "samples" not in run.tags
     return run
 
@@ -186,54 +159,6 @@ def test_runs_of_other_samples_never_share_a_row_and_say_how_many():
         ("a (5 samples)", 5, ["id-a-0-2"]),
         ("a", 1, ["id-a-0-3"]),
     ]
-
-
-def named(values) -> dict[str, float]:
-    """Scores of perturbations p0, p1 and so on."""
-    return {f"p{index}": float(value) for index, value in enumerate(values)}
-
-
-def interval(per_seed):
-    """The estimate of one metric."""
-    return estimate([{"mse": values} for values in per_seed])["mse"]
-
-
-def test_the_interval_covers_the_mean_it_estimates():
-    """Over 300 samples of 30 normal values, the 95 % interval holds the true mean 88 to 99 % of the time."""
-    rng = np.random.default_rng(0)
-    hits = 0
-    for _ in range(300):
-        found = interval([named(rng.normal(1.0, 2.0, 30))])
-        hits += found.low <= 1.0 <= found.high
-    assert 0.88 < hits / 300 < 0.99
-
-
-def test_more_perturbations_narrow_the_interval():
-    rng = np.random.default_rng(1)
-    few, many = (interval([named(rng.normal(size=n))]) for n in (20, 320))
-    assert many.high - many.low < 0.5 * (few.high - few.low)
-
-
-def test_the_same_perturbations_in_another_seed_are_no_new_evidence():
-    """Four seeds that test the same perturbations with the same scores know no more than one."""
-    values = named(np.random.default_rng(2).normal(size=40))
-    one, four = interval([values]), interval([values] * 4)
-    assert (four.mean, four.low, four.high) == pytest.approx((one.mean, one.low, one.high))
-
-
-def test_a_bootstrap_of_two_seeds_agrees_with_a_plain_loop():
-    """Independent implementation: draw labels with their scores in every seed."""
-    rng = np.random.default_rng(3)
-    first, second = named(rng.normal(size=12)), named(rng.normal(size=18))
-    found = interval([first, second])
-    labels, means = sorted(second), []
-    for _ in range(4000):
-        drawn = rng.choice(labels, len(labels))
-        seeds = [[values[label] for label in drawn if label in values] for values in (first, second)]
-        means.append(np.mean([np.mean(values) for values in seeds if values]))
-    low, high = np.quantile(means, [0.025, 0.975])
-    assert found.mean == pytest.approx((np.mean(list(first.values())) + np.mean(list(second.values()))) / 2)
-    assert (found.low, found.high) == pytest.approx((low, high), abs=0.05)
 
 
 def test_runs_of_other_hyper_parameters_never_share_a_row():

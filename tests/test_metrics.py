@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from benchmark.errors import BenchmarkError
-from benchmark.metrics import METRICS, MetricSpec, headline_metrics
+from benchmark.metrics import METRICS, Metric, MetricSpec, headline_metrics
 from benchmark.metrics.sorted_cells import SortedCells
 from benchmark.metrics.spec import metric
 from benchmark.progress import report_to
-from tests.metric_case import differential_expression, evaluate, response
+from tests.metric_case import differential_expression, evaluate, reference, response
+
+FAMILIES = {"expression", "DE", "uncertainty"}
 
 
 def cells(rng: np.random.Generator, n: int, means: np.ndarray) -> np.ndarray:
@@ -103,9 +105,11 @@ def test_a_constant_predicted_change_scores_zero_and_a_constant_real_change_is_n
 
 def test_without_real_de_genes_the_metrics_over_them_are_nan_and_the_others_are_not() -> None:
     """NaN exactly where the declaration says so."""
-    quiet, loud = response([1, 2, 3]), response([3, 2, 2], de="xxx")
-    undefined = {name for name, score in METRICS.items() if np.isnan(score(quiet, loud))}
-    assert undefined == {name for name, m in METRICS.items() if m.spec.nan_means.find("real DE gene") >= 0}
+    shared = reference(3, centroid=[1, 0, 2])
+    quiet, loud = response([1, 2, 3], against=shared), response([3, 2, 2], de="xxx", against=shared)
+    of_pairs = {name: m for name, m in METRICS.items() if isinstance(m, Metric) and m.spec.family in FAMILIES}
+    undefined = {name for name, score in of_pairs.items() if np.isnan(score(quiet, loud))}
+    assert undefined == {name for name, m in of_pairs.items() if m.spec.nan_means.find("real DE gene") >= 0}
     assert METRICS["de_overlap"](loud, quiet) == 0
     assert (METRICS["n_de_real"](quiet, loud), METRICS["n_de_predicted"](quiet, loud)) == (0, 3)
 
@@ -136,7 +140,7 @@ def test_genes_seen_on_one_side_only_come_first_in_a_finite_order() -> None:
 
 def test_specs_say_everything_and_headline_metrics_are_the_four() -> None:
     """No empty declaration; the ranking uses the four metrics of the field."""
-    assert headline_metrics() == ["de_overlap", "direction", "mse", "pearson"]
+    assert headline_metrics() == ["de_overlap_adjusted", "direction_balanced", "mse", "pearson"]
     for name, declared in METRICS.items():
         spec = declared.spec
         assert spec.name == name
@@ -148,20 +152,21 @@ def test_two_metrics_cannot_share_a_name() -> None:
     """The second declaration is refused and the first stays."""
     before = METRICS["mse"]
     with pytest.raises(ValueError, match="declared twice"):
-        metric(MetricSpec("mse", "2", "expression", "f", (0, 1), True, "g", "r", "n"))(lambda real, predicted: 0.0)
+        metric(MetricSpec("mse", "2", "expression", "f", (0, 1), True, "g", "r", "n"))(
+            lambda real, predicted: 0.0
+        )
     assert METRICS["mse"] is before
 
 
 def test_a_perfect_prediction_has_the_best_value_of_every_metric_that_judges() -> None:
     """Real cells as their own prediction; only for calibration they are closer than they should be."""
-    control, real, _ = screen(seed=1)
-    table = evaluate(control, real, real)
+    control, real, predicted = screen(seed=1)
+    table = evaluate(control, real, real, train=predicted)
     assert (table["n_de_real"] > 5).all()
-    judging = [name for name, m in METRICS.items() if m.spec.higher_is_better is not None]
-    for name in set(judging) - {"calibration_error"}:
-        low, high = METRICS[name].spec.range
-        best = high if METRICS[name].spec.higher_is_better else low
-        assert table[name].to_numpy() == pytest.approx(best, abs=1e-12)
+    for name in [name for name in table if METRICS[name].spec.family in FAMILIES - {"uncertainty"}]:
+        best = METRICS[name].spec.best
+        if best is not None:
+            assert table[name].to_numpy() == pytest.approx(best, abs=1e-12)
 
 
 @settings(max_examples=25, deadline=None)
@@ -196,7 +201,7 @@ def test_sparse_and_dense_cells_score_the_same_and_stay_unchanged() -> None:
 
 
 def test_one_perturbation_at_a_time_equals_all_at_once() -> None:
-    """A row depends on nothing but its own cells and the controls."""
+    """A row depends on nothing but its own cells and the controls; ranks alone are among all."""
     control, real, predicted = screen(seed=4)
     together = evaluate(control, real, predicted)
     assert together.index.tolist() == ["A", "A+B"]
@@ -204,7 +209,8 @@ def test_one_perturbation_at_a_time_equals_all_at_once() -> None:
     assert together.columns.tolist() == list(METRICS)
     for label in real:
         alone = evaluate(control, {label: real[label]}, {label: predicted[label]})
-        assert alone.equals(together.loc[[label]])
+        pairs = [name for name, declared in METRICS.items() if isinstance(declared, Metric)]
+        assert alone[pairs].equals(together.loc[[label], pairs])
 
 
 def test_scores_do_not_depend_on_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,7 +79,9 @@ def test_a_metric_is_read_from_p_value_interval_and_the_smallest_gain_that_count
     assert read(number(**changes)) == reading
 
 
-@pytest.mark.parametrize(("metric", "expected"), [("mse", 0.01), ("pearson", 0.04), ("direction", 0.04)])
+@pytest.mark.parametrize(
+    ("metric", "expected"), [("mse", 0.01), ("pearson", 0.04), ("direction_balanced", 0.04)]
+)
 def test_the_smallest_gain_that_counts_is_a_share_of_the_way_to_a_perfect_score(metric, expected):
     assert worthwhile(number(metric=metric, second=0.2)) == pytest.approx(expected)
 

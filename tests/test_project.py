@@ -21,25 +21,26 @@ CACHE = ROOT / "datasets" / "cache"
 
 LAYERS = [
     ["errors"],
-    ["perturbation", "config", "progress", "paths", "device"],
-    ["h5ad", "cards", "simulator"],
+    ["perturbation", "config", "progress", "paths", "device", "means"],
+    ["h5ad", "cards", "genes", "simulator", "statistics"],
     ["download", "canonical", "simulated"],
     ["data"],
     ["splits", "priors"],
     ["views", "method"],
-    ["registry", "archive", "metrics", "hosting"],
+    ["registry", "leaks", "archive", "stored", "vetting", "metrics", "hosting"],
     ["record", "scoring"],
     ["tracking"],
-    ["runner", "network"],
+    ["results"],
+    ["runner", "network", "submission", "rescoring"],
     ["board"],
-    ["board_text", "screen", "order"],
+    ["screen", "order", "anchors", "protocols", "submitted", "tuning"],
     ["testing"],
     ["cli"],
     ["__main__"],
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 PLUG_IN_POINT = {"method", "hosting", "priors"}
-FOR_METHODS = {"errors", "perturbation", "config", "progress", "paths", "device"} | PLUG_IN_POINT
+FOR_METHODS = {"errors", "perturbation", "config", "progress", "paths", "device", "means"} | PLUG_IN_POINT
 FOR_BARE_GPU_IMAGES = {"numpy", "scipy", "torch", "torchdiffeq"}
 LAZY_THERE = {"ot", "transformers"}
 

@@ -196,7 +196,7 @@ def test_a_killed_run_leaves_a_record_that_says_so_and_is_repeated(screen, own_m
     assert killed.status == "killed"
     (tmp_path / "go").touch()
     done = subprocess.run(
-        [*process.args, "--json"],
+        [*process.args, "--json", "--no-anchors"],
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -205,6 +205,7 @@ def test_a_run_that_is_older_than_samples_is_found_and_one_with_samples_is_anoth
 def test_the_record_and_the_screen_say_how_many_samples(screen, store, type_):
     command = ["run", "--method", "additive", "--dataset", screen, *PATH_OPTIONS, "--cells", "20"]
     outs = []
+    command.append("--no-anchors")
     for options in (["--json", "--samples", "3"], ["--samples", "3"], []):
         code, out, _ = type_(*command, *options)
         assert code == 0

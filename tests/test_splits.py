@@ -21,7 +21,7 @@ from benchmark.data import Dataset
 from benchmark.errors import BenchmarkError
 from benchmark.perturbation import Perturbation
 from benchmark.splits import SCHEMES, check_split, make_split
-from benchmark.splits.schemes import doubles, genes_of, simulation
+from benchmark.splits.schemes import doubles, genes_of, half_doubles, holdout, simulation
 from benchmark.splits.split import group_of, source_labels
 
 GENES = [f"G{i:02d}" for i in range(20)]
@@ -60,6 +60,52 @@ def test_doubles_reproduces_the_folds_of_scdfm(fold: int) -> None:
     assert parts.validation + parts.train[1:] == expected["train"]
 
 
+def canonical(labels: list[str]) -> set[str]:
+    """Labels as the rest of the harness writes them."""
+    return {str(Perturbation.parse(label, control_label="ctrl")) for label in labels} - {"control"}
+
+
+@pytest.mark.parametrize("fold", range(5))
+def test_a_split_of_the_data_of_scdfm_is_its_fold(fold: int) -> None:
+    """The whole way, from the labels of cells to canonical parts."""
+    expected = published("norman19_scdfm_folds.json")[fold]
+    singles = sorted({f"{gene}+ctrl" for pair in expected["train"] for gene in pair.split("+")})
+    split = make_split(a_dataset([*expected["train"], *expected["test"], *singles]), "doubles", fold)
+    assert set(split.test) == canonical(expected["test"])
+    assert {*split.train, *split.validation} == canonical([*expected["train"], *singles])
+
+
+@pytest.mark.parametrize("fold", range(5))
+def test_holdout_keeps_fifteen_test_doubles_of_a_fold_and_the_singles_of_their_genes(fold: int) -> None:
+    """The other 22 return; most held-out genes stay in training doubles, as in the published division."""
+    expected = published("norman19_scdfm_folds.json")[fold]
+    pairs = expected["test"] + expected["train"]
+    singles = sorted({f"{gene}+ctrl" for pair in pairs for gene in pair.split("+")})
+    parts = holdout([*pairs, *singles], fold)
+    genes = {gene for pair in expected["test"][:15] for gene in pair.split("+")}
+    assert parts.test[:15] == expected["test"][:15]
+    assert parts.test[15:] == [single for single in singles if genes_of(single)[0] in genes]
+    rest = [label for label in parts.train + parts.validation if len(genes_of(label)) == 2]
+    assert sorted(rest) == sorted(expected["test"][15:] + expected["train"])
+    assert 21 <= len(genes) <= 26
+    assert 62 <= sum(not genes.isdisjoint(genes_of(label)) for label in rest) <= 75
+
+
+def test_half_doubles_divides_as_the_published_script_draws() -> None:
+    """The script's own steps, written out with the global generator that it seeds."""
+    pairs = published("norman19_scdfm_folds.json")[0]["train"][:62] + SCREEN[20:82]
+    state = np.random.get_state()  # noqa: NPY002
+    np.random.seed(3)  # noqa: NPY002
+    chosen = np.random.choice(sorted(pairs), size=len(pairs) // 2, replace=False).tolist()  # noqa: NPY002
+    np.random.set_state(state)  # noqa: NPY002
+    parts = half_doubles([*pairs, *SCREEN[:20]], 3)
+    assert (len(parts.test), len(chosen)) == (62, 62)
+    assert parts.train[20:] + parts.validation == chosen
+    assert parts.test == sorted(set(pairs) - set(chosen))
+    assert len(parts.validation) == 12
+    assert parts.train[:20] == SCREEN[:20]
+
+
 def gears_labels() -> list[str]:
     split = published("norman19_gears_simulation_seed1.json")
     return [label for part in ("train", "val", "test") for label in split[part] if label != "ctrl"]
@@ -72,6 +118,15 @@ def test_simulation_reproduces_the_published_lists_of_gears() -> None:
     assert sorted(parts.train) == sorted(set(expected["train"]) - {"ctrl"})
     assert sorted(parts.validation) == sorted(expected["val"])
     assert sorted(parts.test) == sorted(expected["test"])
+
+
+def test_a_split_of_the_data_of_gears_is_the_published_one() -> None:
+    """The whole way; `A+ctrl` and `ctrl+A`, which GEARS counts as two, are always in one part."""
+    expected = published("norman19_gears_simulation_seed1.json")
+    split = make_split(a_dataset(gears_labels()), "simulation", 1)
+    assert set(split.train) == canonical(expected["train"])
+    assert set(split.validation) == canonical(expected["val"])
+    assert set(split.test) == canonical(expected["test"])
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,20 @@ from typing import NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from benchmark.cli import install, leaderboard, listings, network, order, run, splits
+from benchmark.cli import (
+    install,
+    leaderboard,
+    listings,
+    metrics,
+    network,
+    order,
+    protocol,
+    rescore,
+    run,
+    score,
+    splits,
+    tune,
+)
 from benchmark.errors import BenchmarkError
 
 app = typer.Typer(
@@ -24,12 +37,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("run")(run.run)
+app.command("score")(score.score)
+app.command("rescore")(rescore.rescore)
+app.command("tune")(tune.tune)
 app.command("leaderboard")(leaderboard.leaderboard)
+app.command("protocol")(protocol.protocol)
 app.command("network")(network.network)
 app.command("order")(order.order)
 app.command("install")(install.install)
 app.command("methods")(listings.methods)
 app.command("datasets")(listings.datasets)
+app.command("metrics")(metrics.metrics)
 app.add_typer(splits.app, name="splits")
 
 INTERRUPTED = 130

@@ -3,49 +3,76 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from benchmark.errors import BenchmarkError, unknown
+
+if TYPE_CHECKING:
+    from benchmark.board import Block
 
 
 def leaderboard(
     dataset: Annotated[str | None, typer.Option(help="Only this data set.")] = None,
     split: Annotated[str | None, typer.Option(help="Only this split scheme.")] = None,
     format: Annotated[str, typer.Option(help="table, csv, json or markdown.")] = "table",
+    table: Annotated[
+        str | None,
+        typer.Option(help="Which table of a block: scores (unless said), scaled, groups or tests."),
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="Write to this file instead of the screen.")] = None,
 ) -> None:
-    """Show all recorded runs: one block per data set and split scheme, ranked by mean rank."""
+    """Show all recorded runs: one block per data set and split scheme, ranked by mean rank.
+
+    Markdown has all tables, csv and json have every metric.
+    """
     # A thousand runs are a million objects, none of them garbage; looking for some doubles the time.
     gc.disable()
     try:
-        _show(dataset, split, format, output)
+        _show(dataset, split, format, table, output)
     finally:
         gc.enable()
 
 
-def _show(dataset: str | None, split: str | None, format: str, output: Path | None) -> None:
-    from benchmark.board import build_board
-    from benchmark.board_text import FORMATS
+def _show(
+    dataset: str | None, split: str | None, format: str, table: str | None, output: Path | None
+) -> None:
+    from benchmark.board import HEADLINE, build_board
+    from benchmark.board.export import as_csv, as_json
+    from benchmark.board.tables import TABLES
+    from benchmark.board.text import as_markdown, as_table
     from benchmark.paths import replacing
     from benchmark.tracking import Tracker
 
-    if format not in FORMATS:
-        raise unknown("format", format, FORMATS)
+    formats: dict[str, Callable[[Sequence[Block]], str]] = {
+        "table": partial(as_table, table=table or "scores"),
+        "markdown": as_markdown,
+        "csv": as_csv,
+        "json": as_json,
+    }
+    if format not in formats:
+        raise unknown("format", format, formats)
+    if table is not None and table not in TABLES:
+        raise unknown("table", table, TABLES)
+    if table is not None and format != "table":
+        raise BenchmarkError(f"--table is for --format table, and {format} has everything; leave it out.")
     if output is not None and not output.parent.is_dir():
         raise BenchmarkError(f"There is no folder {output.parent} to write {output.name} to; make it first.")
     runs = Tracker().runs()
-    blocks = build_board(runs, dataset, split)
-    if not blocks and format in ("table", "markdown"):
+    for_people = format in ("table", "markdown")
+    blocks = build_board(runs, dataset, split, HEADLINE if for_people else None)
+    if not blocks and for_people:
         known = ", ".join(sorted({f"{run.tags['dataset']} ({run.tags['split']})" for run in runs}))
         raise BenchmarkError(
             f"No such run is recorded; there are runs of: {known}."
             if known
             else "No run is recorded yet; `python -m benchmark run --method additive` makes the first."
         )
-    text = FORMATS[format](blocks)
+    text = formats[format](blocks)
     if output is None:
         print(text, end="")
         return

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 from contextlib import redirect_stdout
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from benchmark.errors import BenchmarkError
+
+if TYPE_CHECKING:
+    from benchmark.record import Tuning
 
 
 def run(
@@ -17,6 +21,10 @@ def run(
     split: Annotated[str, typer.Option(help="Split scheme.")] = "doubles",
     seed: Annotated[int, typer.Option(help="Which frozen split, and the seed of the method.", min=0)] = 0,
     preset: Annotated[str | None, typer.Option(help="A named set of hyper-parameters.")] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Hyper-parameters that `tune` found; --set goes before."),
+    ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="One hyper-parameter; repeatable.")
     ] = None,
@@ -29,8 +37,16 @@ def run(
     control_label: Annotated[str | None, typer.Option(help="For a path: label of control cells.")] = None,
     expression: Annotated[str | None, typer.Option(help="For a path: what X holds, counts or log1p.")] = None,
     separator: Annotated[str | None, typer.Option(help="For a path: what stands between two genes.")] = None,
+    anchors: Annotated[
+        bool,
+        typer.Option(
+            "--anchors/--no-anchors",
+            help="Also record no_change, train_mean, additive and the ceiling, where they are missing.",
+        ),
+    ] = True,
 ) -> None:
     """Fit a method, predict the test perturbations, score them and keep the record."""
+    from benchmark.anchors import ensure_anchors
     from benchmark.progress import report_to
     from benchmark.runner import Request
     from benchmark.runner import run as run_request
@@ -42,18 +58,22 @@ def run(
         "expression": expression,
         "separator": separator,
     }
+    settings, tuning = read_settings(set_ or []), None
+    if config is not None:
+        settings, tuning = _tuned(config, method, preset, settings)
     request = Request(
         method=method,
         dataset=dataset,
         split=split,
         seed=seed,
         preset=preset,
-        settings=read_settings(set_ or []),
+        settings=settings,
         device=device,
         cells=cells,
         samples=samples,
         force=force,
         columns={name: value for name, value in columns.items() if value is not None},
+        tuning=tuning,
     )
     # What a method prints would spoil the one JSON object.
     with report_to(ProgressBars()), redirect_stdout(sys.stderr):
@@ -62,6 +82,28 @@ def run(
         print(record.model_dump_json())
     else:
         print_record(record, done_now)
+    if record.tuned_on_test:
+        print(
+            f"{len(record.tuned_on_test)} of the {len(record.perturbations)} test perturbations had a say in "
+            f"the configuration, such as {record.tuned_on_test[0]}: they are no test of it.",
+            file=sys.stderr,
+        )
+    if anchors:
+        with report_to(ProgressBars()), redirect_stdout(sys.stderr):
+            ensure_anchors(request, record.coordinates)
+
+
+def _tuned(
+    file: Path, method: str, preset: str | None, given: dict[str, str]
+) -> tuple[dict[str, Any], Tuning]:
+    """Return the settings of a file of `tune`, less what is given, and where they come from."""
+    from benchmark.registry import load_method
+    from benchmark.tuning.best import read_tuned
+
+    if preset is not None:
+        raise BenchmarkError(f"{file} holds every hyper-parameter; leave out --preset {preset}, or --config.")
+    tuned = read_tuned(file, load_method(method).name)
+    return {**tuned.config, **given}, tuned.ledger(file, given)
 
 
 def read_settings(pairs: list[str]) -> dict[str, str]:

@@ -64,8 +64,9 @@ def make(dataset: Dataset = "simulated", split: Scheme = "doubles", seed: Seed =
 
 @app.command()
 def check(dataset: Dataset = "simulated", split: Scheme = "doubles", seed: Seed = 0) -> None:
-    """Check a frozen split against its data set."""
+    """Check a frozen split against its data set, and that no test cell reaches a method."""
     from benchmark.data import load_dataset
+    from benchmark.leaks import examine
     from benchmark.splits import check_split, read_split, split_file
 
     path = split_file(dataset, split, seed)
@@ -74,7 +75,14 @@ def check(dataset: Dataset = "simulated", split: Scheme = "doubles", seed: Seed 
             f"There is no frozen split {split}-{seed} of {dataset}; "
             "`python -m benchmark splits make` makes it."
         )
-    problems = check_split(read_split(path), load_dataset(dataset))
+    frozen, cells = read_split(path), load_dataset(dataset)
+    problems = check_split(frozen, cells)
+    if not problems:
+        print("split: its digest is right, and its scheme draws these parts from these data")
+        findings = examine(cells, frozen)
+        for finding in findings:
+            print(f"{finding.subject}: {finding.sentence}")
+        problems = [f"{finding.subject}: {finding.sentence}" for finding in findings if finding.is_leak]
     if problems:
         raise BenchmarkError(f"The split {split}-{seed} of {dataset} is not sound: {'; '.join(problems)}.")
     print(f"{dataset} {split}-{seed}: sound")

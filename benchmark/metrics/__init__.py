@@ -4,7 +4,20 @@ To add one, write the function and its `MetricSpec` in the module of its family.
 `benchmark.metrics.evaluate`: whoever only reads the declarations does not wait for a compiler.
 """
 
-from benchmark.metrics import de_genes, mean_expression, uncertainty
+from benchmark.metrics import (
+    de_adjusted,
+    de_genes,
+    de_ranking,
+    distribution,
+    interaction,
+    interaction_fit,
+    mean_centroid,
+    mean_expression,
+    mean_top_genes,
+    mean_weighted,
+    rank,
+    uncertainty,
+)
 from benchmark.metrics.reference import Moments, Reference
 from benchmark.metrics.response import Panel, Response
 from benchmark.metrics.spec import METRICS, Metric, MetricSpec, PanelMetric, headline_metrics
@@ -18,8 +31,17 @@ __all__ = [
     "PanelMetric",
     "Reference",
     "Response",
+    "de_adjusted",
     "de_genes",
+    "de_ranking",
+    "distribution",
     "headline_metrics",
+    "interaction",
+    "interaction_fit",
+    "mean_centroid",
     "mean_expression",
+    "mean_top_genes",
+    "mean_weighted",
+    "rank",
     "uncertainty",
 ]

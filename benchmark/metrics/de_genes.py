@@ -1,4 +1,8 @@
-"""Metrics of which genes are differentially expressed, and in which direction."""
+"""Metrics of which genes are differentially expressed, and in which direction.
+
+Without a real DE gene they are NaN whatever is predicted, so that they are taken over the same perturbations
+for every method; `n_de_predicted` shows who calls genes DE where there are none. (cell-eval writes 0.)
+"""
 
 from __future__ import annotations
 
@@ -8,71 +12,120 @@ from benchmark.metrics.response import Response
 from benchmark.metrics.spec import MetricSpec, metric
 
 CONTROL_CELLS = "the real control cells, for both sides"
+UNDEFINED = "no real DE gene (cell-eval writes 0); no predicted DE gene scores 0"
+LIMITS = (20, 50, 100, 200, 500)
 
 
-def _count(name: str, side: str) -> MetricSpec:
+def _count(name: str, formula: str, nan_means: str) -> MetricSpec:
     return MetricSpec(
         name=name,
         version="1",
         family="DE",
-        formula=f"number of {side} DE genes (Wilcoxon, FDR < 0.05)",
+        formula=f"{formula} (Wilcoxon, FDR < 0.05)",
         range=(0.0, float("inf")),
         higher_is_better=None,
         gene_set="all genes",
         reference=CONTROL_CELLS,
-        nan_means="never NaN",
+        nan_means=nan_means,
     )
 
 
-def _overlap(real: Response, predicted: Response, limit: int | None = None) -> float:
-    k = len(real.de_genes) if limit is None else min(limit, len(real.de_genes))
-    if k == 0:
-        return float("nan")
-    return len(np.intersect1d(real.de_genes[:k], predicted.de_genes[:k])) / k
+def _shared(name: str, formula: str, gene_set: str) -> MetricSpec:
+    return MetricSpec(
+        name=name,
+        version="1",
+        family="DE",
+        formula=formula,
+        range=(0.0, 1.0),
+        higher_is_better=True,
+        gene_set=gene_set,
+        reference=CONTROL_CELLS,
+        nan_means=UNDEFINED,
+    )
 
 
 @metric(
-    MetricSpec(
-        name="de_overlap",
-        version="1",
-        family="DE",
-        formula="|first k real DE genes & first k predicted DE genes| / k, DE genes (Wilcoxon, FDR < 0.05) "
+    _shared(
+        "de_overlap",
+        "|first k real DE genes & first k predicted DE genes| / k, DE genes (Wilcoxon, FDR < 0.05) "
         "by descending |log2 fold change of mean counts|, k = number of real DE genes; "
         "cell-eval's overlap_at_N, which ratios geometric means by default",
-        range=(0.0, 1.0),
-        higher_is_better=True,
-        gene_set="DE genes of each side",
-        reference=CONTROL_CELLS,
-        nan_means="no real DE gene (cell-eval writes 0); no predicted DE gene scores 0",
-        headline=True,
+        "DE genes of each side",
     )
 )
 def de_overlap(real: Response, predicted: Response) -> float:
     """Share of the real DE genes that are among as many of the strongest predicted DE genes."""
-    return _overlap(real, predicted)
+    return _share_of_first(real, predicted, len(real.de_genes))
 
 
 def _declare_overlap_at(limit: int) -> None:
     @metric(
-        MetricSpec(
-            name=f"de_overlap_{limit}",
-            version="1",
-            family="DE",
-            formula=f"as de_overlap with k = min({limit}, number of real DE genes); "
+        _shared(
+            f"de_overlap_{limit}",
+            f"as de_overlap with k = min({limit}, number of real DE genes); "
             "cell-eval's overlap metric with that k",
-            range=(0.0, 1.0),
-            higher_is_better=True,
-            gene_set=f"at most {limit} DE genes of each side",
-            reference=CONTROL_CELLS,
-            nan_means="no real DE gene (cell-eval writes 0); no predicted DE gene scores 0",
+            f"at most {limit} DE genes of each side",
         )
     )
     def overlap_at(real: Response, predicted: Response) -> float:
-        return _overlap(real, predicted, limit)
+        return _share_of_first(real, predicted, min(limit, len(real.de_genes)))
 
 
-for _limit in (20, 50, 100):
+def _declare_precision_at(limit: int) -> None:
+    @metric(
+        _shared(
+            f"de_precision_{limit}",
+            f"as de_overlap with k = min({limit}, number of predicted DE genes); "
+            "cell-eval's precision metric with that k",
+            f"at most {limit} DE genes of each side",
+        )
+    )
+    def precision_at(real: Response, predicted: Response) -> float:
+        return _share_of_first(real, predicted, min(limit, len(predicted.de_genes)))
+
+
+for _limit in LIMITS:
     _declare_overlap_at(_limit)
+for _limit in LIMITS:
+    _declare_precision_at(_limit)
+
+
+@metric(
+    _shared(
+        "de_precision",
+        "|R & P| / |P|, R = real, P = predicted DE genes (Wilcoxon, FDR < 0.05); cell-eval's precision_at_N "
+        "counts only the first |P| of R and is less where fewer genes are predicted than are real",
+        "DE genes of each side",
+    )
+)
+def de_precision(real: Response, predicted: Response) -> float:
+    """Share of the predicted DE genes that are real ones; few sure guesses score well."""
+    return _share(real, _n_common(real, predicted), len(predicted.de_genes))
+
+
+@metric(
+    _shared(
+        "de_recall",
+        "|R & P| / |R|, R = real, P = predicted DE genes (Wilcoxon, FDR < 0.05); cell-eval's "
+        "de_sig_genes_recall",
+        "DE genes of each side",
+    )
+)
+def de_recall(real: Response, predicted: Response) -> float:
+    """Share of the real DE genes that are predicted; whoever calls every gene DE scores 1."""
+    return _share(real, _n_common(real, predicted), len(real.de_genes))
+
+
+@metric(
+    _shared(
+        "de_jaccard",
+        "|R & P| / |R or P|, R = real, P = predicted DE genes (Wilcoxon, FDR < 0.05)",
+        "DE genes of each side",
+    )
+)
+def de_jaccard(real: Response, predicted: Response) -> float:
+    """Share of the DE genes of either side that are those of both; neither few nor many guesses pay."""
+    return _share(real, _n_common(real, predicted), len(np.union1d(real.de_genes, predicted.de_genes)))
 
 
 @metric(
@@ -87,24 +140,43 @@ for _limit in (20, 50, 100):
         gene_set="real DE genes",
         reference=CONTROL_CELLS,
         nan_means="no real DE gene; a predicted change of exactly 0 counts as wrong",
-        headline=True,
     )
 )
 def direction(real: Response, predicted: Response) -> float:
     """Share of the real DE genes whose predicted change has the real sign."""
     genes = real.de_genes
-    if len(genes) == 0:
-        return float("nan")
-    return float(np.mean(np.sign(real.change[genes]) == np.sign(predicted.change[genes])))
+    return _share(real, np.sum(np.sign(real.change[genes]) == np.sign(predicted.change[genes])), len(genes))
 
 
-@metric(_count("n_de_real", "real"))
+@metric(_count("n_de_real", "number of real DE genes", "never NaN"))
 def n_de_real(real: Response, predicted: Response) -> float:
     """Count the real DE genes."""
     return len(real.de_genes)
 
 
-@metric(_count("n_de_predicted", "predicted"))
+@metric(_count("n_de_predicted", "number of predicted DE genes", "never NaN"))
 def n_de_predicted(real: Response, predicted: Response) -> float:
     """Count the predicted DE genes; it grows with the number of predicted cells."""
     return len(predicted.de_genes)
+
+
+@metric(_count("n_de_ratio", "number of predicted DE genes / number of real DE genes", "no real DE gene"))
+def n_de_ratio(real: Response, predicted: Response) -> float:
+    """Predicted DE genes for each real one; above 1 also where more cells were predicted than are real."""
+    return _share(real, len(predicted.de_genes), len(real.de_genes))
+
+
+def _share_of_first(real: Response, predicted: Response, k: int) -> float:
+    """Share of k that the first k DE genes of the two sides have in common."""
+    return _share(real, len(np.intersect1d(real.de_genes[:k], predicted.de_genes[:k])), k)
+
+
+def _share(real: Response, part: float, whole: int) -> float:
+    """Ratio of two counts, 0 of nothing; NaN without a real DE gene."""
+    if len(real.de_genes) == 0:
+        return float("nan")
+    return float(part / whole) if whole else 0.0
+
+
+def _n_common(real: Response, predicted: Response) -> int:
+    return len(np.intersect1d(real.de_genes, predicted.de_genes))

@@ -1,33 +1,82 @@
-"""Metrics of the mean over cells: squared error of the means, correlation of their changes."""
+"""Metrics of the mean over cells, over all genes: errors of the means, agreement of their changes."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from benchmark.metrics.agreement import correlation, cosine, mean_square
 from benchmark.metrics.response import Response
 from benchmark.metrics.spec import MetricSpec, metric
 
-TOP = 20
-TOP_GENES = f"the {TOP} real DE genes of largest |log2 fold change|, or all where there are fewer"
+CONTROL_CELLS = "the real control cells, for both sides"
 
 
-@metric(
-    MetricSpec(
-        name="mse",
+def _error(name: str, formula: str, headline: bool = False) -> MetricSpec:
+    return MetricSpec(
+        name=name,
         version="1",
         family="expression",
-        formula="mean over genes of (predicted mean - real mean)^2, means over cells of log1p values",
+        formula=f"{formula}, means over cells of log1p values",
         range=(0.0, float("inf")),
         higher_is_better=False,
         gene_set="all genes",
         reference="none",
         nan_means="never NaN",
-        headline=True,
+        headline=headline,
     )
-)
+
+
+@metric(_error("mse", "mean over genes of (predicted mean - real mean)^2", headline=True))
 def mse(real: Response, predicted: Response) -> float:
     """Squared error of the mean expression; the noise of a mean of few cells counts in it."""
-    return _mse(real.mean, predicted.mean)
+    return mean_square(real.mean, predicted.mean)
+
+
+@metric(_error("mae", "mean over genes of |predicted mean - real mean|"))
+def mae(real: Response, predicted: Response) -> float:
+    """Absolute error of the mean expression; less ruled by the few genes that change most than `mse`."""
+    return float(np.mean(np.abs(predicted.mean - real.mean)))
+
+
+@metric(_error("rmse", "square root of mse"))
+def rmse(real: Response, predicted: Response) -> float:
+    """Root of the squared error; its mean over perturbations weighs the badly predicted ones less."""
+    return float(np.sqrt(mse(real, predicted)))
+
+
+@metric(_error("l2", "square root of the sum over genes of (predicted mean - real mean)^2"))
+def l2(real: Response, predicted: Response) -> float:
+    """Euclidean distance of the means; comparable only between panels of as many genes."""
+    return float(np.linalg.norm(predicted.mean - real.mean))
+
+
+@metric(
+    MetricSpec(
+        name="mse_unbiased",
+        version="1",
+        family="expression",
+        formula="mse - v_real / n_real - min(v_predicted, max(v_real, v_control)) / max(n_predicted, "
+        "n_real), or 0 where that is less; v = mean over genes of the variance (n - 1) of log1p values, n = "
+        "numbers of cells; where neither limit is met, the delete-one jackknife of mse (Quenouille 1956)",
+        range=(0.0, float("inf")),
+        higher_is_better=False,
+        gene_set="all genes",
+        reference="none; the real control cells limit the variance of the predicted ones",
+        nan_means="never NaN; an estimate below 0, where the means differ by less than their noise, scores 0",
+    )
+)
+def mse_unbiased(real: Response, predicted: Response) -> float:
+    """Squared error of the means without what the sampling noise of both adds to it on average.
+
+    Whoever predicts cells around an exact mean could make up noise to have it subtracted, by spreading the
+    cells or by giving few of them. So no more is subtracted than as many cells as there are real ones, with
+    the spread of the real or of the control cells, would have. The limit is one on the mean over genes,
+    because the least of noisy variances gene by gene would be too little for everybody.
+    """
+    limit = max(real.variance.mean(), real.reference.control.variance.mean())
+    noise = real.variance.mean() / real.n_cells
+    noise += min(predicted.variance.mean(), limit) / max(predicted.n_cells, real.n_cells)
+    return max(mse(real, predicted) - float(noise), 0.0)
 
 
 @metric(
@@ -40,7 +89,7 @@ def mse(real: Response, predicted: Response) -> float:
         range=(-1.0, 1.0),
         higher_is_better=True,
         gene_set="all genes",
-        reference="the real control cells, for both sides",
+        reference=CONTROL_CELLS,
         nan_means="fewer than 2 genes, or a real change equal in all genes; a predicted change equal in all "
         "genes scores 0, because it says nothing about any gene and dropping it would reward it",
         headline=True,
@@ -48,56 +97,24 @@ def mse(real: Response, predicted: Response) -> float:
 )
 def pearson(real: Response, predicted: Response) -> float:
     """Correlation of the changes from control."""
-    return _correlation(real.change, predicted.change)
+    return correlation(real.change, predicted.change)
 
 
 @metric(
     MetricSpec(
-        name="mse_top20",
+        name="cosine",
         version="1",
         family="expression",
-        formula="as mse over fewer genes",
-        range=(0.0, float("inf")),
-        higher_is_better=False,
-        gene_set=TOP_GENES,
-        reference="none; the real control cells choose the genes",
-        nan_means="no real DE gene",
-    )
-)
-def mse_top20(real: Response, predicted: Response) -> float:
-    """Squared error of the mean expression of the strongest real DE genes."""
-    genes = real.de_genes[:TOP]
-    return _mse(real.mean[genes], predicted.mean[genes]) if len(genes) else float("nan")
-
-
-@metric(
-    MetricSpec(
-        name="pearson_top20",
-        version="1",
-        family="expression",
-        formula="as pearson over fewer genes",
+        formula="cosine over genes of predicted and real change, change = mean of log1p values minus that of "
+        "the control cells",
         range=(-1.0, 1.0),
         higher_is_better=True,
-        gene_set=TOP_GENES,
-        reference="the real control cells, for both sides",
-        nan_means="fewer than 2 real DE genes, or their real change is equal; an equal predicted change "
-        "scores 0",
+        gene_set="all genes",
+        reference=CONTROL_CELLS,
+        nan_means="no real change in any gene; no predicted change in any gene scores 0, because it says "
+        "nothing about any gene and dropping it would reward it",
     )
 )
-def pearson_top20(real: Response, predicted: Response) -> float:
-    """Correlation of the changes of the strongest real DE genes."""
-    genes = real.de_genes[:TOP]
-    return _correlation(real.change[genes], predicted.change[genes])
-
-
-def _mse(real: np.ndarray, predicted: np.ndarray) -> float:
-    return float(np.mean((predicted - real) ** 2))
-
-
-def _correlation(real: np.ndarray, predicted: np.ndarray) -> float:
-    if len(real) < 2 or np.ptp(real) == 0:
-        return float("nan")
-    if np.ptp(predicted) == 0:
-        return 0.0
-    x, y = real - real.mean(), predicted - predicted.mean()
-    return float(np.clip(x / np.linalg.norm(x) @ (y / np.linalg.norm(y)), -1.0, 1.0))
+def cosine_of_changes(real: Response, predicted: Response) -> float:
+    """Cosine of the changes from control; unlike the correlation it sees a shift common to all genes."""
+    return cosine(real.change, predicted.change)

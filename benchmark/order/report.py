@@ -12,9 +12,10 @@ from benchmark.order.figure import draw
 from benchmark.order.findings import Findings, scores_of
 from benchmark.order.markdown import heading, table, turned
 from benchmark.order.provenance import provenance
-from benchmark.order.statistics import Difference, SeedScores
+from benchmark.order.statistics import Difference
 from benchmark.order.verdict import outcome, read
 from benchmark.paths import replacing
+from benchmark.statistics import SeedScores
 
 NOT_MADE = "not made in every seed"
 

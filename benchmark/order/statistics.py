@@ -8,19 +8,14 @@ about which a few seeds say little; the mean difference of each seed is there to
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.stats import wilcoxon
 
-from benchmark.board import CONFIDENCE, HEADLINE, Scores
+from benchmark.board import HEADLINE
 from benchmark.metrics import METRICS
-
-RESAMPLES = 10_000
-
-SeedScores = Mapping[int, Scores]
-"""Seed -> metric -> test perturbation -> value, NaN where undefined."""
+from benchmark.statistics import SeedScores, holm, interval, signed_rank
 
 
 @dataclass(frozen=True)
@@ -115,36 +110,6 @@ def pair(first: SeedScores, second: SeedScores, metric: str) -> Pairs:
             by_label.setdefault(label, []).append(value)
     values = np.array([np.mean(by_label[label]) for label in sorted(by_label)])
     return Pairs(values, by_seed, float(np.mean(seconds)) if seconds else np.nan, undefined)
-
-
-def interval(values: np.ndarray, seed: int = 0) -> tuple[float, float]:
-    """Middle 95 % of the mean in 10,000 resamples of the values (percentile bootstrap; Efron 1979)."""
-    n = len(values)
-    draws = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=RESAMPLES)
-    low, high = np.quantile(draws @ values / n, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return float(low), float(high)
-
-
-def signed_rank(values: np.ndarray) -> float:
-    """Two-sided p-value of Wilcoxon's signed-rank test; zeros are ranked as Pratt (1959) does.
-
-    Where all values are zero it is 1.
-    """
-    if not values.any():
-        return 1.0
-    return float(wilcoxon(values, zero_method="pratt").pvalue)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Correct p-values for their number (Holm 1979); NaN stays NaN and does not count."""
-    p = np.asarray(p_values, dtype=float)
-    corrected = np.full(len(p), np.nan)
-    order = [int(index) for index in np.argsort(p) if not np.isnan(p[index])]
-    largest = 0.0
-    for rank, index in enumerate(order):
-        largest = max(largest, min(1.0, float((len(order) - rank) * p[index])))
-        corrected[index] = largest
-    return corrected.tolist()
 
 
 def _difference(metric: str, pairs: Pairs) -> Difference:

@@ -13,6 +13,7 @@ from types import MappingProxyType
 import numpy as np
 
 NO_GENE = "ctrl"
+HELD_OUT_DOUBLES = 15
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,50 @@ def doubles(labels: Sequence[str], seed: int) -> Parts:
     )
 
 
+def half_doubles(labels: Sequence[str], seed: int) -> Parts:
+    """Hold out half of the doubles; every single is trained on.
+
+    The division of Ahlmann-Eltze et al., Nature Methods 2025: of the sorted unique doubles NumPy's legacy
+    generator, seeded with `seed`, chooses int(N / 2) for training. They call half of the rest validation and
+    score both halves; here all of the rest is the test part, and validation is max(1, int(0.1 N)) of the
+    training doubles, the last that were chosen.
+    """
+    parameters = {"train_share": 0.5, "validation_fraction": 0.1, "random_state": seed}
+    names = np.unique([label for label in labels if len(genes_of(label)) == 2])
+    count = int(parameters["train_share"] * len(names))
+    chosen = np.random.RandomState(seed).choice(names, count, replace=False).tolist() if count else []
+    n_validation = max(1, int(parameters["validation_fraction"] * len(names)))
+    alone = sorted({label for label in labels if len(genes_of(label)) == 1})
+    return Parts(
+        train=alone + chosen[:-n_validation],
+        validation=chosen[-n_validation:],
+        test=sorted(set(names.tolist()) - set(chosen)),
+        seen={gene for label in alone for gene in genes_of(label)},
+        parameters=parameters,
+    )
+
+
+def holdout(labels: Sequence[str], seed: int) -> Parts:
+    """Hold out 15 doubles with the singles of their genes: the second setting of scDFM.
+
+    The doubles are the first 15 of the test part of `doubles`; its other test doubles are trained on, and its
+    validation part is kept. No gene is held out by this: most of the genes are in some training double.
+    """
+    drawn = doubles(labels, seed)
+    test = drawn.test[:HELD_OUT_DOUBLES]
+    genes = {gene for label in test for gene in genes_of(label)}
+    alone = [label for label in drawn.train if len(genes_of(label)) == 1]
+    held_out = [label for label in alone if genes.issuperset(genes_of(label))]
+    train = [label for label in drawn.train if label not in set(held_out)] + drawn.test[HELD_OUT_DOUBLES:]
+    return Parts(
+        train=train,
+        validation=drawn.validation,
+        test=test + held_out,
+        seen={gene for label in train for gene in genes_of(label)},
+        parameters={**drawn.parameters, "held_out_doubles": HELD_OUT_DOUBLES},
+    )
+
+
 def simulation(labels: Sequence[str], seed: int) -> Parts:
     """Hold out genes and, among the doubles of other genes, a quarter: the `simulation` split of GEARS.
 
@@ -106,7 +151,13 @@ def singles(labels: Sequence[str], seed: int) -> Parts:
 
 
 SCHEMES: Mapping[str, Scheme] = MappingProxyType(
-    {"doubles": doubles, "simulation": simulation, "singles": singles}
+    {
+        "doubles": doubles,
+        "simulation": simulation,
+        "singles": singles,
+        "half_doubles": half_doubles,
+        "holdout": holdout,
+    }
 )
 
 

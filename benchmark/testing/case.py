@@ -8,8 +8,9 @@ from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from anndata import AnnData
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, vstack
 
 from benchmark.canonical import canonicalise
 from benchmark.cards import DatasetCard
@@ -52,21 +53,32 @@ class Panel:
         return [Perturbation.parse(label) for label in self.split.test]
 
     def with_other_test_cells(self) -> Panel:
-        """The same data set with nonsense in place of the test cells."""
-        adata = self.dataset.adata.copy()
-        test = adata.obs["perturbation"].isin(self.split.test).to_numpy()
-        noise = np.random.default_rng(7).random((int(test.sum()), adata.n_vars), dtype=np.float32)
-        nonsense = np.ceil(3 * noise)
-        adata.X = _with_rows(adata.X, test, nonsense)
-        adata.layers["counts"] = _with_rows(adata.layers["counts"], test, nonsense)
-        return replace(self, dataset=replace(self.dataset, adata=adata))
+        """The same data set with nonsense in place of the test cells: more cells, and in another place."""
+        adata = self.dataset.adata
+        rest = adata[~adata.obs["perturbation"].isin(self.split.test)]
+        labels = [label for label in self.split.test for _ in range(CELLS + 5)]
+        noise = np.random.default_rng(7).random((len(labels), adata.n_vars), dtype=np.float32)
+        nonsense = csr_matrix(np.ceil(3 * noise))
+        obs = rest.obs.iloc[: len(labels)].assign(perturbation=labels, source_label=labels)
+        obs.index = pd.Index([f"other-{number}" for number in range(len(labels))])
+        others = AnnData(nonsense, obs=obs, var=adata.var, layers={"counts": nonsense.copy()})
+        changed = AnnData(
+            vstack([others.X, rest.X], format="csr"),
+            obs=pd.concat([others.obs, rest.obs]),
+            var=adata.var,
+            layers={"counts": vstack([others.layers["counts"], rest.layers["counts"]], format="csr")},
+            uns=adata.uns,
+        )
+        return replace(self, dataset=replace(self.dataset, adata=changed))
 
 
-def _with_rows(matrix: csr_matrix, rows: np.ndarray, values: np.ndarray) -> csr_matrix:
-    """Return a copy with other values in some rows."""
-    dense = matrix.toarray()
-    dense[rows] = values
-    return csr_matrix(dense)
+def rebuilt(cells: AnnData) -> AnnData:
+    """Everything that methods are promised about some cells, in an object that comes from nowhere."""
+    obs = pd.DataFrame({"perturbation": cells.obs["perturbation"].to_numpy()})
+    obs.index = pd.Index([f"cell-{number}" for number in range(cells.n_obs)])
+    layers = {name: layer.copy() for name, layer in cells.layers.items()}
+    var = pd.DataFrame(index=cells.var_names.copy())
+    return AnnData(cells.X.copy(), obs=obs, var=var, layers=layers, uns=dict(cells.uns))
 
 
 @cache

@@ -18,7 +18,7 @@ from anndata import AnnData
 
 from benchmark.errors import NotFittedError
 from benchmark.perturbation import Perturbation
-from benchmark.testing.case import CELLS, Case
+from benchmark.testing.case import CELLS, Case, rebuilt
 
 SMOKE_SECONDS = 60
 
@@ -216,9 +216,20 @@ def check_data_sets_do_not_mix(case: Case) -> None:
 
 @_check
 def check_test_cells_do_not_matter(case: Case) -> None:
-    """With other cells in the test part, predictions are the same to the last bit."""
+    """With other cells in the test part, more of them and elsewhere, predictions are the same bit for bit."""
     changed = case.panel.with_other_test_cells()
     method = case.fit(changed)
     _require(
         _same(case.ask(method), case.answers), "Predictions change with the test cells: there is a leak."
+    )
+
+
+@_check
+def check_only_what_is_given_matters(case: Case) -> None:
+    """The same expression and labels under other cell names, and in new objects, give the same numbers."""
+    method = case.new().fit(*map(rebuilt, case.panel.views))
+    _require(
+        _same(case.ask(method), case.answers),
+        "Predictions change with the names of the cells, or with what stands behind them: a method learns "
+        "from expression, counts and labels alone.",
     )

@@ -1,0 +1,118 @@
+"""What every board shows, whoever was asked for: three trivial methods and the replicate ceiling."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmark import scoring
+from benchmark.board import ANCHORS, CEILING
+from benchmark.data import Dataset, load_dataset
+from benchmark.errors import BenchmarkError
+from benchmark.record import Coordinates, Record, configuration_label
+from benchmark.registry import load_method, source_digest
+from benchmark.results import Clock, keep_results
+from benchmark.runner import Request, run
+from benchmark.splits import load_split
+from benchmark.tracking import Tracker
+
+_log = logging.getLogger("benchmark")
+
+
+def ensure_anchors(request: Request, done: Coordinates) -> list[Record]:
+    """Record the anchors that have no finished run yet beside a run that is done; the log names each.
+
+    They are ordinary runs on the same data set, split, seed and number of cells, with one sample. An anchor
+    that cannot be recorded is warned of, and the others are tried.
+
+    Parameters
+    ----------
+    request
+        What was asked for: it says how to load the data set.
+    done
+        Coordinates of the run that came of it.
+
+    Returns
+    -------
+    list of Record
+        What was recorded now.
+    """
+    tracker = Tracker()
+    wanted = [*(method_at(name, done) for name in ANCHORS), ceiling_at(done)]
+    missing = [at for at in wanted if tracker.finished(at.key) is None]
+    if not missing:
+        return []
+    dataset = load_dataset(request.dataset, **request.columns)
+    records = []
+    for at in missing:
+        _log.info("Recording %s, which is on every board (--no-anchors leaves it out).", at.method)
+        try:
+            records.append(
+                record_ceiling(at, dataset) if at.method == CEILING else _run(at, request, dataset)
+            )
+        except BenchmarkError as error:
+            _log.warning("%s could not be recorded: %s", at.method, error)
+    return records
+
+
+def method_at(name: str, done: Coordinates) -> Coordinates:
+    """Coordinates of a method's default configuration beside a run that is done."""
+    method = load_method(name)
+    config = method.Config()
+    return done.model_copy(
+        update={
+            "method": method.name,
+            "method_version": method.version,
+            "configuration": configuration_label(config),
+            "config": config.model_dump(mode="json"),
+            "source_digest": source_digest(method),
+            "samples": 1,
+        }
+    )
+
+
+def ceiling_at(done: Coordinates) -> Coordinates:
+    """Coordinates of the ceiling beside a run that is done; it is the same for any number of cells."""
+    return done.model_copy(
+        update={
+            "method": CEILING,
+            "method_version": "1",
+            "configuration": "default",
+            "config": {},
+            "source_digest": hashlib.sha256(Path(scoring.__file__).read_bytes()).hexdigest(),
+            "cells": 0,
+            "samples": 1,
+        }
+    )
+
+
+def record_ceiling(at: Coordinates, dataset: Dataset) -> Record:
+    """Score the halves of the real cells and keep that as a run, which has no archive.
+
+    Parameters
+    ----------
+    at
+        As `ceiling_at` gives them.
+    dataset
+        The data set that they name.
+    """
+    started, clock = datetime.now(UTC).isoformat(timespec="seconds"), Clock()
+    split = load_split(dataset, at.split, at.seed)
+    with Tracker().recording(at) as recording:
+        with clock.time("metrics"):
+            scores = scoring.ceiling(dataset, split)
+        return keep_results(recording, at, split, scores, started=started, device="cpu", clock=clock)
+
+
+def _run(at: Coordinates, request: Request, dataset: Dataset) -> Record:
+    asked = Request(
+        method=at.method,
+        dataset=request.dataset,
+        split=at.split,
+        seed=at.seed,
+        cells=at.cells,
+        columns=request.columns,
+    )
+    return run(asked, dataset)[0]

@@ -1,0 +1,158 @@
+"""From recorded runs to blocks of rows."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from benchmark.board.groups import FrozenGroups, add_groups
+from benchmark.board.intervals import ScoreTable, estimates, labels_of
+from benchmark.board.neighbours import compare_neighbours
+from benchmark.board.ranks import Member, ranked
+from benchmark.board.rows import HEADLINE, Block, Row
+from benchmark.board.scale import add_scales
+from benchmark.metrics import METRICS
+from benchmark.tracking import StoredRun
+
+
+def build_board(
+    runs: Sequence[StoredRun],
+    dataset: str | None = None,
+    split: str | None = None,
+    metrics: Sequence[str] | None = None,
+) -> list[Block]:
+    """Arrange runs into ranked blocks.
+
+    Parameters
+    ----------
+    runs
+        Everything that is recorded, newest first.
+    dataset, split
+        Keep only this data set or split scheme.
+    metrics
+        Which ones are looked at beside the headline metrics; all unless said.
+    """
+    groups: dict[tuple[str, ...], list[StoredRun]] = defaultdict(list)
+    newest_split: dict[tuple[str, ...], str] = {}
+    readable = [run for run in runs if run.is_readable]
+    if len(readable) < len(runs):
+        logging.getLogger("benchmark").warning(
+            "%d runs were recorded by an older version and are left out; run them again.",
+            len(runs) - len(readable),
+        )
+    for run in readable:
+        tags = run.tags
+        if dataset not in (None, tags["dataset"]) or split not in (None, tags["split"]):
+            continue
+        data = (tags["dataset"], tags["split"], tags["dataset_digest"])
+        usual = newest_split.setdefault((*data, tags["seed"]), tags["split_digest"])
+        other_split = "" if tags["split_digest"] == usual else tags["split_digest"]
+        groups[(*data, other_split)].append(run)
+    frozen = FrozenGroups()
+    return [
+        Block(
+            dataset=name,
+            split=scheme,
+            dataset_digest=digest,
+            other_split=other,
+            rows=_rows(members, metrics, frozen),
+        )
+        for (name, scheme, digest, other), members in sorted(groups.items())
+    ]
+
+
+def _rows(runs: Sequence[StoredRun], metrics: Sequence[str] | None, frozen: FrozenGroups) -> list[Row]:
+    """One row per configuration that has finished runs, and one per run that came to nothing."""
+    finished: dict[tuple[str, ...], dict[int, StoredRun]] = defaultdict(dict)
+    for run in runs:  # newest first: of runs that differ in nothing but code, the newest counts
+        if run.status == "finished":
+            finished[_configuration(run)].setdefault(int(run.tags["seed"]), run)
+    rest = {
+        (*_configuration(run), run.tags["seed"]): run
+        for run in reversed(runs)
+        if run.status != "finished" and int(run.tags["seed"]) not in finished[_configuration(run)]
+    }
+    shown = _finished_rows(
+        [list(by_seed.values()) for by_seed in finished.values() if by_seed], metrics, frozen
+    )
+    unranked = [_unfinished_row(run) for run in rest.values()]
+    return shown + sorted(unranked, key=lambda row: (row.method, row.configuration, row.seed_list))
+
+
+def _finished_rows(
+    rows: Sequence[Sequence[StoredRun]], metrics: Sequence[str] | None, frozen: FrozenGroups
+) -> list[Row]:
+    """The ceiling first, then the ranked rows."""
+    runs = [run for members in rows for run in members]
+    names, labels = _names(runs, metrics), labels_of(run.scores for run in runs)
+    members = [_member(each, names, labels) for each in rows]
+    ceilings = [member for member in members if member.row.is_ceiling]
+    in_order = ranked([member for member in members if not member.row.is_ceiling])
+    compare_neighbours(in_order)
+    add_scales(members)
+    add_groups(members, frozen.of(runs))
+    return [member.row for member in ceilings + in_order]
+
+
+def _names(runs: Sequence[StoredRun], metrics: Sequence[str] | None) -> list[str]:
+    """Headline metrics first, then what else is asked for and recorded."""
+    recorded = dict.fromkeys(name for run in runs for name in run.scores)
+    wanted = recorded if metrics is None else [name for name in metrics if name in recorded]
+    return list(dict.fromkeys([*HEADLINE, *wanted]))
+
+
+def _member(runs: Sequence[StoredRun], names: Sequence[str], labels: Sequence[str]) -> Member:
+    runs = sorted(runs, key=lambda run: int(run.tags["seed"]))
+    versions = tuple(json.loads(run.tags["metric_versions"]) for run in runs)
+    table = ScoreTable.of({int(run.tags["seed"]): run.scores for run in runs}, names, labels)
+    outdated = {
+        name
+        for of_seed in versions
+        for name, version in of_seed.items()
+        if name in METRICS and METRICS[name].spec.version != version
+    }
+    row = Row(
+        **_identity(runs[0].tags),
+        status="finished",
+        seeds=len(runs),
+        seed_list=list(table.seeds),
+        coverage=float(np.mean([float(run.tags["coverage"]) for run in runs])),
+        fallbacks=sum(int(run.tags["fallbacks"]) for run in runs),
+        seconds=float(np.mean([float(run.tags["seconds"]) for run in runs])),
+        metrics=estimates(table),
+        metric_versions=versions[0],
+        outdated=sorted(outdated),
+        run_ids=[run.run_id for run in runs],
+    )
+    return Member(row, table, versions)
+
+
+def _unfinished_row(run: StoredRun) -> Row:
+    return Row(
+        **_identity(run.tags),
+        status=run.status,
+        seeds=1,
+        seed_list=[int(run.tags["seed"])],
+        reason=run.tags.get("reason", ""),
+        run_ids=[run.run_id],
+    )
+
+
+def _configuration(run: StoredRun) -> tuple[str, ...]:
+    names = ("method", "method_version", "config_digest", "cells")
+    return (*(run.tags[name] for name in names), _samples(run.tags))
+
+
+def _samples(tags: dict[str, str]) -> str:
+    """Samples per control cell; runs that are older than samples had one."""
+    return tags.get("samples", "1")
+
+
+def _identity(tags: dict[str, str]) -> dict[str, Any]:
+    names = ("dataset", "dataset_digest", "split", "method", "configuration", "cells")
+    return {name: tags[name] for name in names} | {"samples": _samples(tags)}

@@ -1,0 +1,64 @@
+"""Is a row really better than the next? Paired tests between neighbours on the board."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from benchmark.board.intervals import mean_and_bounds
+from benchmark.board.ranks import Member
+from benchmark.board.rows import HEADLINE, Comparison
+from benchmark.statistics import holm, signed_rank
+
+FEWEST = 6
+"""With fewer perturbations no signed-rank test can give a p-value below .05 (2 / 2^5 = .0625)."""
+
+
+def compare_neighbours(ranked: Sequence[Member]) -> None:
+    """Compare each ranked row with the next lower one and write the comparisons into the upper row.
+
+    Differences are paired by perturbation and seed, in the seeds that both rows have, and averaged within a
+    perturbation over them: the same real cells in several seeds are no new evidence. Each headline metric
+    gets the mean difference with its bootstrap interval and Wilcoxon's signed-rank test (zeros as in Pratt
+    1959), corrected over all tests of the block (Holm 1979).
+    """
+    found: list[Comparison] = []
+    for upper, lower in pairwise(ranked):
+        row = upper.row
+        row.next_row = lower.row.label
+        row.next_seeds = sorted(set(upper.table.seeds) & set(lower.table.seeds))
+        differences = upper.headline(row.next_seeds) - lower.headline(row.next_seeds)
+        row.against_next = dict(zip(HEADLINE, _compare(_over_seeds(differences)), strict=True))
+        found += row.against_next.values()
+    corrected = holm([np.nan if each.p is None else each.p for each in found])
+    for each, value in zip(found, corrected, strict=True):
+        each.corrected = None if each.p is None else value
+
+
+def _over_seeds(differences: np.ndarray) -> np.ndarray:
+    """Mean over the seeds where both rows are defined: (perturbations, metrics), NaN where none is."""
+    defined = ~np.isnan(differences)
+    counts = defined.sum(axis=0)
+    sums = np.where(defined, differences, 0.0).sum(axis=0)
+    return np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+
+
+def _compare(differences: np.ndarray) -> list[Comparison]:
+    """One comparison per metric of (perturbations, metrics)."""
+    defined = ~np.isnan(differences)
+    own = defined.any(axis=1)
+    if not own.any():
+        return [Comparison() for _ in HEADLINE]
+    means, low, high = mean_and_bounds(differences[None, own])
+    found = []
+    for index, n in enumerate(defined.sum(axis=0)):
+        each = Comparison(n=int(n))
+        if n:
+            each.mean = float(means[index])
+        if n >= FEWEST:
+            each.low, each.high = float(low[index]), float(high[index])
+            each.p = signed_rank(differences[defined[:, index], index])
+        found.append(each)
+    return found

@@ -1,0 +1,73 @@
+"""What has to be said below a block: seeds that are missing, anchors, failures, other versions, sources."""
+
+from __future__ import annotations
+
+from benchmark.board.rows import ANCHORS, BASELINE, CEILING, Block, Row
+
+
+def notes(block: Block) -> list[str]:
+    """Everything that a reader of the block should know, one sentence each."""
+    return [
+        *_seeds(block),
+        *_ceiling(block),
+        *_anchors(block),
+        *_outdated(block),
+        *(
+            f"{block.name(row)}: published, not run here: {row.published}"
+            for row in block.rows
+            if row.published
+        ),
+        *(_unranked(row) for row in block.rows if not row.is_shown),
+    ]
+
+
+def _seeds(block: Block) -> list[str]:
+    if all(row.seed_list == block.seeds for row in block.rows if row.is_shown and not row.published):
+        return []
+    return ["rows with * lack seeds of this block: ranks compare the seeds that all rows have"]
+
+
+def _ceiling(block: Block) -> list[str]:
+    if not any(row.is_ceiling for row in block.rows):
+        return []
+    return [
+        f"{CEILING} is no method: it is what one half of the real cells of a perturbation scores as a "
+        "prediction of the other half; as a half has fewer cells, a good method may lie above"
+    ]
+
+
+def _anchors(block: Block) -> list[str]:
+    """Which anchors are not there in which seeds, and how to record them."""
+    if block.other_split or not block.seeds:
+        return []
+    there: dict[str, set[int]] = {name: set() for name in (CEILING, *ANCHORS)}
+    for row in block.rows:
+        if row.method in there and row.status == "finished":
+            there[row.method] |= set(row.seed_list)
+    missing = {name: sorted(set(block.seeds) - seeds) for name, seeds in there.items()}
+    lacking = [f"{name} (seeds {', '.join(map(str, seeds))})" for name, seeds in missing.items() if seeds]
+    if not lacking:
+        return []
+    seed = min(seed for seeds in missing.values() for seed in seeds)
+    return [
+        f"not recorded: {', '.join(lacking)}; without {BASELINE} and {CEILING} of a seed nothing is scaled "
+        f"there; `python -m benchmark run --method {BASELINE} --dataset {block.dataset} --split "
+        f"{block.split} --seed {seed}` records all of seed {seed} (of a file, give the path)"
+    ]
+
+
+def _outdated(block: Block) -> list[str]:
+    by_metric: dict[str, list[str]] = {}
+    for row in block.rows:
+        for name in row.outdated:
+            by_metric.setdefault(name, []).append(block.name(row))
+    return [
+        f"scored with an older version of metric {name}: {', '.join(labels)}; `python -m benchmark rescore` "
+        "computes it again"
+        for name, labels in by_metric.items()
+    ]
+
+
+def _unranked(row: Row) -> str:
+    reason = f": {row.reason}" if row.reason else ""
+    return f"unranked: {row.label}, seed {row.seed_list[0]}, {row.status}{reason}"

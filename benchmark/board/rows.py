@@ -1,0 +1,145 @@
+"""What stands on the board: blocks of rows, with their estimates, scaled scores and comparisons."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from pydantic import BaseModel
+
+from benchmark.metrics import headline_metrics
+
+HEADLINE = tuple(headline_metrics())
+
+CEILING = "ceiling"
+"""The name under which the replicate ceiling is recorded; it is no method and has no rank among them."""
+
+BASELINE = "train_mean"
+"""The method whose score is the zero of the scale."""
+
+ANCHORS = ("no_change", BASELINE, "additive")
+"""The methods that are on every board, beside the ceiling."""
+
+
+class Estimate(BaseModel):
+    """Mean of a metric with its bootstrap interval; None where it is defined for no perturbation.
+
+    A mean that was published without an interval has no bounds.
+    """
+
+    mean: float | None
+    low: float | None
+    high: float | None
+    n: int
+    """Perturbations, over all seeds, for which the metric is defined."""
+    missing: int
+    """Perturbations, over all seeds, for which it is not."""
+
+
+class Scaled(Estimate):
+    """Mean of a metric on the scale where the baseline is 0 and the ceiling 1, never clipped.
+
+    `n` and `missing` count the perturbations that discriminate. The others are a stratum of their own.
+    """
+
+    flat: int
+    """Perturbations, over all seeds, that cannot discriminate: the ceiling is hardly above the baseline."""
+    flat_mean: float | None
+    """The plain mean of the metric over them."""
+
+
+class Comparison(BaseModel):
+    """A row against the next lower one in one metric, paired by perturbation and seed.
+
+    Differences are turned so that positive means: the upper row is better. None where nothing can be said.
+    """
+
+    mean: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    """Two-sided Wilcoxon signed-rank test."""
+    corrected: float | None = None
+    """The same after Holm's correction over all tests of the block."""
+    n: int = 0
+    """Perturbations that both rows define in a seed that both have."""
+
+
+class Row(BaseModel):
+    """One configuration of one method on one data set and split scheme."""
+
+    dataset: str
+    dataset_digest: str
+    split: str
+    method: str
+    configuration: str
+    status: str
+    rank: int | None = None
+    mean_rank: float | None = None
+    mean_rank_low: float | None = None
+    mean_rank_high: float | None = None
+    seeds: int
+    seed_list: list[int]
+    cells: int
+    samples: int = 1
+    coverage: float | None = None
+    fallbacks: int = 0
+    seconds: float | None = None
+    metrics: dict[str, Estimate] = {}
+    metric_versions: dict[str, str] = {}
+    outdated: list[str] = []
+    """Metrics that were scored with another version than the present one."""
+    scaled: dict[str, Scaled] = {}
+    groups: dict[str, dict[str, Estimate]] = {}
+    """Group of test perturbations -> headline metric; empty where the split has one group."""
+    next_row: str = ""
+    """The next lower ranked row, which `against_next` compares this one with."""
+    next_seeds: list[int] = []
+    against_next: dict[str, Comparison] = {}
+    reason: str = ""
+    published: str = ""
+    """Citation of a row that was published elsewhere and not run here."""
+    run_ids: list[str]
+
+    @property
+    def label(self) -> str:
+        """Method, with its configuration and its samples per control cell where they are not the default."""
+        unusual = [] if self.configuration == "default" else [self.configuration]
+        unusual += [] if self.samples == 1 else [f"{self.samples} samples"]
+        return f"{self.method} ({', '.join(unusual)})" if unusual else self.method
+
+    @property
+    def is_ceiling(self) -> bool:
+        """Whether it is the replicate ceiling, finished."""
+        return self.method == CEILING and self.status == "finished"
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether it has scores to show; all others are only mentioned."""
+        return self.rank is not None or self.is_ceiling or bool(self.published)
+
+
+class Block(BaseModel):
+    """The rows that may be compared with each other: the ceiling, ranked ones, failures last."""
+
+    dataset: str
+    dataset_digest: str
+    split: str
+    other_split: str = ""
+    """Digest of the split file, where it is not the one that the newest run of its seed used."""
+    rows: list[Row]
+
+    @property
+    def seeds(self) -> list[int]:
+        """Every seed that any ranked row has; a row with fewer is not quite comparable."""
+        return sorted({seed for row in self.rows if row.rank is not None for seed in row.seed_list})
+
+    @property
+    def usual_cells(self) -> int:
+        """How many cells most of the ranked rows are predicted for."""
+        cells = Counter(row.cells for row in self.rows if row.rank is not None)
+        return cells.most_common(1)[0][0] if cells else 0
+
+    def name(self, row: Row) -> str:
+        """Label of a row, with its number of cells where most rows have another."""
+        odd = row.rank is not None and row.cells != self.usual_cells
+        return f"{row.label}, {row.cells} cells" if odd else row.label

@@ -1,0 +1,151 @@
+"""Scores on the scale that the data allow: 0 is what the baseline scores, 1 the replicate ceiling.
+
+A score u becomes (u - b) / (c - b), with the baseline b and the ceiling c of the same perturbation, metric
+and seed, and is never clipped. Where the ceiling is hardly above the baseline the quotient is noise. So
+perturbations with a dynamic range fraction (c - b) / (best - b) below a tenth (Miller et al. 2025, bioRxiv
+2025.10.20.683304; `best` is the value of a perfect prediction) are left out of the mean, counted, and get a
+plain mean of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from benchmark.board.intervals import ScoreTable, estimates, plain, plain_means
+from benchmark.board.ranks import Member
+from benchmark.board.rows import BASELINE, Scaled
+from benchmark.metrics import METRICS
+
+LEAST_RANGE = 0.1
+
+
+@dataclass(frozen=True)
+class Bound:
+    """One run that is an end of the scale.
+
+    Attributes
+    ----------
+    values
+        float, (perturbations, metrics).
+    versions
+        Metric -> version that it was scored with.
+    """
+
+    values: np.ndarray
+    versions: Mapping[str, str]
+
+
+@dataclass
+class Bounds:
+    """What gives a block its scale.
+
+    Attributes
+    ----------
+    lower
+        (seed, cells) -> the baseline with its default configuration. The ceiling, which predicts for no
+        cells, is compared with that of any number.
+    upper
+        Seed -> the ceiling.
+    """
+
+    lower: dict[tuple[int, int], Bound] = field(default_factory=dict)
+    upper: dict[int, Bound] = field(default_factory=dict)
+
+    @classmethod
+    def among(cls, members: Iterable[Member]) -> Bounds:
+        """Find the bounds among the rows of a block; the first of several counts."""
+        found = cls()
+        for member in members:
+            row, table = member.row, member.table
+            for seed, values, versions in zip(table.seeds, table.values, member.versions, strict=True):
+                bound = Bound(values, versions)
+                if row.is_ceiling:
+                    found.upper.setdefault(seed, bound)
+                elif (row.method, row.configuration) == (BASELINE, "default"):
+                    found.lower.setdefault((seed, row.cells), bound)
+                    found.lower.setdefault((seed, 0), bound)
+        return found
+
+
+def add_scales(members: Sequence[Member]) -> None:
+    """Write the scaled scores of each row into it, over the seeds that have both bounds.
+
+    Scores of different versions of a metric are not put on one scale.
+
+    Parameters
+    ----------
+    members
+        Rows of one block, whose tables have the same metrics and perturbations; newest first.
+    """
+    bounds = Bounds.among(members)
+    for member in members:
+        table, cells = member.table, member.row.cells
+        chosen = [
+            index
+            for index, seed in enumerate(table.seeds)
+            if (seed, cells) in bounds.lower and seed in bounds.upper
+        ]
+        if not chosen:
+            continue
+        seeds = tuple(table.seeds[index] for index in chosen)
+        lower, upper = [bounds.lower[seed, cells] for seed in seeds], [bounds.upper[seed] for seed in seeds]
+        own = replace(table, seeds=seeds, values=table.values[chosen], listed=table.listed[chosen])
+        versions = zip((member.versions[index] for index in chosen), lower, upper, strict=True)
+        usable = np.array(
+            [[_is_usable(name, own, low, high) for name in table.names] for own, low, high in versions]
+        )
+        member.row.scaled = scaled(
+            own.keep(usable[:, None]),
+            np.stack([bound.values for bound in lower]),
+            np.stack([bound.values for bound in upper]),
+        )
+
+
+def _is_usable(name: str, versions: Mapping[str, str], lower: Bound, upper: Bound) -> bool:
+    """Whether a metric has a finite perfect value, and the same version in a run and its bounds."""
+    best = METRICS[name].spec.best if name in METRICS else None
+    alike = versions.get(name) == lower.versions.get(name) == upper.versions.get(name)
+    return alike and best is not None and bool(np.isfinite(best))
+
+
+def scaled(table: ScoreTable, baseline: np.ndarray, ceiling: np.ndarray) -> dict[str, Scaled]:
+    """Put scores on the scale between two bounds.
+
+    Parameters
+    ----------
+    table
+        Of metrics with a finite perfect value, or with nothing listed.
+    baseline, ceiling
+        Of the shape of its values.
+    """
+    flat = is_flat(table.names, baseline, ceiling) & table.listed
+    width = np.where(flat, np.nan, ceiling - baseline)
+    on_scale = table.keep(~flat, (table.values - baseline) / width)
+    flat_means = plain_means(np.where(flat, table.values, np.nan))
+    counts = flat.sum(axis=(0, 1))
+    found = estimates(on_scale)
+    nothing = {"mean": None, "low": None, "high": None, "n": 0, "missing": 0}
+    return {
+        name: Scaled(
+            **(found[name].model_dump() if name in found else nothing),
+            flat=int(counts[index]),
+            flat_mean=plain(flat_means[index]),
+        )
+        for index, name in enumerate(table.names)
+        if table.listed[..., index].any()
+    }
+
+
+def is_flat(names: Sequence[str], baseline: np.ndarray, ceiling: np.ndarray) -> np.ndarray:
+    """Whether a perturbation cannot discriminate in a metric: bool, (..., metrics); False where undefined.
+
+    Written without the quotient, so that a perfect baseline, which leaves no range, counts as flat.
+    """
+    specs = [METRICS[name].spec if name in METRICS else None for name in names]
+    best = np.array([np.nan if spec is None or spec.best is None else spec.best for spec in specs])
+    sign = np.array([1.0 if spec is None or spec.higher_is_better else -1.0 for spec in specs])
+    gain, room = sign * (ceiling - baseline), sign * (best - baseline)
+    return (gain <= 0) | (gain < LEAST_RANGE * room)

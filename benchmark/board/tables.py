@@ -1,0 +1,189 @@
+"""The tables of a block as headings and cells of text; a line break stands where a terminal wants one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+from benchmark.board.neighbours import FEWEST
+from benchmark.board.rows import BASELINE, HEADLINE, Block, Comparison, Estimate, Row, Scaled
+from benchmark.board.scale import LEAST_RANGE
+from benchmark.metrics import METRICS
+from benchmark.statistics import CONFIDENCE
+
+
+@dataclass(frozen=True)
+class Table:
+    """One view of a block.
+
+    Attributes
+    ----------
+    title
+        Its heading.
+    reading
+        How to read it, in one sentence.
+    columns
+        Headings.
+    rows
+        Cells, as many in each row as there are columns; none where the table does not apply.
+    absent
+        Why there are no rows, where there are none.
+    words
+        The columns that hold text and not numbers.
+    """
+
+    title: str
+    reading: str
+    columns: tuple[str, ...]
+    rows: list[list[str]]
+    absent: str
+    words: tuple[str, ...] = ("method",)
+
+
+def scores(block: Block) -> Table:
+    """Means with intervals, in the order of mean ranks."""
+    headings = ("mean\nrank", "seeds", "cover-\nage", "fall-\nbacks", "seconds")
+    return Table(
+        title="Scores",
+        reading=(
+            f"Means over test perturbations and seeds with {CONFIDENCE:.0%} bootstrap intervals over "
+            "perturbations; rows are sorted by their mean rank over the headline metrics; †n: undefined for "
+            "n perturbations, which are left out; fallbacks: refused perturbations, for which the train mean "
+            "is scored."
+        ),
+        columns=("rank", "method", *map(_with_arrow, HEADLINE), *headings),
+        rows=[_scores(row, block) for row in block.rows if row.is_shown],
+        absent="No run has finished.",
+    )
+
+
+def scaled(block: Block) -> Table:
+    """Scores between the baseline and the ceiling."""
+    shown = [row for row in block.rows if row.is_shown and not row.published]
+    return Table(
+        title="Scaled scores",
+        reading=(
+            f"0 is what `{BASELINE}` scores on the same perturbation, 1 the replicate ceiling, and more is "
+            "better in every column; ‡n: m: n perturbations cannot discriminate (the ceiling gains less than "
+            f"{LEAST_RANGE:g} of what separates the baseline from a perfect score), are left out, and have "
+            f"the plain mean m; –: no `{BASELINE}` with as many cells, or no ceiling, in any seed of the row."
+        ),
+        columns=("rank", "method", *HEADLINE),
+        rows=[
+            [_rank(row), block.name(row), *(_scaled(row.scaled.get(name)) for name in HEADLINE)]
+            for row in shown
+            if any(other.scaled for other in shown)
+        ],
+        absent=f"Nothing is scaled: no seed has runs of both `{BASELINE}` and the ceiling.",
+    )
+
+
+def groups(block: Block) -> Table:
+    """Means per group of test perturbations."""
+    names = sorted({group for row in block.rows for group in row.groups})
+    shown = [row for row in block.rows if row.groups]
+    return Table(
+        title="Groups",
+        reading=(
+            f"Means with {CONFIDENCE:.0%} intervals over the test perturbations of one group, which says how "
+            "many of the perturbed genes are seen in training."
+        ),
+        columns=("metric", "method", *names),
+        rows=[
+            [
+                _with_arrow(metric),
+                block.name(row),
+                *(_estimate(row.groups[name].get(metric)) for name in names),
+            ]
+            for metric in HEADLINE
+            for row in shown
+        ],
+        absent="The test perturbations are of one group, or their groups are not known.",
+        words=("metric", "method"),
+    )
+
+
+def tests(block: Block) -> Table:
+    """Each ranked row against the next lower one."""
+    ranked = [row for row in block.rows if row.rank is not None]
+    return Table(
+        title="Neighbours",
+        reading=(
+            "Mean difference of a method and the next lower one, positive where the method is better, with "
+            f"{CONFIDENCE:.0%} bootstrap interval and p-value (Wilcoxon's signed-rank test, paired by "
+            "perturbation over the seeds that both have; Holm's correction over all tests of the block); "
+            f"too few (n): n perturbations, of which {FEWEST} are needed for a test."
+        ),
+        columns=("rank", "method", "against", *HEADLINE, "shared\nseeds"),
+        rows=[
+            [
+                _rank(upper),
+                block.name(upper),
+                block.name(lower),
+                *(_comparison(upper.against_next[name]) for name in HEADLINE),
+                str(len(upper.next_seeds)),
+            ]
+            for upper, lower in pairwise(ranked)
+        ],
+        absent="There are no two ranked rows to compare.",
+        words=("method", "against"),
+    )
+
+
+TABLES: dict[str, Callable[[Block], Table]] = {
+    "scores": scores,
+    "scaled": scaled,
+    "groups": groups,
+    "tests": tests,
+}
+
+
+def _with_arrow(name: str) -> str:
+    return name + {True: " ↑", False: " ↓", None: ""}[METRICS[name].spec.higher_is_better]
+
+
+def _rank(row: Row) -> str:
+    return "–" if row.rank is None else str(row.rank)
+
+
+def _scores(row: Row, block: Block) -> list[str]:
+    estimates = [
+        _estimate(row.metrics.get(name), nothing="–" if row.published else "undefined") for name in HEADLINE
+    ]
+    if row.published:
+        return [_rank(row), f"{block.name(row)}, published, not run here", *estimates, *[""] * 5]
+    rank = ""
+    if row.mean_rank is not None:
+        rank = f"{row.mean_rank:.2f}\n[{row.mean_rank_low:.2f}, {row.mean_rank_high:.2f}]"
+    seeds = str(row.seeds) + ("" if row.seed_list == block.seeds else "*")
+    ends = ["", ""] if row.is_ceiling else [f"{row.coverage:.0%}", str(row.fallbacks)]
+    return [_rank(row), block.name(row), *estimates, rank, seeds, *ends, f"{row.seconds:.1f}"]
+
+
+def _estimate(found: Estimate | None, nothing: str = "undefined") -> str:
+    if found is None or found.mean is None:
+        return nothing
+    digits = 4 if 0 < abs(found.mean) < 0.1 else 3
+    bounds = "" if found.low is None else f"\n[{found.low:.{digits}f}, {found.high:.{digits}f}]"
+    return f"{found.mean:.{digits}f}{bounds}" + (f" †{found.missing}" if found.missing else "")
+
+
+def _scaled(found: Scaled | None) -> str:
+    if found is None:
+        return "–"
+    parts = [] if found.mean is None else [_estimate(found)]
+    if found.flat:
+        parts.append(
+            f"‡{found.flat}: "
+            + _estimate(Estimate(mean=found.flat_mean, low=None, high=None, n=0, missing=0))
+        )
+    return "\n".join(parts) or "undefined"
+
+
+def _comparison(found: Comparison) -> str:
+    if found.mean is None:
+        return "no pairs"
+    if found.p is None:
+        return f"{found.mean:+.2g}\ntoo few ({found.n})"
+    return f"{found.mean:+.2g}\n[{found.low:+.2g}, {found.high:+.2g}]\np {found.corrected:.2g}"

@@ -1,0 +1,162 @@
+"""``benchmark protocol``: evaluate as somebody else did, beside what they published."""
+
+from __future__ import annotations
+
+import json as json_module
+import sys
+from contextlib import redirect_stdout
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from benchmark.cli.listings import AsJson, show
+from benchmark.cli.run import read_settings
+from benchmark.errors import BenchmarkError
+
+if TYPE_CHECKING:
+    from benchmark.data import Dataset
+    from benchmark.protocols import Checked, ProtocolCard
+    from benchmark.runner import Request
+
+
+def protocol(
+    name: Annotated[str | None, typer.Argument(help="A protocol; without one, all are listed.")] = None,
+    method: Annotated[
+        str | None, typer.Option(help="Method to run under it, or path/to/file.py:Class.")
+    ] = None,
+    preset: Annotated[str | None, typer.Option(help="A named set of hyper-parameters.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="One hyper-parameter; repeatable.")
+    ] = None,
+    seeds: Annotated[str | None, typer.Option(help="Only these seeds of the protocol, such as 0,1.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    force: Annotated[bool, typer.Option("--force", help="Repeat runs that are finished.")] = False,
+    accept_mismatch: Annotated[
+        bool, typer.Option("--accept-mismatch", help="Go on where sanity values are not the published ones.")
+    ] = False,
+    anchors: Annotated[
+        bool,
+        typer.Option(
+            "--anchors/--no-anchors",
+            help="Also record no_change, train_mean, additive and the ceiling, where they are missing.",
+        ),
+    ] = True,
+    json: AsJson = False,
+) -> None:
+    """Check data and splits against published values, run a method, show it beside published rows."""
+    from benchmark.data import load_dataset
+    from benchmark.protocols import as_rows, citations, load_protocol, protocol_lines, sanity_values
+    from benchmark.runner import Request
+
+    if name is None:
+        show(_listing(), json)
+        return
+    card = load_protocol(name)
+    chosen = _chosen(card, seeds)
+    dataset = load_dataset(card.dataset)
+    checked = sanity_values(card, dataset)
+    if not json:
+        _print_sanity(card, checked)
+    _settle(card, checked, accept_mismatch)
+    if method is not None:
+        settings = read_settings(set_ or [])
+        for seed in chosen:
+            _run(
+                Request(
+                    method=method,
+                    dataset=card.dataset,
+                    split=card.split,
+                    seed=seed,
+                    preset=preset,
+                    settings=settings,
+                    device=device,
+                    cells=card.cells,
+                    force=force,
+                ),
+                dataset,
+                anchors,
+            )
+    lines = protocol_lines(card, dataset)
+    if json:
+        sanity = [{**each.value.model_dump(), "found": each.found, "agrees": each.agrees} for each in checked]
+        about = {"protocol": card.name, "sanity": sanity, "rows": [asdict(line) for line in lines]}
+        print(json_module.dumps(about, indent=1))
+        return
+    show(as_rows(card, lines), json=False, title=f"{card.title}: {card.dataset}, split {card.split}")
+    for number, citation in enumerate(citations(lines), start=1):
+        print(f"[{number}] {citation}")
+
+
+def _listing() -> list[dict[str, Any]]:
+    from benchmark.cards import load_card
+    from benchmark.data import availability
+    from benchmark.protocols import list_protocols
+
+    return [
+        {
+            "name": card.name,
+            "title": card.title,
+            "dataset": card.dataset,
+            "split": card.split,
+            "seeds": ", ".join(map(str, card.seeds)),
+            "published_rows": len(card.published),
+            "cells": availability(load_card(card.dataset)),
+        }
+        for card in list_protocols()
+    ]
+
+
+def _chosen(card: ProtocolCard, seeds: str | None) -> list[int]:
+    """Read `--seeds`; all of the protocol unless said."""
+    if seeds is None:
+        return list(card.seeds)
+    asked = [part.strip() for part in seeds.split(",")]
+    for part in asked:
+        if part not in {str(seed) for seed in card.seeds}:
+            known = ", ".join(map(str, card.seeds))
+            raise BenchmarkError(f"'{part}' is no seed of protocol '{card.name}'; choose among {known}.")
+    return [int(part) for part in asked]
+
+
+def _print_sanity(card: ProtocolCard, checked: list[Checked]) -> None:
+    from benchmark.protocols.quantities import QUANTITIES
+
+    rows = [
+        {
+            "sanity value": QUANTITIES[each.value.quantity].meaning,
+            "seed": "all" if each.value.seed is None else each.value.seed,
+            "found": f"{each.found:.6g}",
+            "expected": f"{each.value.expected:.6g}",
+            "difference": f"{each.found - each.value.expected:+.2g}",
+            "allowed": f"{each.value.tolerance:.0%}" if each.value.tolerance else "none",
+            "": "agrees" if each.agrees else "DIFFERS",
+        }
+        for each in checked
+    ]
+    show(rows, json=False, title=f"{card.name}: data and splits against what was published")
+
+
+def _settle(card: ProtocolCard, checked: list[Checked], accept_mismatch: bool) -> None:
+    """Stop at a mismatch, or say that it was accepted."""
+    from benchmark.protocols import require_agreement
+
+    try:
+        require_agreement(card, checked)
+    except BenchmarkError as error:
+        if not accept_mismatch:
+            raise
+        print(f"Accepted: {error}", file=sys.stderr)
+
+
+def _run(request: Request, dataset: Dataset, anchors: bool) -> None:
+    """Run a method, with its progress and whatever it prints on stderr, and then the anchors."""
+    from benchmark.anchors import ensure_anchors
+    from benchmark.progress import report_to
+    from benchmark.runner import run
+    from benchmark.screen import ProgressBars
+
+    with report_to(ProgressBars()), redirect_stdout(sys.stderr):
+        record, _ = run(request, dataset)
+        if anchors:
+            ensure_anchors(request, record.coordinates)

@@ -1,0 +1,52 @@
+"""``benchmark rescore``: finished runs, with the metrics as they are now."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from benchmark.errors import BenchmarkError
+
+
+def rescore(
+    run: Annotated[str | None, typer.Option(metavar="RUN_ID", help="Only this run.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Also runs that are up to date.")] = False,
+    dataset: Annotated[
+        str | None, typer.Option(metavar="FILE.h5ad", help="Only runs on this file, which has no card.")
+    ] = None,
+    perturbation_column: Annotated[
+        str | None, typer.Option(help="Of that file: obs column of labels.")
+    ] = None,
+    control_label: Annotated[str | None, typer.Option(help="Of that file: label of control cells.")] = None,
+    expression: Annotated[str | None, typer.Option(help="Of that file: what X holds.")] = None,
+    separator: Annotated[str | None, typer.Option(help="Of that file: what stands between genes.")] = None,
+) -> None:
+    """Compute the metrics of finished runs anew from their archives, where metrics have changed."""
+    from benchmark.data import load_dataset
+    from benchmark.progress import report_to
+    from benchmark.rescoring import rescore as rescore_runs
+    from benchmark.screen import ProgressBars
+
+    columns = {
+        "perturbation_column": perturbation_column,
+        "control_label": control_label,
+        "expression": expression,
+        "separator": separator,
+    }
+    given = {name: value for name, value in columns.items() if value is not None}
+    if given and dataset is None:
+        raise BenchmarkError(
+            "The options of a file were given without one; name it with --dataset FILE.h5ad."
+        )
+    data = None if dataset is None else load_dataset(dataset, **given)  # type: ignore[arg-type]
+    with report_to(ProgressBars()):
+        outcome = rescore_runs(run, force=force, dataset=data)
+    for name, reason in outcome.skipped.items():
+        print(f"Skipped {name}: {reason}")
+    print(
+        f"{len(outcome.done)} runs rescored, {len(outcome.skipped)} skipped, "
+        f"{len(outcome.current)} were up to date"
+    )
+    if outcome.skipped:
+        raise typer.Exit(2)

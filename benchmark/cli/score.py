@@ -1,0 +1,92 @@
+"""``benchmark score``: predictions that came from anywhere."""
+
+from __future__ import annotations
+
+import json as json_module
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from benchmark.splits import Split
+    from benchmark.submitted import Scored
+
+
+def score(
+    predictions: Annotated[
+        Path, typer.Argument(metavar="PREDICTIONS.h5ad", help="Cells x genes: log1p of counts per 10,000.")
+    ],
+    dataset: Annotated[str, typer.Option(help="Name of a data set, or path to an .h5ad file.")] = "simulated",
+    split: Annotated[str, typer.Option(help="Split scheme.")] = "doubles",
+    seed: Annotated[int, typer.Option(help="Which frozen split.", min=0)] = 0,
+    name: Annotated[str | None, typer.Option(help="Record the scores under this name.")] = None,
+    predicts: Annotated[str, typer.Option(help="What a row is: cells, or mean.")] = "cells",
+    perturbation_column: Annotated[str, typer.Option(help="obs column of labels.")] = "perturbation",
+    control_label: Annotated[str, typer.Option(help="Label of control cells.")] = "control",
+    separator: Annotated[str, typer.Option(help="What stands between two genes.")] = "+",
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Score what is missing as the train mean.")
+    ] = False,
+    expression: Annotated[
+        str | None, typer.Option(help="For a data set by path: what X holds, counts or log1p.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Score predictions of the test perturbations that came from anywhere.
+
+    For a data set by path, column, control label and separator say how to read both files.
+    """
+    from benchmark.data import load_dataset
+    from benchmark.progress import report_to
+    from benchmark.screen import ProgressBars
+    from benchmark.splits import load_split
+    from benchmark.submitted import check_name, score_file
+
+    if name is not None:
+        check_name(name)
+    reading: dict[str, Any] = {
+        "perturbation_column": perturbation_column,
+        "control_label": control_label,
+        "separator": separator,
+    }
+    columns = {**reading, "expression": expression} if dataset.endswith(".h5ad") else {}
+    data = load_dataset(dataset, **columns)
+    frozen = load_split(data, split, seed)
+    with report_to(ProgressBars()):
+        scored = score_file(
+            predictions, data, frozen, name=name, predicts=predicts, allow_missing=allow_missing, **reading
+        )
+    for note in scored.submission.notes:
+        print(f"Note: {note}.", file=sys.stderr)
+    if json:
+        print(_as_json(scored, frozen))
+    else:
+        _print(scored, predictions, frozen)
+
+
+def _as_json(scored: Scored, split: Split) -> str:
+    """Return the record, or as much of one as there is."""
+    from benchmark.results import score_fields
+
+    if scored.record is not None:
+        return scored.record.model_dump_json()
+    fields = score_fields(scored.scores, split)
+    fields["metrics"] = {name: summary.model_dump() for name, summary in fields["metrics"].items()}
+    return json_module.dumps({**fields, "fallbacks": scored.submission.fallbacks})
+
+
+def _print(scored: Scored, predictions: Path, split: Split) -> None:
+    from benchmark.results import score_fields
+    from benchmark.screen import print_metrics, print_record
+
+    if scored.record is not None:
+        print_record(scored.record, done_now=True)
+        return
+    submission = scored.submission
+    print(f"{predictions.name} on {split.dataset}, split {split.scheme}, seed {split.seed}")
+    print_metrics(score_fields(scored.scores, split)["metrics"], predictions.name)
+    print(f"{submission.cells} cells per perturbation at least; not recorded (--name NAME records it)")
+    for label, reason in submission.fallbacks.items():
+        print(f"  {label}: {reason}, and the train mean was scored in its place")

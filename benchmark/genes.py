@@ -1,0 +1,25 @@
+"""Lists of genes that data sets are cut to: ``datasets/genes/NAME.txt``, one symbol per line."""
+
+from __future__ import annotations
+
+from benchmark.errors import BenchmarkError, unknown
+from benchmark.paths import data_folders
+
+
+def gene_list(name: str) -> tuple[str, ...]:
+    """Return the genes of a list in its order; a shipped list goes before a user's of the same name.
+
+    Raises
+    ------
+    BenchmarkError
+        When there is no such list, or it is empty or names a gene twice.
+    """
+    folders = reversed(data_folders("datasets/genes"))
+    files = {path.stem: path for folder in folders for path in folder.glob("*.txt")}
+    if name not in files:
+        raise unknown("gene list", name, files)
+    genes = tuple(files[name].read_text(encoding="utf-8").split())
+    if not genes or len(set(genes)) < len(genes):
+        found = f"names {len(genes) - len(set(genes))} genes twice" if genes else "is empty"
+        raise BenchmarkError(f"The gene list {files[name]} {found}; correct it.")
+    return genes

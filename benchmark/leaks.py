@@ -1,0 +1,248 @@
+"""Whether anything of the test cells is in what a method is given.
+
+A cell is recognised by its fingerprint, a hash of the genes and float32 values of its row. The hash only
+finds candidates; a copy is what has the same row, value by value. Cells with fewer than `FEWEST` non-zero
+genes are not looked for: of the shallowest cells of a large screen two may be alike by chance. (Of the 3,375
+real cells of norman19_devel, half of which have 15 or fewer non-zero genes, no two are.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from anndata import AnnData
+from scipy.sparse import csr_matrix
+
+from benchmark.canonical import canonicalise
+from benchmark.data import Dataset, source_cells
+from benchmark.errors import BenchmarkError
+from benchmark.perturbation import CONTROL
+from benchmark.splits import Split
+from benchmark.views import training_views
+
+FEWEST = 10
+"""Non-zero genes below which two cells may be alike by chance."""
+
+ROWS = 2048
+"""Rows hashed at a time, so that memory stays at a few per cent of the matrix."""
+
+UNS = {"modality", "gene_sets"}
+OBS = {"perturbation"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The outcome of one check, in a sentence, and whether it is a leak."""
+
+    subject: str
+    sentence: str
+    is_leak: bool = False
+
+
+def check_views(dataset: Dataset, split: Split, train: AnnData, validation: AnnData) -> None:
+    """Refuse cells that hold anything of the test cells; every run does this before it fits.
+
+    Parameters
+    ----------
+    dataset, split
+        Where the cells come from, and which perturbations are for the test.
+    train, validation
+        What a method is about to be given.
+
+    Raises
+    ------
+    BenchmarkError
+        With all that was found, in one sentence.
+    """
+    leaks = [found.sentence for found in inspect_views(dataset, split, train, validation) if found.is_leak]
+    if leaks:
+        raise BenchmarkError(
+            f"Test cells of '{dataset.name}', split {split.scheme}-{split.seed}, are in what methods learn "
+            f"from: {'; '.join(leaks)}; correct the data set or the split."
+        )
+
+
+def examine(dataset: Dataset, split: Split) -> list[Finding]:
+    """Check what a method would be given on a split, and how the data set was prepared.
+
+    Raises
+    ------
+    BenchmarkError
+        When the source of the data set cannot be read again.
+    """
+    findings = inspect_views(dataset, split, *training_views(dataset, split))
+    return [*findings, _preparation(dataset, split), _gene_selection(dataset)]
+
+
+def inspect_views(dataset: Dataset, split: Split, train: AnnData, validation: AnnData) -> list[Finding]:
+    """Look for test cells, whatever their label, in the training and validation cells of a method."""
+    views = {"training": train, "validation": validation}
+    return [
+        _labels(split, views),
+        _names(dataset, split, views),
+        _copies(dataset, split, views),
+        _extras(dataset, views),
+    ]
+
+
+def fingerprints(matrix: csr_matrix) -> np.ndarray:
+    """Hash the rows of a matrix: uint64, (rows,).
+
+    The sum over non-zero genes of the bits of the float32 value times a random odd number of the gene, modulo
+    2^64; equal rows have equal hashes, however their entries are ordered.
+    """
+    factors = np.random.default_rng(0).integers(0, 2**64, matrix.shape[1], dtype=np.uint64) | np.uint64(1)
+    hashes = np.empty(matrix.shape[0], dtype=np.uint64)
+    for start in range(0, matrix.shape[0], ROWS):
+        bounds = matrix.indptr[start : start + ROWS + 1]
+        part = slice(bounds[0], bounds[-1])
+        bits = matrix.data[part].view(np.uint32).astype(np.uint64)
+        rows = (bits, matrix.indices[part], bounds - bounds[0])
+        hashes[start : start + ROWS] = csr_matrix(rows, shape=(len(bounds) - 1, len(factors))) @ factors
+    return hashes
+
+
+def _labels(split: Split, views: Mapping[str, AnnData]) -> Finding:
+    """Only the perturbations that the split has for a part are in it, and none is in two parts."""
+    allowed = {"training": {CONTROL, *split.train}, "validation": set(split.validation)}
+    wrong = [
+        f"'{label}' is in the {part} cells"
+        for part, view in views.items()
+        for label in sorted(set(view.obs["perturbation"]) - (allowed[part] - set(split.test)))
+    ]
+    shared = sorted(set(split.train) & set(split.validation))
+    wrong += [f"'{label}' is in the training and in the validation part" for label in shared]
+    fine = "training, validation and test cells are of different perturbations"
+    return _finding("perturbations", wrong, fine)
+
+
+def _names(dataset: Dataset, split: Split, views: Mapping[str, AnnData]) -> Finding:
+    """No cell, by its name in the data set, is in two parts."""
+    parts = {part: set(view.obs_names) for part, view in views.items()}
+    test = set(dataset.adata.obs_names[_is_test(dataset, split)])
+    wrong = [
+        f"{len(both)} cells of the {part} part, such as '{min(both)}', are in the {other} part too"
+        for part, names, other, others in (
+            ("test", test, "training", parts["training"]),
+            ("test", test, "validation", parts["validation"]),
+            ("validation", parts["validation"], "training", parts["training"]),
+        )
+        if (both := names & others)
+    ]
+    return _finding("cells", wrong, "no cell is in two parts")
+
+
+def _copies(dataset: Dataset, split: Split, views: Mapping[str, AnnData]) -> Finding:
+    """No row of a test cell, of X or a layer, is a row of any matrix that a method is given."""
+    test = dataset.adata[_is_test(dataset, split)]
+    originals = [(matrix, fingerprints(matrix)) for _, matrix in _matrices(test)]
+    deep = np.logical_or.reduce([np.diff(matrix.indptr) >= FEWEST for matrix, _ in originals])
+    known = np.unique(np.concatenate([hashes[deep] for _, hashes in originals]))
+    found: dict[str, str] = {}
+    for part, view in views.items():
+        for name, matrix in _matrices(view):
+            hashes = fingerprints(matrix)
+            for row in np.flatnonzero(np.isin(hashes, known) & (np.diff(matrix.indptr) >= FEWEST)):
+                for cell in _same_row(matrix[row], hashes[row], originals):
+                    place = (
+                        f"{part} cell '{view.obs_names[row]}' ({view.obs['perturbation'].iloc[row]}, {name})"
+                    )
+                    found.setdefault(test.obs_names[cell], place)
+    examples = [f"'{cell}' ({test.obs.at[cell, 'perturbation']}) as {found[cell]}" for cell in sorted(found)]
+    wrong = [f"{len(found)} of {test.n_obs} test cells have copies, such as {examples[0]}"] if found else []
+    shallow = int((~deep).sum())
+    beside = f"; {shallow} with fewer than {FEWEST} non-zero genes were not looked for" if shallow else ""
+    n_cells = sum(view.n_obs for view in views.values())
+    fine = f"none of {test.n_obs:,} test cells is among the {n_cells:,} that methods are given{beside}"
+    return _finding("copies", wrong, fine)
+
+
+def _same_row(
+    row: csr_matrix, value: np.uint64, originals: list[tuple[csr_matrix, np.ndarray]]
+) -> Iterator[int]:
+    """Yield the test cells that have exactly this row, in X or a layer."""
+    for matrix, hashes in originals:
+        for cell in np.flatnonzero(hashes == value):
+            if (matrix[cell] != row).nnz == 0:
+                yield int(cell)
+
+
+def _extras(dataset: Dataset, views: Mapping[str, AnnData]) -> Finding:
+    """Nothing beside expression, counts and labels, and no way back to the data set."""
+    wrong = [
+        f"the {part} cells have {extra}" for part, view in views.items() for extra in _extra(dataset, view)
+    ]
+    return _finding("rest", wrong, "methods are given copies of expression and labels, and nothing else")
+
+
+def _extra(dataset: Dataset, view: AnnData) -> Iterator[str]:
+    promised = {
+        "obs": (view.obs, OBS),
+        "uns": (view.uns, UNS),
+        "var": (view.var, set()),
+        "layers": (view.layers, set(dataset.adata.layers)),
+        **{kind: (getattr(view, kind), set()) for kind in ("obsm", "varm", "obsp", "varp")},
+    }
+    for kind, (given, allowed) in promised.items():
+        yield from (f"{kind} '{name}', which is not promised" for name in sorted(set(given) - allowed))
+    if view.raw is not None:
+        yield "a 'raw' matrix, which is not promised"
+    if view.is_view or view.isbacked or np.may_share_memory(view.X.data, dataset.adata.X.data):
+        yield "the data set itself behind them, as they are no copies"
+
+
+def _preparation(dataset: Dataset, split: Split) -> Finding:
+    """The data set, prepared again without its test cells, has the same genes and the same other cells."""
+    card = dataset.card
+    if card.simulator is None and card.local_file is None:
+        return Finding("preparation", "not repeated, because the data set has no card")
+    source = source_cells(card)
+    kept = dataset.adata[~_is_test(dataset, split)]
+    labels = set(dataset.adata.obs["source_label"][_is_test(dataset, split)])
+    again = canonicalise(source[~source.obs[card.perturbation_column].astype(str).isin(labels)], card)
+    wrong = []
+    if list(again.var_names) != list(kept.var_names):
+        here = len(set(kept.var_names) - set(again.var_names))
+        wrong.append(f"without test cells {here} of its {kept.n_vars} genes would not be selected")
+    elif again.n_obs != kept.n_obs or dict(_matrices(again)).keys() != dict(_matrices(kept)).keys():
+        wrong.append(
+            "without test cells the other cells, or the layers that they have, would not be the same"
+        )
+    else:
+        before = dict(_matrices(kept))
+        wrong += [
+            f"without test cells the other cells would have another {name}"
+            for name, matrix in _matrices(again)
+            if (matrix != before[name]).nnz
+        ]
+    fine = f"repeated without the test cells, it gives the same {again.n_vars:,} genes and the same cells"
+    return _finding("preparation", wrong, fine)
+
+
+def _gene_selection(dataset: Dataset) -> Finding:
+    """What the card says of a selection that was made before, and cannot be repeated here."""
+    genes = f"the list '{dataset.card.genes}'" if dataset.card.genes else "the file"
+    sentences = {
+        "none": "not selected by what cells express: there is nothing to repeat",
+        "unknown": f"as in {genes}; on which cells they were selected is not known and cannot be repeated",
+        "all cells": f"those of {genes} were selected on all cells, test cells among them",
+    }
+    selection = dataset.card.gene_selection
+    return Finding("genes", sentences[selection], selection == "all cells")
+
+
+def _finding(subject: str, wrong: list[str], fine: str) -> Finding:
+    return Finding(subject, "; ".join(wrong) or fine, bool(wrong))
+
+
+def _is_test(dataset: Dataset, split: Split) -> np.ndarray:
+    return dataset.adata.obs["perturbation"].isin(split.test).to_numpy()
+
+
+def _matrices(adata: AnnData) -> Iterator[tuple[str, csr_matrix]]:
+    """Yield X and the layers as float32 CSR, with their names."""
+    yield "X", csr_matrix(adata.X, dtype=np.float32)
+    for name, layer in adata.layers.items():
+        yield name, csr_matrix(layer, dtype=np.float32)

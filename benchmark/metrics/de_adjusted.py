@@ -1,0 +1,79 @@
+"""The two metrics of DE genes that methods are ranked by: what chance and habit explain scores nothing.
+
+As cell-eval defines them, overlap and direction match pay for ignorance (``docs/attacks.md``): where a third
+of the genes change, calling every gene gives an overlap of a third, and where most genes fall, "all fall" is
+right for most. Here both are adjusted, and both read the means of predicted cells alone, so that neither
+their spread nor their number decides anything.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchmark.metrics.response import Response
+from benchmark.metrics.spec import MetricSpec, metric
+
+CONTROL_CELLS = "the real control cells, for both sides"
+SHARE_OF_MEAN_VARIANCE = 0.1
+"""Added to each variance, so that a gene that hardly varies in control is not the first of all by noise."""
+
+
+@metric(
+    MetricSpec(
+        name="de_overlap_adjusted",
+        version="1",
+        family="DE",
+        formula="(s - k/n) / (1 - k/n), s = share of the k genes of n with the largest real effect that are "
+        "among the k with the largest predicted effect, k = number of real DE genes (Wilcoxon, FDR < 0.05), "
+        "effect = |change| / sqrt(v + mean of v / 10), v = variance of the control cells: 0 is what k genes "
+        "drawn at random score, as in the adjusted Rand index (Hubert and Arabie 1985); the part added to v "
+        "stands for the fudge factor of SAM (Tusher et al. 2001)",
+        range=(-1.0, 1.0),
+        higher_is_better=True,
+        gene_set="as many genes of each side as there are real DE genes",
+        reference=CONTROL_CELLS,
+        nan_means="no real DE gene, or all genes are real DE genes",
+        headline=True,
+    )
+)
+def de_overlap_adjusted(real: Response, predicted: Response) -> float:
+    """Share of the strongest genes that are predicted among the strongest, less what chance gives."""
+    k, n = len(real.de_genes), len(real.change)
+    if k in (0, n):
+        return float("nan")
+    share = len(np.intersect1d(_strongest(real, k), _strongest(predicted, k), assume_unique=True)) / k
+    return (share - k / n) / (1 - k / n)
+
+
+def _strongest(side: Response, k: int) -> np.ndarray:
+    """Columns of the k genes with the largest effect; ties keep gene order."""
+    variance = side.reference.control.variance
+    spread = np.sqrt(variance + SHARE_OF_MEAN_VARIANCE * variance.mean())
+    effect = np.divide(np.abs(side.change), spread, out=np.zeros(len(spread)), where=spread > 0)
+    return np.argsort(-effect, kind="stable")[:k]
+
+
+@metric(
+    MetricSpec(
+        name="direction_balanced",
+        version="1",
+        family="DE",
+        formula="mean of two shares: of the rising and of the falling real DE genes (Wilcoxon, FDR < 0.05), "
+        "those with sign(predicted change) = sign(real change), change = mean of log1p values minus that of "
+        "the control cells: balanced accuracy (Brodersen et al. 2010); one sign for all genes scores 0.5",
+        range=(0.0, 1.0),
+        higher_is_better=True,
+        gene_set="real DE genes",
+        reference=CONTROL_CELLS,
+        nan_means="no real DE gene; where all of them rise, or all fall, the share of that side alone; a "
+        "predicted change of exactly 0 counts as wrong",
+        headline=True,
+    )
+)
+def direction_balanced(real: Response, predicted: Response) -> float:
+    """Share of right signs among the real DE genes, rising and falling ones weighing the same."""
+    genes = real.de_genes
+    rising = real.change[genes] > 0
+    right = np.sign(predicted.change[genes]) == np.sign(real.change[genes])
+    shares = [right[side].mean() for side in (rising, ~rising) if side.any()]
+    return float(np.mean(shares)) if shares else float("nan")

@@ -1,0 +1,91 @@
+"""Metrics of how genes are ordered: by predicted fold change, and by predicted evidence."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchmark.metrics.agreement import correlation
+from benchmark.metrics.response import FDR_THRESHOLD, Response
+from benchmark.metrics.spec import MetricSpec, metric
+
+CONTROL_CELLS = "the real control cells, for both sides"
+LEAST_FDR = 1e-10  # cell-eval's: below it evidence is evidence
+EVIDENCE = (
+    "predicted -log10 FDR, FDR at least 1e-10, over genes with real FDR < 0.05 as positives (Wilcoxon, "
+    "Benjamini-Hochberg)"
+)
+ONE_CLASS = "no real DE gene, or no gene that is not one"
+
+
+@metric(
+    MetricSpec(
+        name="de_spearman",
+        version="1",
+        family="DE",
+        formula="Spearman correlation of predicted and real log2 fold change of mean counts over the real DE "
+        "genes (Wilcoxon, FDR < 0.05); cell-eval's de_spearman_lfc_sig, which ratios geometric means by "
+        "default",
+        range=(-1.0, 1.0),
+        higher_is_better=True,
+        gene_set="real DE genes",
+        reference=CONTROL_CELLS,
+        nan_means="fewer than 2 real DE genes, or their real fold change is equal; an equal predicted fold "
+        "change scores 0, because it says nothing about any gene and dropping it would reward it",
+    )
+)
+def de_spearman(real: Response, predicted: Response) -> float:
+    """Rank correlation of the fold changes of the real DE genes."""
+    from scipy.stats import rankdata
+
+    genes = real.de_genes
+    return correlation(*(rankdata(side.log2_fold_change[genes]) for side in (real, predicted)))
+
+
+@metric(
+    MetricSpec(
+        name="de_pr_auc",
+        version="1",
+        family="DE",
+        formula=f"average precision of {EVIDENCE}; cell-eval's pr_auc; chance scores the share of DE genes",
+        range=(0.0, 1.0),
+        higher_is_better=True,
+        gene_set="all genes",
+        reference=CONTROL_CELLS,
+        nan_means=ONE_CLASS,
+    )
+)
+def de_pr_auc(real: Response, predicted: Response) -> float:
+    """How purely the genes of strongest predicted evidence are real DE genes."""
+    from sklearn.metrics import average_precision_score
+
+    is_de = real.fdr < FDR_THRESHOLD
+    if is_de.all() or not is_de.any():
+        return float("nan")
+    return float(average_precision_score(is_de, _evidence(predicted)))
+
+
+@metric(
+    MetricSpec(
+        name="de_roc_auc",
+        version="1",
+        family="DE",
+        formula=f"area under the ROC curve of {EVIDENCE}; cell-eval's roc_auc; chance scores 0.5",
+        range=(0.0, 1.0),
+        higher_is_better=True,
+        gene_set="all genes",
+        reference=CONTROL_CELLS,
+        nan_means=ONE_CLASS,
+    )
+)
+def de_roc_auc(real: Response, predicted: Response) -> float:
+    """Chance that a real DE gene has stronger predicted evidence than a gene that is none."""
+    from sklearn.metrics import roc_auc_score
+
+    is_de = real.fdr < FDR_THRESHOLD
+    if is_de.all() or not is_de.any():
+        return float("nan")
+    return float(roc_auc_score(is_de, _evidence(predicted)))
+
+
+def _evidence(predicted: Response) -> np.ndarray:
+    return -np.log10(np.maximum(predicted.fdr, LEAST_FDR))

@@ -1,0 +1,143 @@
+"""What a run comes to: the record of its scores, kept with the files that belong to it."""
+
+from __future__ import annotations
+
+import resource
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmark.metrics import METRICS
+from benchmark.record import Coordinates, Record, Summary, Tuning, software_versions
+from benchmark.splits import Split
+from benchmark.tracking import Recording
+
+
+class Clock:
+    """Adds up the seconds of named parts; parts that were done before it was made are given to it."""
+
+    def __init__(self, **earlier: float) -> None:
+        self._start = time.perf_counter() - sum(earlier.values())
+        self._parts: dict[str, float] = dict(earlier)
+
+    @contextmanager
+    def time(self, part: str) -> Iterator[None]:
+        """Count the seconds of the block as `part`."""
+        start = time.perf_counter()
+        yield
+        self._parts[part] = time.perf_counter() - start
+
+    def seconds(self) -> dict[str, float]:
+        """Seconds of each part, and of everything: what was given, and all since the clock was made."""
+        total = time.perf_counter() - self._start
+        return {name: round(value, 3) for name, value in {**self._parts, "total": total}.items()}
+
+
+def keep_results(
+    recording: Recording,
+    coordinates: Coordinates,
+    split: Split,
+    scores: pd.DataFrame,
+    *,
+    started: str,
+    device: str,
+    clock: Clock,
+    fallbacks: Mapping[str, str] | None = None,
+    archive: Path | None = None,
+    digest: str = "",
+    reading: Mapping[str, Any] | None = None,
+    tuning: Tuning | None = None,
+) -> Record:
+    """Make the record of a run from its scores, and finish the run with it and its files.
+
+    Parameters
+    ----------
+    recording
+        The open run.
+    coordinates
+        What was run.
+    split
+        Whose test perturbations were scored.
+    scores
+        As `benchmark.metrics.evaluate.evaluate` returns them.
+    started
+        When the work began, ISO 8601, UTC.
+    device
+        What it ran on.
+    clock
+        How long it took.
+    fallbacks
+        Refused perturbations with the reason, if any.
+    archive
+        The file with the predictions; None where nothing was predicted.
+    digest
+        SHA-256 of that file.
+    reading
+        How it is read, where it is no archive of ours.
+    tuning
+        Where the configuration comes from, where it is a tuned one.
+    """
+    refused = dict(fallbacks or {})
+    record = Record(
+        coordinates=coordinates,
+        status="finished",
+        run_id=recording.run_id,
+        started=started,
+        device=device,
+        versions=software_versions(),
+        seconds=clock.seconds(),
+        peak_memory_mb=_peak_memory_mb(),
+        coverage=1 - len(refused) / len(scores),
+        fallbacks=refused,
+        **score_fields(scores, split),
+        archive=archive.name if archive else "",
+        archive_sha256=digest,
+        archive_mb=archive.stat().st_size / 2**20 if archive else 0.0,
+        reading=dict(reading or {}),
+        tuning=tuning,
+    )
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
+        table = write_table(scores, split, Path(folder))
+        recording.finish(record, [archive, table] if archive else [table])
+    return record
+
+
+def score_fields(scores: pd.DataFrame, split: Split) -> dict[str, Any]:
+    """Return the part of a record that follows from its scores alone."""
+    return {
+        "metrics": {name: summarise(scores[name]) for name in scores},
+        "metric_versions": {name: METRICS[name].spec.version for name in scores},
+        "perturbations": list(scores.index),
+        "groups": [split.groups[name] for name in scores.index],
+        "scores": {name: _plain(scores[name]) for name in scores},
+    }
+
+
+def write_table(scores: pd.DataFrame, split: Split, folder: Path) -> Path:
+    """Write scores and the group of each perturbation to ``per_perturbation.csv``."""
+    path = folder / "per_perturbation.csv"
+    scores.assign(group=[split.groups[name] for name in scores.index]).to_csv(path)
+    return path
+
+
+def summarise(values: pd.Series) -> Summary:
+    """Mean over the perturbations where a metric is defined."""
+    defined = values.dropna()
+    mean = float(defined.mean()) if len(defined) else None
+    return Summary(mean=mean, n=len(defined), missing=int(values.isna().sum()))
+
+
+def _peak_memory_mb() -> float:
+    """Most memory that this process, or one that it started and has seen end, has held."""
+    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return max(resource.getrusage(each).ru_maxrss for each in who) / 1024
+
+
+def _plain(values: pd.Series) -> list[float | None]:
+    return [None if np.isnan(value) else float(value) for value in values]

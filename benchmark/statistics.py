@@ -1,0 +1,108 @@
+"""Bootstrap intervals, the signed-rank test and Holm's correction, as the board and the experiments use them.
+
+The unit is the test perturbation: what it scored in several seeds is drawn, or averaged, together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import TypeAlias
+
+import numpy as np
+
+CONFIDENCE = 0.95
+
+RESAMPLES = 10_000
+
+Scores: TypeAlias = Mapping[str, Mapping[str, float]]
+"""Metric -> test perturbation -> value, NaN where undefined."""
+
+SeedScores: TypeAlias = Mapping[int, Scores]
+"""Seed -> metric -> test perturbation -> value, NaN where undefined."""
+
+
+@lru_cache(maxsize=32)
+def draws(n: int, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
+    """How often each of n perturbations is drawn in every resample: float, read-only, (resamples, n)."""
+    rng = np.random.default_rng(seed)
+    drawn = rng.multinomial(n, np.full(n, 1 / n), size=resamples).astype(float)
+    drawn.flags.writeable = False
+    return drawn
+
+
+def weighted_means(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Weighted mean over perturbations, then over the seeds that have any: (resamples, columns).
+
+    Parameters
+    ----------
+    values
+        (seeds, perturbations, columns), NaN where undefined.
+    weights
+        How often each perturbation counts, (resamples, perturbations).
+
+    Returns
+    -------
+    numpy.ndarray
+        NaN where nothing that is defined has a weight.
+    """
+    defined = ~np.isnan(values)
+    counts = weights @ defined
+    sums = weights @ np.where(defined, values, 0.0)
+    seeds = np.divide(sums, counts, out=np.zeros_like(sums), where=counts > 0)
+    present = (counts > 0).sum(axis=0)
+    return np.divide(seeds.sum(axis=0), present, out=np.full(present.shape, np.nan), where=present > 0)
+
+
+def middle(resampled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds of the middle 95 % of each column (percentile bootstrap; Efron 1979).
+
+    Parameters
+    ----------
+    resampled
+        (resamples, columns); NaN is left out.
+
+    Returns
+    -------
+    tuple
+        Lower and upper bounds, (columns,); NaN for a column that is NaN throughout.
+    """
+    ends = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
+    undefined = np.isnan(resampled)
+    bounds = np.full((2, resampled.shape[1]), np.nan)
+    whole = ~undefined.any(axis=0)
+    if whole.any():
+        bounds[:, whole] = np.quantile(resampled[:, whole], ends, axis=0)
+    for column in np.flatnonzero(~whole & ~undefined.all(axis=0)):
+        bounds[:, column] = np.quantile(resampled[~undefined[:, column], column], ends)
+    return bounds[0], bounds[1]
+
+
+def interval(values: np.ndarray, seed: int = 0) -> tuple[float, float]:
+    """Middle 95 % of the mean in 10,000 resamples of the values, (n,), none of them NaN."""
+    low, high = middle((draws(len(values), seed=seed) @ values / len(values))[:, None])
+    return float(low[0]), float(high[0])
+
+
+def signed_rank(values: np.ndarray) -> float:
+    """Two-sided p-value of Wilcoxon's signed-rank test; zeros are ranked as Pratt (1959) does.
+
+    Where all values are zero it is 1.
+    """
+    from scipy.stats import wilcoxon
+
+    if not values.any():
+        return 1.0
+    return float(wilcoxon(values, zero_method="pratt").pvalue)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Correct p-values for their number (Holm 1979); NaN stays NaN and does not count."""
+    p = np.asarray(p_values, dtype=float)
+    corrected = np.full(len(p), np.nan)
+    order = [int(index) for index in np.argsort(p) if not np.isnan(p[index])]
+    largest = 0.0
+    for rank, index in enumerate(order):
+        largest = max(largest, min(1.0, float((len(order) - rank) * p[index])))
+        corrected[index] = largest
+    return corrected.tolist()

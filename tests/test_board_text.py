@@ -1,0 +1,80 @@
+"""What people and programs read: sources, versions, all numbers, and nothing cut."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from benchmark.board import HEADLINE, build_board
+from benchmark.board.export import as_json
+from benchmark.board.text import as_markdown, as_table
+from tests.board_case import alike, names, stored
+
+GROUPS = ("combo_seen1", "combo_seen1", "combo_seen2")
+
+
+def noisy(seed: int, n: int = 30) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, 0.1, n)
+
+
+def test_scores_of_an_older_version_are_pointed_out():
+    run = stored("a", alike([0.1, 0.2]), metric_versions='{"mse": "0", "gone": "1"}')
+    (block,) = build_board([run])
+    assert block.rows[0].outdated == ["mse"]
+    assert "scored with an older version of metric mse: a; `python -m benchmark rescore`" in as_markdown(
+        [block]
+    )
+
+
+def test_published_rows_are_shown_with_their_source_and_never_ranked():
+    (block,) = build_board([stored("a", alike([0.1, 0.2]))])
+    published = block.rows[0].model_copy(
+        update={
+            "method": "gears",
+            "status": "published",
+            "rank": None,
+            "published": "Somebody 2025, table 2",
+            "metrics": {"mse": block.rows[0].metrics["mse"].model_copy(update={"mean": 0.25, "low": None})},
+            "coverage": None,
+            "seconds": None,
+            "against_next": {},
+        }
+    )
+    block.rows.append(published)
+    text = as_markdown([block])
+    assert "| – | gears, published, not run here | – | – | 0.250 | – |" in text
+    assert "- gears: published, not run here: Somebody 2025, table 2" in text
+    assert "gears, published" in as_table([block], width=200)
+
+
+def test_json_has_comparisons_groups_and_intervals_of_ranks():
+    runs = [stored(name, alike(noisy(k, 3)), labels=names(3), groups=GROUPS) for k, name in enumerate("ab")]
+    upper, _ = json.loads(as_json(build_board(runs)))
+    assert upper["mean_rank_low"] <= upper["mean_rank"] <= upper["mean_rank_high"]
+    assert upper["against_next"]["mse"]["n"] == 3
+    assert upper["groups"]["combo_seen2"]["mse"]["n"] == 1
+
+
+def test_the_table_of_scores_is_readable_at_140_columns():
+    """No number is cut, however long the configurations are."""
+    labels = names(30)
+    runs = [
+        stored(
+            f"grnflow_any_order_{k}",
+            alike(noisy(k)),
+            labels=labels,
+            configuration="attention_source=coexpression, order=expression_first",
+            fallbacks="13",
+            coverage="0.7234",
+        )
+        for k in range(3)
+    ]
+    text = as_table(build_board(runs), width=140)
+    assert max(map(len, text.splitlines())) <= 140
+    assert "…" not in text
+    (block,) = build_board(runs)
+    for row in block.rows:
+        for name in HEADLINE:
+            assert f"[{row.metrics[name].low:.3f}, {row.metrics[name].high:.3f}]" in text
+    assert " 72%    13 " in text

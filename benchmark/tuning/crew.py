@@ -1,0 +1,108 @@
+"""Processes that work on one study; nothing heavy is imported here, so that they start with few threads."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from multiprocessing.context import SpawnProcess
+from multiprocessing.queues import SimpleQueue
+from types import FrameType
+from typing import NoReturn
+
+from benchmark.errors import BenchmarkError
+from benchmark.tuning.plan import Plan
+
+LOOK = 0.5
+"""Seconds between two looks at the study."""
+PATIENCE = 30
+"""Seconds that a process has to put its trial back when it is told to end."""
+
+
+def work_together(
+    plan: Plan, deadline: float, look: Callable[[], None], close_lost: Callable[[], int]
+) -> None:
+    """Have ``plan.jobs`` processes work on a study until they end.
+
+    A process that is killed in the middle of a trial is replaced; what it tried is left to the others.
+
+    Parameters
+    ----------
+    plan
+        What is tuned.
+    deadline
+        Moment (`time.time`) from which no trial is begun.
+    look
+        Called now and then, to show what there is.
+    close_lost
+        Marks trials of processes that have ended as lost, and returns how many.
+
+    Raises
+    ------
+    BenchmarkError
+        When a process cannot work.
+    """
+    context = multiprocessing.get_context("spawn")
+    reasons: SimpleQueue[str] = context.SimpleQueue()
+    threads = max(1, len(os.sched_getaffinity(0)) // plan.jobs)
+
+    def start() -> SpawnProcess:
+        process = context.Process(target=_work, args=(plan, deadline, threads, reasons))
+        process.start()
+        return process
+
+    crew = [start() for _ in range(plan.jobs)]
+    try:
+        while crew:
+            crew[0].join(LOOK)
+            for process in [each for each in crew if not each.is_alive()]:
+                crew.remove(process)
+                if process.exitcode and not reasons.empty():
+                    raise BenchmarkError(reasons.get())
+                if process.exitcode and close_lost():
+                    crew.append(start())
+            look()
+    finally:
+        for process in crew:
+            process.terminate()
+        for process in crew:
+            process.join(PATIENCE)
+            process.kill()
+            process.join()
+        close_lost()
+
+
+def _work(plan: Plan, deadline: float, threads: int, reasons: SimpleQueue[str]) -> None:
+    """What a process does; it ends when the one that started it does."""
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    # Ctrl-C reaches every process of a terminal; the one that started this one then tells it to end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _interrupt)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    from benchmark.progress import Silent, report_to
+    from benchmark.tuning.work import Bench, work
+
+    try:
+        with report_to(Silent()), redirect_stdout(sys.stderr):
+            work(Bench.of(plan), deadline, done=lambda: None)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        name = "" if isinstance(error, BenchmarkError) else f"{type(error).__name__}: "
+        reasons.put(f"{name}{error}")
+        sys.exit(1)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

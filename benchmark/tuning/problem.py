@@ -1,0 +1,76 @@
+"""What a configuration is tried on: the training and validation part of a split, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+import pandas as pd
+from anndata import AnnData
+
+from benchmark.data import Dataset
+from benchmark.leaks import check_views
+from benchmark.method import Method
+from benchmark.metrics import Reference
+from benchmark.perturbation import CONTROL
+from benchmark.runner import CELLS, predict_all, sample_cells
+from benchmark.scoring import reference_of, score
+from benchmark.splits import Split
+from benchmark.tuning.inner import inner_split
+from benchmark.views import training_views
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A split whose test part is the validation part of another, with the cells that it names.
+
+    Attributes
+    ----------
+    dataset
+        Without the cells of any perturbation that is not named in `split`.
+    split
+        ``test`` holds the perturbations that configurations are judged on.
+    reference
+        What their responses are measured against.
+    start
+        Control cells that predictions start from, as many as in a run.
+    """
+
+    dataset: Dataset
+    split: Split
+    reference: Reference
+    start: AnnData
+
+    @classmethod
+    def of(cls, dataset: Dataset, split: Split) -> Self:
+        """Leave the test cells of a split behind.
+
+        Raises
+        ------
+        BenchmarkError
+            When there are too few training perturbations, or what is left holds cells that are to be
+            predicted.
+        """
+        inner = inner_split(split)
+        named = {CONTROL, *inner.train, *inner.validation, *inner.test}
+        rows = dataset.adata.obs["perturbation"].isin(named).to_numpy()
+        kept = replace(dataset, adata=dataset.adata[rows].copy())
+        train, validation = training_views(kept, inner)
+        check_views(kept, inner, train, validation)
+        control = train[train.obs["perturbation"] == CONTROL].copy()
+        return cls(kept, inner, reference_of(kept, inner), sample_cells(control, CELLS, split.seed))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The perturbations that configurations are judged on."""
+        return self.split.test
+
+    def scores(self, method: Method) -> pd.DataFrame:
+        """Fit a method and score what it predicts; see `benchmark.metrics.evaluate.evaluate`.
+
+        A perturbation that the method refuses is scored as the train mean, as in a run.
+        """
+        train, validation = training_views(self.dataset, self.split)
+        method.fit(train, validation)
+        predicted, _ = predict_all(method, self.start, self.labels, train, validation)
+        return score(self.dataset, self.split, predicted, method.predicts, self.reference)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import time
 
 import psutil
 import pytest
+from optuna import load_study
 from optuna.samplers import TPESampler
 from optuna.trial import TrialState
 
 from benchmark.errors import BenchmarkError
-from benchmark.tracking import Tracker, this_process
+from benchmark.tracking import Tracker, is_alive, this_process
 from benchmark.tuning.space import Space
 from benchmark.tuning.study import AGAIN, LOST, PROCESS, Outcome, Study
 from benchmark.tuning.tune import tune
@@ -64,6 +67,19 @@ def test_as_many_are_claimed_as_are_wanted(study):
 def test_a_trial_of_a_process_that_lives_is_left_alone(study):
     study.claim()
     assert study.close_lost() == 0
+
+
+def test_a_process_that_nobody_has_waited_for_has_ended():
+    """Where the driver was killed, nobody may ever wait for its workers."""
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    process = psutil.Process(child.pid)
+    tags = {**this_process(), "pid": str(child.pid), "process_started": str(process.create_time())}
+    while process.status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    assert not is_alive(tags)
+    child.wait()
+    assert not is_alive(tags)
+    assert is_alive(this_process())
 
 
 def test_a_lost_trial_is_tried_again_with_the_same_values_and_does_not_count(study):
@@ -210,14 +226,14 @@ def test_two_processes_share_a_study(store, case):
     assert [run.tags["mlflow.parentRunId"] for run in children] == [parent.run_id] * 8
 
 
-def test_a_killed_worker_is_replaced_and_what_it_tried_is_tried_again(store, case):
+def test_a_killed_worker_is_replaced_and_what_it_tried_is_tried_again(store, home, case):
     tuned = tune(case.plan("Killed", trials=6, jobs=2))
     assert tuned.configuration.trials == 6
     assert tuned.states == {"complete": 6}
     assert len(case.scales) == 7
     assert len(set(case.scales)) == 6
-    everything = Bench.of(case.plan("Killed", trials=6)).study._study.trials
-    assert [each.state for each in everything if each.user_attrs.get(LOST)] == [TrialState.FAIL]
+    everything = load_study(study_name=tuned.configuration.study, storage=f"sqlite:///{home / 'tuning.db'}")
+    assert [each.state for each in everything.trials if each.user_attrs.get(LOST)] == [TrialState.FAIL]
 
 
 def test_workers_end_with_their_driver(store, case):

@@ -52,7 +52,7 @@ def scores(block: Block) -> Table:
             "n perturbations, which are left out; fallbacks: refused perturbations, for which the train mean "
             "is scored."
         ),
-        columns=("rank", "method", *map(_with_arrow, HEADLINE), *headings),
+        columns=("rank", "method", *(_broken(_with_arrow(name)) for name in HEADLINE), *headings),
         rows=[_scores(row, block) for row in block.rows if row.is_shown],
         absent="No run has finished.",
     )
@@ -69,7 +69,7 @@ def scaled(block: Block) -> Table:
             f"{LEAST_RANGE:g} of what separates the baseline from a perfect score), are left out, and have "
             f"the plain mean m; –: no `{BASELINE}` with as many cells, or no ceiling, in any seed of the row."
         ),
-        columns=("rank", "method", *HEADLINE),
+        columns=("rank", "method", *map(_broken, HEADLINE)),
         rows=[
             [_rank(row), block.name(row), *(_scaled(row.scaled.get(name)) for name in HEADLINE)]
             for row in shown
@@ -115,7 +115,7 @@ def tests(block: Block) -> Table:
             "perturbation over the seeds that both have; Holm's correction over all tests of the block); "
             f"too few (n): n perturbations, of which {FEWEST} are needed for a test."
         ),
-        columns=("rank", "method", "against", *HEADLINE, "shared\nseeds"),
+        columns=("rank", "method", "against", *map(_broken, HEADLINE), "shared\nseeds"),
         rows=[
             [
                 _rank(upper),
@@ -137,6 +137,11 @@ TABLES: dict[str, Callable[[Block], Table]] = {
     "groups": groups,
     "tests": tests,
 }
+
+
+def _broken(name: str) -> str:
+    """A heading whose last word is below the others."""
+    return "_\n".join(name.rsplit("_", 1))
 
 
 def _with_arrow(name: str) -> str:

@@ -90,7 +90,7 @@ def _drawn(view: Table) -> RichTable:
 
 
 def _piped(view: Table) -> str:
-    headings = [heading.replace("-\n", "").replace("\n", " ") for heading in view.columns]
+    headings = [heading.replace("-\n", "").replace("_\n", "_").replace("\n", " ") for heading in view.columns]
     lines = ["| " + " | ".join(headings) + " |"]
     lines.append("|" + "|".join(" --- " if name in view.words else " ---: " for name in view.columns) + "|")
     lines += ["| " + " | ".join(cell.replace("\n", " ") for cell in row) + " |" for row in view.rows]

@@ -25,7 +25,7 @@ def test_groups_get_means_of_their_own():
     assert groups["combo_seen2"]["pearson"].mean == pytest.approx(0.9)
     text = as_markdown([block])
     assert "| metric | method | combo_seen1 | combo_seen2 |" in text
-    assert "| mse ↓ | a | 0.200 [0.100, 0.300] | 0.700 [0.700, 0.700] |" in text
+    assert "| mse ↓ | a | 0.200 (n 2) | 0.700 (n 1) |" in text
 
 
 def test_a_perturbation_may_change_its_group_with_the_seed():

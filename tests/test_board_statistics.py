@@ -92,11 +92,41 @@ def test_a_perturbation_of_several_seeds_counts_once():
     assert p_values([0]) == pytest.approx(p_values([0, 1, 2, 3]))
 
 
-def test_rows_without_a_seed_in_common_are_not_compared():
-    (block,) = build_board([stored("a", alike([1, 2]), seed=0), stored("b", alike([0, 1]), seed=1)])
-    found = block.rows[0].against_next["mse"]
-    assert (found.n, found.mean, found.p, block.rows[0].next_seeds) == (0, None, None, [])
-    assert "no pairs" in as_table([block], "tests")
+def test_a_row_without_the_seeds_of_the_others_is_shown_and_not_ranked():
+    """Whoever chose the seed would choose an easy one."""
+    runs = [stored(name, alike([1, 2]), seed=seed) for name in ("a", "b") for seed in (0, 1)]
+    (block,) = build_board([*runs, stored("easy", alike([3, 3]), seed=27)])
+    assert [(row.method, row.rank) for row in block.rows] == [("a", 1), ("b", 1), ("easy", None)]
+    assert block.rows[-1].reason.startswith("it has no run of seed 0, 1")
+    assert block.rows[-1].against_next == {}
+    text = as_table([block])
+    assert "unranked: easy, seed 27" in text
+    assert "3.500" in text
+
+
+def test_of_seeds_that_no_row_has_together_the_lowest_is_ranked_on():
+    (block,) = build_board([stored("a", alike([1, 2]), seed=4), stored("b", alike([0, 1]), seed=3)])
+    assert [(row.method, row.rank) for row in block.rows] == [("b", 1), ("a", None)]
+
+
+def test_decoys_do_not_move_the_ranks_of_others():
+    """Without them main is ahead of mine in three metrics of four; eight level with mine on the fourth."""
+    better = alike([1, 2])
+    mine = {**alike([0.9, 1.9]), "direction_balanced": [v + 1 for v in better["direction_balanced"]]}
+    decoy = {**alike([-5, -5]), "direction_balanced": [v - 1e-3 for v in mine["direction_balanced"]]}
+    decoys = [stored(f"d{index}", decoy, configuration="submitted") for index in range(8)]
+    for crowd in ([], decoys):
+        (block,) = build_board(
+            [stored("main", better), stored("mine", mine, configuration="submitted"), *crowd]
+        )
+        found = {row.method: row.mean_rank for row in block.rows}
+        assert (found["main"], found["mine"]) == (1.0, (2 + 1 + 2 + 2) / 4)
+
+
+def test_submitted_rows_alone_are_ranked_among_themselves():
+    runs = [stored(name, alike([x, x]), configuration="submitted") for name, x in (("a", 1), ("b", 2))]
+    (block,) = build_board(runs)
+    assert [(row.method, row.rank) for row in block.rows] == [("b", 1), ("a", 2)]
 
 
 @pytest.mark.parametrize(("defined", "is_tested"), [(5, False), (6, True)])

@@ -27,27 +27,6 @@ def test_scores_of_an_older_version_are_pointed_out():
     )
 
 
-def test_published_rows_are_shown_with_their_source_and_never_ranked():
-    (block,) = build_board([stored("a", alike([0.1, 0.2]))])
-    published = block.rows[0].model_copy(
-        update={
-            "method": "gears",
-            "status": "published",
-            "rank": None,
-            "published": "Somebody 2025, table 2",
-            "metrics": {"mse": block.rows[0].metrics["mse"].model_copy(update={"mean": 0.25, "low": None})},
-            "coverage": None,
-            "seconds": None,
-            "against_next": {},
-        }
-    )
-    block.rows.append(published)
-    text = as_markdown([block])
-    assert "| – | gears, published, not run here | – | – | 0.250 | – |" in text
-    assert "- gears: published, not run here: Somebody 2025, table 2" in text
-    assert "gears, published" in as_table([block], width=200)
-
-
 def test_json_has_comparisons_groups_and_intervals_of_ranks():
     runs = [stored(name, alike(noisy(k, 3)), labels=names(3), groups=GROUPS) for k, name in enumerate("ab")]
     upper, _ = json.loads(as_json(build_board(runs)))

@@ -96,10 +96,10 @@ def test_a_run_keeps_what_the_worker_says(screen, hosted, caplog):
 def test_metrics_of_spread_do_not_apply_to_a_method_that_predicts_means(screen, hosted, capsys):
     record, _ = run(request(screen, hosted))
     absent = {name for name, metric in METRICS.items() if metric.spec.needs == "cells"}
-    assert absent == {"interval_coverage_50", "interval_coverage_95", "calibration_error"}
+    assert {METRICS[name].spec.family for name in absent} == {"distribution", "uncertainty"}
     assert set(METRICS) - set(record.metrics) == absent
     print_record(record, done_now=True)
-    assert "not applicable, as hosted_mean predicts means and not single cells: interval_cov" in (
+    assert "not applicable, as hosted_mean predicts means and not single cells: energy_dist" in (
         capsys.readouterr().out
     )
     assert absent <= set(run(request(screen))[0].metrics)

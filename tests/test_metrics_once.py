@@ -23,4 +23,4 @@ def test_what_two_metrics_share_is_computed_once_and_forgotten_with_the_response
     assert asked == [("R", "P"), ("R", "Q"), ("P", "R")]
     del real, one, two
     gc.collect()
-    assert not any(isinstance(kept, Response) and kept.label in "RPQ" for kept in gc.get_objects())
+    assert not any(type(kept) is Response and kept.label in "RPQ" for kept in gc.get_objects())

@@ -87,16 +87,16 @@ def _rows(runs: Sequence[StoredRun], metrics: Sequence[str] | None, frozen: Froz
 def _finished_rows(
     rows: Sequence[Sequence[StoredRun]], metrics: Sequence[str] | None, frozen: FrozenGroups
 ) -> list[Row]:
-    """The ceiling first, then the ranked rows."""
+    """The ceiling first, then the ranked rows, then those that lack a seed."""
     runs = [run for members in rows for run in members]
     names, labels = _names(runs, metrics), labels_of(run.scores for run in runs)
     members = [_member(each, names, labels) for each in rows]
     ceilings = [member for member in members if member.row.is_ceiling]
-    in_order = ranked([member for member in members if not member.row.is_ceiling])
+    in_order, others = ranked([member for member in members if not member.row.is_ceiling])
     compare_neighbours(in_order)
     add_scales(members)
     add_groups(members, frozen.of(runs))
-    return [member.row for member in ceilings + in_order]
+    return [member.row for member in ceilings + in_order + others]
 
 
 def _names(runs: Sequence[StoredRun], metrics: Sequence[str] | None) -> list[str]:
@@ -126,10 +126,20 @@ def _member(runs: Sequence[StoredRun], names: Sequence[str], labels: Sequence[st
         seconds=float(np.mean([float(run.tags["seconds"]) for run in runs])),
         metrics=estimates(table),
         metric_versions=versions[0],
+        **_ledger(runs),
         outdated=sorted(outdated),
         run_ids=[run.run_id for run in runs],
     )
     return Member(row, table, versions)
+
+
+def _ledger(runs: Sequence[StoredRun]) -> dict[str, Any]:
+    """What a row's configuration cost; its seeds rest on one study, so that nothing is added up."""
+    return {
+        "tuning_trials": max(int(run.tags.get("tuning_trials", 0)) for run in runs),
+        "tuning_seconds": max(float(run.tags.get("tuning_seconds", 0)) for run in runs),
+        "tuning_overlap": max(int(run.tags.get("tuning_overlap", 0)) for run in runs),
+    }
 
 
 def _unfinished_row(run: StoredRun) -> Row:

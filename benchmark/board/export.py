@@ -25,11 +25,13 @@ ABOUT = (
 ENDS = (
     "fallbacks",
     "seconds",
+    "tuning_trials",
+    "tuning_seconds",
+    "tuning_overlap",
     "mean_rank",
     "mean_rank_low",
     "mean_rank_high",
     "next_row",
-    "published",
     "reason",
 )
 ESTIMATE = ("mean", "low", "high", "n", "missing")

@@ -11,6 +11,9 @@ from benchmark.board.rows import Estimate
 from benchmark.statistics import Scores, SeedScores, draws, middle, weighted_means
 
 RESAMPLES = 1000
+FEWEST = 6
+"""With fewer perturbations there are no intervals, which would be far too narrow, and no tests: the smallest
+p-value of a signed-rank test of 5 is 2 / 2^5 = .0625."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ def estimates(table: ScoreTable) -> dict[str, Estimate]:
     The same perturbation is in the test part of several seeds, so each resample draws perturbations, as
     many as there are different ones, with all that they scored in any seed, and takes the mean over
     perturbations and then over seeds (cluster bootstrap; Davison and Hinkley 1997, section 3.8). The
-    interval is the middle 95 % of 1,000 resamples.
+    interval is the middle 95 % of 1,000 resamples; with fewer than `FEWEST` perturbations there is none.
     """
     own, present = table.listed.any(axis=(0, 2)), table.listed.any(axis=(0, 1))
     values = table.values[:, own][..., present]
@@ -90,7 +93,9 @@ def estimates(table: ScoreTable) -> dict[str, Estimate]:
     if not listed.size:
         return {}
     defined = (~np.isnan(values)).sum(axis=(0, 1))
+    enough = (~np.isnan(values)).any(axis=0).sum(axis=0) >= FEWEST
     means, low, high = mean_and_bounds(values)
+    low, high = np.where(enough, low, np.nan), np.where(enough, high, np.nan)
     names = [table.names[index] for index in np.flatnonzero(present)]
     return {
         name: Estimate(

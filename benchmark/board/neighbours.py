@@ -7,13 +7,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from benchmark.board.intervals import mean_and_bounds
+from benchmark.board.intervals import FEWEST, mean_and_bounds
 from benchmark.board.ranks import Member
 from benchmark.board.rows import HEADLINE, Comparison
 from benchmark.statistics import holm, signed_rank
-
-FEWEST = 6
-"""With fewer perturbations no signed-rank test can give a p-value below .05 (2 / 2^5 = .0625)."""
 
 
 def compare_neighbours(ranked: Sequence[Member]) -> None:

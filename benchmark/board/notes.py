@@ -1,4 +1,4 @@
-"""What has to be said below a block: seeds that are missing, anchors, failures, other versions, sources."""
+"""What has to be said below a block: seeds that are missing, anchors, failures, other versions."""
 
 from __future__ import annotations
 
@@ -12,19 +12,16 @@ def notes(block: Block) -> list[str]:
         *_ceiling(block),
         *_anchors(block),
         *_outdated(block),
-        *(
-            f"{block.name(row)}: published, not run here: {row.published}"
-            for row in block.rows
-            if row.published
-        ),
-        *(_unranked(row) for row in block.rows if not row.is_shown),
+        *_budgets(block),
+        *(_overlap(row, block) for row in block.tuned if row.tuning_overlap),
+        *(_unranked(row) for row in block.rows if not row.is_shown or row.reason),
     ]
 
 
 def _seeds(block: Block) -> list[str]:
-    if all(row.seed_list == block.seeds for row in block.rows if row.is_shown and not row.published):
+    if all(row.seed_list == block.seeds for row in block.rows if row.is_shown):
         return []
-    return ["rows with * lack seeds of this block: ranks compare the seeds that all rows have"]
+    return ["rows with * lack seeds of this block: ranks compare the seeds that most rows have"]
 
 
 def _ceiling(block: Block) -> list[str]:
@@ -32,7 +29,8 @@ def _ceiling(block: Block) -> list[str]:
         return []
     return [
         f"{CEILING} is no method: it is what one half of the real cells of a perturbation scores as a "
-        "prediction of the other half; as a half has fewer cells, a good method may lie above"
+        "prediction of the other half; a half has few cells and their noise, so that a method which averages "
+        "over perturbations may well lie above: 1 is no limit"
     ]
 
 
@@ -66,6 +64,33 @@ def _outdated(block: Block) -> list[str]:
         "computes it again"
         for name, labels in by_metric.items()
     ]
+
+
+def _budgets(block: Block) -> list[str]:
+    """Which rows had less of a chance than others; the anchors have nothing to tune."""
+    if not block.tuned:
+        return []
+    said = []
+    if any(row.tuning_trials != block.usual_trials for row in block.tuned):
+        said.append(
+            f"rows with * beside their trials had another budget than the usual {block.usual_trials} trials "
+            "of this block"
+        )
+    untuned = [
+        block.name(row)
+        for row in block.rows
+        if row.rank is not None and not row.is_tuned and row.method not in ANCHORS
+    ]
+    if untuned:
+        said.append(f"not tuned, beside rows that are: {', '.join(untuned)}")
+    return said
+
+
+def _overlap(row: Row, block: Block) -> str:
+    return (
+        f"{block.name(row)}: {row.tuning_overlap} test perturbations had a say in its configuration: "
+        "they are no test of it"
+    )
 
 
 def _unranked(row: Row) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,32 +43,62 @@ def signs(names: Sequence[str]) -> np.ndarray:
     return np.array([1.0 if METRICS[name].spec.higher_is_better else -1.0 for name in names])
 
 
-def ranked(members: Sequence[Member]) -> list[Member]:
+def ranked(members: Sequence[Member]) -> tuple[list[Member], list[Member]]:
     """Sort by mean rank over the headline metrics; an undefined mean ranks last, ties share their rank.
 
-    Ranks compare the seeds that all rows have, or all seeds of each where there is none. The interval of a
-    mean rank is the middle 95 % of what it is in 1,000 resamples of the perturbations, each drawn for all
-    rows alike.
+    Ranks compare the same seeds for all, those that most rows have: a seed of one's own choice would win. A
+    row that lacks one of them is not ranked, and its reason says so. Submitted rows do not count in the ranks
+    of others, or handing in decoys would move them. The interval of a mean rank is the middle 95 % of what
+    it is in 1,000 resamples of the perturbations, each drawn for all rows alike.
+
+    Returns
+    -------
+    tuple
+        The ranked rows, best first, and the others.
     """
-    if not members:
-        return []
-    shared = set.intersection(*(set(member.table.seeds) for member in members))
-    values = [member.headline(sorted(shared or member.table.seeds)) for member in members]
+    seeds = common_seeds([member.table.seeds for member in members])
+    within = [member for member in members if seeds.issubset(member.table.seeds)]
+    without = [member for member in members if member not in within]
+    for member in without:
+        lacking = ", ".join(map(str, sorted(seeds.difference(member.table.seeds))))
+        member.row.reason = (
+            f"it has no run of seed {lacking}, and ranks compare the seeds that most rows have"
+        )
+    if within:
+        _rank(within, sorted(seeds))
+    return sorted(within, key=lambda member: (member.row.mean_rank, member.row.label)), without
+
+
+def common_seeds(seeds: Sequence[Collection[int]]) -> set[int]:
+    """The seeds that most rows have; of several that no row has together, the lowest."""
+    counts = Counter(seed for of_row in seeds for seed in of_row)
+    most = {seed for seed, count in counts.items() if count == max(counts.values())}
+    return most if any(most.issubset(of_row) for of_row in seeds) else set(sorted(most)[:1])
+
+
+def _rank(members: Sequence[Member], seeds: Sequence[int]) -> None:
+    """Write rank, mean rank and its interval into rows that all have these seeds."""
+    values = [member.headline(seeds) for member in members]
     scored = np.any([~np.isnan(each).all(axis=(0, 2)) for each in values], axis=0)
-    means = np.stack([plain_means(each)[None] for each in values])
-    mean_ranks = _mean_ranks(means)[:, 0]
+    counted = np.array([not member.row.is_submitted for member in members])
+    counted |= not counted.any()
+    mean_ranks = _mean_ranks(np.stack([plain_means(each)[None] for each in values]), counted)[:, 0]
     weights = board_draws(int(scored.sum())) if scored.any() else np.ones((1, 0))
     resampled = np.stack([weighted_means(each[:, scored], weights) for each in values])
-    low, high = middle(_mean_ranks(resampled).T)
+    low, high = middle(_mean_ranks(resampled, counted).T)
     places = pd.Series(mean_ranks).rank(method="min")
     for index, member in enumerate(members):
         row = member.row
         row.rank, row.mean_rank = int(places[index]), round(float(mean_ranks[index]), 4)
         row.mean_rank_low, row.mean_rank_high = (round(float(end[index]), 4) for end in (low, high))
-    return sorted(members, key=lambda member: (member.row.mean_rank, member.row.label))
 
 
-def _mean_ranks(means: np.ndarray) -> np.ndarray:
-    """Rank the rows of (rows, resamples, metrics) and average over metrics: (rows, resamples)."""
+def _mean_ranks(means: np.ndarray, counted: np.ndarray) -> np.ndarray:
+    """Rank the rows of (rows, resamples, metrics) among those that count: means over metrics."""
     losses = np.where(np.isnan(means), np.inf, -means)
-    return pd.DataFrame(losses.reshape(len(means), -1)).rank().to_numpy().reshape(means.shape).mean(axis=2)
+    ranks, rivals = np.empty(losses.shape), losses[counted]
+    ranks[counted] = pd.DataFrame(rivals.reshape(len(rivals), -1)).rank().to_numpy().reshape(rivals.shape)
+    for index in np.flatnonzero(~counted):
+        better, level = (rivals < losses[index]).sum(axis=0), (rivals == losses[index]).sum(axis=0)
+        ranks[index] = 1 + better + level / 2
+    return ranks.mean(axis=2)

@@ -20,10 +20,14 @@ ANCHORS = ("no_change", BASELINE, "additive")
 """The methods that are on every board, beside the ceiling."""
 
 
-class Estimate(BaseModel):
-    """Mean of a metric with its bootstrap interval; None where it is defined for no perturbation.
+SUBMITTED = "submitted"
+"""The configuration of predictions that were made elsewhere and scored here."""
 
-    A mean that was published without an interval has no bounds.
+
+class Estimate(BaseModel):
+    """Mean of a metric, None where it is defined for no perturbation, and its bootstrap interval.
+
+    Of few perturbations there is no interval.
     """
 
     mean: float | None
@@ -86,6 +90,12 @@ class Row(BaseModel):
     seconds: float | None = None
     metrics: dict[str, Estimate] = {}
     metric_versions: dict[str, str] = {}
+    tuning_trials: int = 0
+    """Configurations that were tried before this one was chosen; 0 where it is no file of `tune`."""
+    tuning_seconds: float = 0.0
+    """How long that took."""
+    tuning_overlap: int = 0
+    """Test perturbations by whose scores it was chosen, in the seed that has most of them."""
     outdated: list[str] = []
     """Metrics that were scored with another version than the present one."""
     scaled: dict[str, Scaled] = {}
@@ -96,8 +106,6 @@ class Row(BaseModel):
     next_seeds: list[int] = []
     against_next: dict[str, Comparison] = {}
     reason: str = ""
-    published: str = ""
-    """Citation of a row that was published elsewhere and not run here."""
     run_ids: list[str]
 
     @property
@@ -108,14 +116,24 @@ class Row(BaseModel):
         return f"{self.method} ({', '.join(unusual)})" if unusual else self.method
 
     @property
+    def is_tuned(self) -> bool:
+        """Whether `tune` found its configuration."""
+        return self.tuning_trials > 0
+
+    @property
     def is_ceiling(self) -> bool:
         """Whether it is the replicate ceiling, finished."""
         return self.method == CEILING and self.status == "finished"
 
     @property
+    def is_submitted(self) -> bool:
+        """Whether its predictions came from elsewhere."""
+        return self.configuration == SUBMITTED
+
+    @property
     def is_shown(self) -> bool:
         """Whether it has scores to show; all others are only mentioned."""
-        return self.rank is not None or self.is_ceiling or bool(self.published)
+        return self.status == "finished"
 
 
 class Block(BaseModel):
@@ -138,6 +156,17 @@ class Block(BaseModel):
         """How many cells most of the ranked rows are predicted for."""
         cells = Counter(row.cells for row in self.rows if row.rank is not None)
         return cells.most_common(1)[0][0] if cells else 0
+
+    @property
+    def tuned(self) -> list[Row]:
+        """The rows with scores whose configurations were tuned."""
+        return [row for row in self.rows if row.is_shown and row.is_tuned]
+
+    @property
+    def usual_trials(self) -> int:
+        """How many trials most of the tuned rows took: of numbers equally common the largest; 0 if none."""
+        trials = Counter(row.tuning_trials for row in self.tuned)
+        return max(trials, key=lambda number: (trials[number], number), default=0)
 
     def name(self, row: Row) -> str:
         """Label of a row, with its number of cells where most rows have another."""

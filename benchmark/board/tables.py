@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from benchmark.board.neighbours import FEWEST
+from benchmark.board.intervals import FEWEST
 from benchmark.board.rows import BASELINE, HEADLINE, Block, Comparison, Estimate, Row, Scaled
 from benchmark.board.scale import LEAST_RANGE
 from benchmark.metrics import METRICS
@@ -43,14 +43,15 @@ class Table:
 
 def scores(block: Block) -> Table:
     """Means with intervals, in the order of mean ranks."""
-    headings = ("mean\nrank", "seeds", "cover-\nage", "fall-\nbacks", "seconds")
+    headings = ("mean\nrank", "seeds", "cover-\nage", "fall-\nbacks", "seconds", "tuned")
     return Table(
         title="Scores",
         reading=(
             f"Means over test perturbations and seeds with {CONFIDENCE:.0%} bootstrap intervals over "
-            "perturbations; rows are sorted by their mean rank over the headline metrics; †n: undefined for "
-            "n perturbations, which are left out; fallbacks: refused perturbations, for which the train mean "
-            "is scored."
+            "perturbations, or their number n where it is too small; rows are sorted by their mean rank over "
+            "the headline metrics; †n: undefined for n perturbations, which are left out; fallbacks: refused "
+            "perturbations, for which the train mean is scored; tuned: configurations that were tried before "
+            "this one, and how long that took."
         ),
         columns=("rank", "method", *(_broken(_with_arrow(name)) for name in HEADLINE), *headings),
         rows=[_scores(row, block) for row in block.rows if row.is_shown],
@@ -60,14 +61,15 @@ def scores(block: Block) -> Table:
 
 def scaled(block: Block) -> Table:
     """Scores between the baseline and the ceiling."""
-    shown = [row for row in block.rows if row.is_shown and not row.published]
+    shown = [row for row in block.rows if row.is_shown]
     return Table(
         title="Scaled scores",
         reading=(
             f"0 is what `{BASELINE}` scores on the same perturbation, 1 the replicate ceiling, and more is "
-            "better in every column; ‡n: m: n perturbations cannot discriminate (the ceiling gains less than "
-            f"{LEAST_RANGE:g} of what separates the baseline from a perfect score), are left out, and have "
-            f"the plain mean m; –: no `{BASELINE}` with as many cells, or no ceiling, in any seed of the row."
+            "better in every column; ‡n: m: for n perturbations the ceiling is hardly above the baseline (by "
+            f"less than {LEAST_RANGE:g} of what separates that from a perfect score), so that they cannot "
+            "tell a method from it; they are left out and have the plain mean m; "
+            f"–: no `{BASELINE}` with as many cells, or no ceiling, in any seed of the row."
         ),
         columns=("rank", "method", *map(_broken, HEADLINE)),
         rows=[
@@ -153,24 +155,39 @@ def _rank(row: Row) -> str:
 
 
 def _scores(row: Row, block: Block) -> list[str]:
-    estimates = [
-        _estimate(row.metrics.get(name), nothing="–" if row.published else "undefined") for name in HEADLINE
-    ]
-    if row.published:
-        return [_rank(row), f"{block.name(row)}, published, not run here", *estimates, *[""] * 5]
+    estimates = [_estimate(row.metrics.get(name)) for name in HEADLINE]
     rank = ""
     if row.mean_rank is not None:
         rank = f"{row.mean_rank:.2f}\n[{row.mean_rank_low:.2f}, {row.mean_rank_high:.2f}]"
     seeds = str(row.seeds) + ("" if row.seed_list == block.seeds else "*")
     ends = ["", ""] if row.is_ceiling else [f"{row.coverage:.0%}", str(row.fallbacks)]
-    return [_rank(row), block.name(row), *estimates, rank, seeds, *ends, f"{row.seconds:.1f}"]
+    return [
+        _rank(row),
+        block.name(row),
+        *estimates,
+        rank,
+        seeds,
+        *ends,
+        f"{row.seconds:.1f}",
+        _tuned(row, block),
+    ]
+
+
+def _tuned(row: Row, block: Block) -> str:
+    if not row.is_tuned:
+        return ""
+    mark = "" if row.tuning_trials == block.usual_trials else "*"
+    return f"{row.tuning_trials}{mark} /\n{row.tuning_seconds:.0f} s"
 
 
 def _estimate(found: Estimate | None, nothing: str = "undefined") -> str:
     if found is None or found.mean is None:
         return nothing
     digits = 4 if 0 < abs(found.mean) < 0.1 else 3
-    bounds = "" if found.low is None else f"\n[{found.low:.{digits}f}, {found.high:.{digits}f}]"
+    if found.low is not None:
+        bounds = f"\n[{found.low:.{digits}f}, {found.high:.{digits}f}]"
+    else:
+        bounds = f"\n(n {found.n})" if found.n else ""
     return f"{found.mean:.{digits}f}{bounds}" + (f" †{found.missing}" if found.missing else "")
 
 

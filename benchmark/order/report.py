@@ -193,4 +193,5 @@ def _estimate(found: Estimate) -> str:
     if found.mean is None:
         return "undefined"
     dropped = f" †{found.missing}" if found.missing else ""
-    return f"{found.mean:.4f} [{found.low:.4f}, {found.high:.4f}]{dropped}"
+    bounds = f"(n {found.n})" if found.low is None else f"[{found.low:.4f}, {found.high:.4f}]"
+    return f"{found.mean:.4f} {bounds}{dropped}"

@@ -1,5 +1,10 @@
 """Whether anything of the test cells is in what a method is given.
 
+What is found: rows of test cells, of X or a layer, under whatever label; names and labels of another part;
+whatever is not promised, or leads back to the data set. What is not found: cells that are almost a test cell,
+and what a method fetches itself, since it runs in the same process and is trusted. That much shows in what it
+predicts, if it predicts too well (`benchmark.independence`).
+
 A cell is recognised by its fingerprint, a hash of the genes and float32 values of its row. The hash only
 finds candidates; a copy is what has the same row, value by value. Cells with fewer than `FEWEST` non-zero
 genes are not looked for: of the shallowest cells of a large screen two may be alike by chance. (Of the 3,375
@@ -18,15 +23,10 @@ from scipy.sparse import csr_matrix
 from benchmark.canonical import canonicalise
 from benchmark.data import Dataset, source_cells
 from benchmark.errors import BenchmarkError
+from benchmark.fingerprints import FEWEST, fingerprints
 from benchmark.perturbation import CONTROL
 from benchmark.splits import Split
 from benchmark.views import training_views
-
-FEWEST = 10
-"""Non-zero genes below which two cells may be alike by chance."""
-
-ROWS = 2048
-"""Rows hashed at a time, so that memory stays at a few per cent of the matrix."""
 
 UNS = {"modality", "gene_sets"}
 OBS = {"perturbation"}
@@ -85,23 +85,6 @@ def inspect_views(dataset: Dataset, split: Split, train: AnnData, validation: An
         _copies(dataset, split, views),
         _extras(dataset, views),
     ]
-
-
-def fingerprints(matrix: csr_matrix) -> np.ndarray:
-    """Hash the rows of a matrix: uint64, (rows,).
-
-    The sum over non-zero genes of the bits of the float32 value times a random odd number of the gene, modulo
-    2^64; equal rows have equal hashes, however their entries are ordered.
-    """
-    factors = np.random.default_rng(0).integers(0, 2**64, matrix.shape[1], dtype=np.uint64) | np.uint64(1)
-    hashes = np.empty(matrix.shape[0], dtype=np.uint64)
-    for start in range(0, matrix.shape[0], ROWS):
-        bounds = matrix.indptr[start : start + ROWS + 1]
-        part = slice(bounds[0], bounds[-1])
-        bits = matrix.data[part].view(np.uint32).astype(np.uint64)
-        rows = (bits, matrix.indices[part], bounds - bounds[0])
-        hashes[start : start + ROWS] = csr_matrix(rows, shape=(len(bounds) - 1, len(factors))) @ factors
-    return hashes
 
 
 def _labels(split: Split, views: Mapping[str, AnnData]) -> Finding:

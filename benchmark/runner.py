@@ -18,6 +18,7 @@ from benchmark.config import MethodConfig
 from benchmark.data import Dataset, load_dataset
 from benchmark.device import choose_device
 from benchmark.errors import BenchmarkError, unknown
+from benchmark.independence import require_independence
 from benchmark.leaks import check_views
 from benchmark.method import Method
 from benchmark.perturbation import CONTROL, Perturbation
@@ -28,7 +29,7 @@ from benchmark.results import Clock, keep_results
 from benchmark.scoring import score
 from benchmark.splits import SCHEMES, Split, load_split
 from benchmark.tracking import Recording, Tracker
-from benchmark.views import training_views
+from benchmark.views import held_out_cells, training_views
 
 CELLS = 256
 """Control cells per perturbation: the noise of a mean over them counts in the MSE, under .001 at 256."""
@@ -197,6 +198,8 @@ def record_predictions(task: Task, fitted: Fitted, recording: Recording) -> Reco
                 digest = write_archive(archive, control, start.obs, predicted, about)
             with clock.time("metrics"):
                 scores = score(task.dataset, task.split, predicted, method.predicts)
+                real = held_out_cells(task.dataset, task.split)
+                require_independence(real, scores.drop(index=list(fallbacks)))
             recording.write_curves({**fitted.curves, **curves.curves})
             return keep_results(
                 recording,

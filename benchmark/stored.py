@@ -84,8 +84,6 @@ class StoredCells:
         BenchmarkError
             When the file cannot be read, or is no matrix of numbers with a name for each row and column.
         """
-        if not path.is_file():
-            raise BenchmarkError(f"There is no file {path}; check the path.")
         try:
             with h5py.File(path, "r") as file:
                 stored = cls._of_file(path, file) if _has_readable_rows(file) else None
@@ -148,15 +146,20 @@ class StoredCells:
             When genes are missing, more than are asked for, or named twice.
         """
         wanted = pd.Index(genes)
-        for found, what in (
-            (self.genes[self.genes.duplicated()].unique(), "{n} genes more than once"),
-            (wanted.difference(self.genes), "{n} of the {wanted} genes of the data set not at all"),
-            (self.genes.difference(wanted), "{n} genes that are not in the data set"),
+        repeated = self.genes[self.genes.duplicated()].unique()
+        missing, more = wanted.difference(self.genes), self.genes.difference(wanted)
+        for found, what, instead in (
+            (repeated, f"{len(repeated)} genes more than once", ""),
+            (
+                missing,
+                f"{len(missing)} of the {len(wanted)} genes of the data set not at all",
+                _instead(missing, more),
+            ),
+            (more, f"{len(more)} genes that are not in the data set", ""),
         ):
             if len(found):
-                held = what.format(n=len(found), wanted=len(wanted))
                 raise BenchmarkError(
-                    f"{self.path} holds {held}, such as '{found[0]}'; "
+                    f"{self.path} holds {what}, such as '{found[0]}'{instead}; "
                     "predict exactly those of the data set, each once and under the same name."
                 )
         return self.genes.get_indexer(wanted)
@@ -221,6 +224,24 @@ def _joined(values: Any, spans: list[slice]) -> np.ndarray:
     return np.concatenate([np.empty(0, values.dtype), *(values[span] for span in spans)])
 
 
+def _instead(missing: pd.Index, more: pd.Index) -> str:
+    """Say what a file has in place of genes that it lacks."""
+    if more.empty:
+        return ""
+    others = {name.casefold(): name for name in more}
+    alike = [others[name.casefold()] for name in missing if name.casefold() in others]
+    if not alike:
+        return f", but others, such as '{more[0]}'"
+    return f", but {len(alike)} of them in other letter case, such as '{alike[0]}'"
+
+
 def _unreadable(path: Path, error: Exception) -> BenchmarkError:
+    """Say why a file cannot be read, the commonest reasons in words of their own."""
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return BenchmarkError(f"{path} cannot be read as an .h5ad file ({reason}); write it again.")
+    sentences: dict[type[Exception], str] = {
+        FileNotFoundError: f"There is no file {path}; check the path.",
+        IsADirectoryError: f"{path} is a folder; name the .h5ad file in it.",
+        PermissionError: f"{path} may not be read by you; change its permissions, or copy it as its owner.",
+    }
+    sentence = f"{path} cannot be read as an .h5ad file ({reason}); write it again."
+    return BenchmarkError(sentences.get(type(error), sentence))

@@ -12,6 +12,7 @@ from anndata import AnnData
 
 from benchmark.data import Dataset
 from benchmark.errors import BenchmarkError, unknown
+from benchmark.independence import Originals
 from benchmark.means import move_to_mean
 from benchmark.metrics.sorted_cells import Matrix
 from benchmark.perturbation import CONTROL, Perturbation
@@ -21,7 +22,7 @@ from benchmark.runner import CELLS, FALLBACK, sample_cells
 from benchmark.splits import Split
 from benchmark.stored import LazyCells, StoredCells, rows_by_label
 from benchmark.vetting import Vetting
-from benchmark.views import training_views
+from benchmark.views import held_out_cells, training_views
 
 Predicts = Literal["cells", "mean"]
 STANDARD_ERRORS = 6
@@ -118,7 +119,10 @@ def read_submission(
         )
     if predicts == "cells":
         rows = _drawn(path, rows, cells, seed)
-    notes += _vetted(stored, rows, columns, control, predicts)
+    vetting = Vetting(
+        stored.path, control.X, Originals(held_out_cells(dataset, split)), copies=predicts == "mean"
+    )
+    notes += _vetted(stored, rows, columns, vetting)
     start = sample_cells(control, cells, seed)
     moved = start.X.toarray() if predicts == "mean" else None
     guess = _train_mean(dataset, split, start) if missing else {}
@@ -214,14 +218,9 @@ def _drawn(path: Path, rows: dict[str, np.ndarray], cells: int, seed: int) -> di
 
 
 def _vetted(
-    stored: StoredCells,
-    rows: dict[str, np.ndarray],
-    columns: np.ndarray,
-    control: AnnData,
-    predicts: Predicts,
+    stored: StoredCells, rows: dict[str, np.ndarray], columns: np.ndarray, vetting: Vetting
 ) -> list[str]:
     """Look at every cell that is scored; return what is unusual."""
-    vetting = Vetting(stored.path, control.X, copies=predicts == "mean")
     with stage("check", len(rows)) as progress:
         for label, found in rows.items():
             block = stored.rows(found, columns)

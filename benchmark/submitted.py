@@ -17,6 +17,7 @@ from benchmark.archive import file_digest
 from benchmark.board import CEILING
 from benchmark.data import Dataset
 from benchmark.errors import BenchmarkError
+from benchmark.independence import require_independence
 from benchmark.record import Coordinates, Record
 from benchmark.registry import list_methods
 from benchmark.results import Clock, keep_results
@@ -24,6 +25,7 @@ from benchmark.scoring import score
 from benchmark.splits import Split
 from benchmark.submission import Submission, read_submission
 from benchmark.tracking import Tracker
+from benchmark.views import held_out_cells
 
 CONFIGURATION = "submitted"
 ARCHIVE = "predictions.h5ad"
@@ -75,7 +77,7 @@ def score_file(
     if name is not None:
         check_name(name)
     submission = read_submission(path, dataset, split, seed=split.seed, **reading)
-    scores = score(dataset, split, submission.predicted, submission.predicts)
+    scores = score_submission(submission, dataset, split)
     if name is None:
         return Scored(submission, scores, None)
     coordinates = Coordinates(
@@ -94,15 +96,30 @@ def score_file(
     return Scored(submission, scores, _recorded(path, coordinates, split, submission, scores, reading))
 
 
+def score_submission(submission: Submission, dataset: Dataset, split: Split) -> pd.DataFrame:
+    """Score what was read from a file.
+
+    Raises
+    ------
+    BenchmarkError
+        When it cannot be scored, or cannot have been made without the test cells.
+    """
+    scores = score(dataset, split, submission.predicted, submission.predicts)
+    require_independence(held_out_cells(dataset, split), scores.drop(index=list(submission.fallbacks)))
+    return scores
+
+
 def check_name(name: str) -> None:
-    """Refuse a name that is no word, or that a method has already."""
-    if not re.fullmatch(r"[\w.+-]+", name):
+    """Refuse a name that is no word, or that a method has already, in whatever case."""
+    if not re.fullmatch(r"(?=.*[A-Za-z0-9])[A-Za-z0-9_.()+-]+", name):
         raise BenchmarkError(
-            f"--name is '{name}', but a name on the board is made of letters, digits and . _ + -; "
-            "choose another."
+            f"--name is '{name}', but a name on the board is made of letters of English, digits and "
+            "_ - + . ( ), with a letter or digit among them; choose another."
         )
-    if name in {CEILING, *(listing.name for listing in list_methods())}:
-        raise BenchmarkError(f"--name is '{name}', which is a method of this harness; choose another.")
+    names = [CEILING, *(listing.name for listing in list_methods())]
+    taken = {other.casefold(): other for other in names}.get(name.casefold())
+    if taken is not None:
+        raise BenchmarkError(f"--name is '{name}', but '{taken}' is a row of this harness; choose another.")
 
 
 def _recorded(

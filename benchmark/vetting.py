@@ -14,6 +14,8 @@ import numpy as np
 
 from benchmark.canonical import LARGEST_LOG_VALUE, TARGET_DEPTH
 from benchmark.errors import BenchmarkError
+from benchmark.fingerprints import FEWEST
+from benchmark.independence import Originals
 from benchmark.metrics.sorted_cells import Matrix
 
 DEPTH_FACTOR = 10
@@ -85,16 +87,19 @@ class Vetting:
         The file, for messages.
     real
         Real control cells, (cells, genes), log1p of counts per 10,000.
+    originals
+        The test cells, none of which may be there.
     copies
         Whether a cell may be there more than once.
     """
 
-    def __init__(self, path: Path, real: Matrix, copies: bool) -> None:
-        self._path, self._may_copy = path, copies
+    def __init__(self, path: Path, real: Matrix, originals: Originals, copies: bool) -> None:
+        self._path, self._originals, self._may_copy = path, originals, copies
         self._real = _counts(real)
         self._most = float(self._real.max())
         self._found: dict[Fault, tuple[int, str]] = {}
         self._copies: dict[str, int] = {}
+        self._test_cells: dict[str, int] = {}
         self._seen: list[np.ndarray] = []
 
     def look(self, label: str, cells: np.ndarray) -> None:
@@ -110,6 +115,9 @@ class Vetting:
         repeated = len(cells) - len({row.tobytes() for row in cells + np.float32(0)})  # -0 becomes 0
         if repeated and not self._may_copy:
             self._copies[label] = repeated
+        known = self._originals.copies(cells)
+        if known:
+            self._test_cells[label] = known
 
     def conclude(self) -> list[str]:
         """Return what is unusual.
@@ -128,6 +136,7 @@ class Vetting:
                     f"{many} predicted cells in {self._path} hold {fault.what}, first those of '{first}'; "
                     f"{fault.advice}."
                 )
+        self._refuse_test_cells(len(counts))
         self._refuse_copies()
         median, real = float(np.median(counts)), float(np.median(self._real))
         about = (
@@ -141,6 +150,14 @@ class Vetting:
             )
         unusual = not real / UNUSUAL_FACTOR <= median <= real * UNUSUAL_FACTOR
         return [f"{about}; check that X is log1p of counts per 10,000"] if unusual else []
+
+    def _refuse_test_cells(self, total: int) -> None:
+        if self._test_cells:
+            raise BenchmarkError(
+                f"{sum(self._test_cells.values())} of the {total} predicted cells in {self._path} are exact "
+                f"copies of test cells, first among those of '{next(iter(self._test_cells))}' (cells with "
+                f"fewer than {FEWEST} non-zero genes do not count); predict without the test cells."
+            )
 
     def _refuse_copies(self) -> None:
         if self._copies:

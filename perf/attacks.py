@@ -23,7 +23,7 @@ from benchmark.data import load_dataset  # noqa: E402
 from benchmark.errors import BenchmarkError  # noqa: E402
 from benchmark.metrics import METRICS, headline_metrics  # noqa: E402
 from benchmark.splits import load_split  # noqa: E402
-from tests.attack_case import BASES, HONEST, Contest, as_file, gains, mean_ranks, share_closed  # noqa: E402
+from tests.attack_case import BASES, HONEST, Contest, gains, mean_ranks, share_closed  # noqa: E402
 from tests.attacks import ATTACKS  # noqa: E402
 from tests.attacks_broken import BROKEN  # noqa: E402
 
@@ -120,9 +120,8 @@ def refusals(contest: Contest, folder: Path) -> list[str]:
     """Hand in every broken file: a table with the answers."""
     lines = ["## Files that are refused", "", "| file | it | answer |", "|---|---|---|"]
     for one in BROKEN:
-        file = one.spoil(as_file(contest.honest["additive"], contest.known))
         try:
-            contest.hand_in(file, folder)
+            one.enter(contest, folder)
         except BenchmarkError as error:
             lines.append(_row([f"`{one.name}`", one.does, _sentence(error, folder)]))
         else:

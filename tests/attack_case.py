@@ -18,10 +18,10 @@ from benchmark.metrics import METRICS, headline_metrics
 from benchmark.perturbation import CONTROL, Perturbation
 from benchmark.registry import load_method
 from benchmark.runner import CELLS, predict_all, sample_cells
-from benchmark.scoring import score
 from benchmark.splits import Split
 from benchmark.submission import Submission, read_submission
-from benchmark.views import training_views
+from benchmark.submitted import score_submission
+from benchmark.views import held_out_cells, training_views
 
 Predictions: TypeAlias = Mapping[str, np.ndarray]
 """Label -> float32 (cells, genes), log1p of counts per 10,000."""
@@ -145,7 +145,13 @@ class Contest:
 
     def scores(self, submission: Submission) -> pd.DataFrame:
         """Score a submission."""
-        return score(self.dataset, self.split, submission.predicted)
+        return score_submission(submission, self.dataset, self.split)
+
+    @property
+    def truth(self) -> Predictions:
+        """The real cells, which no participant has; only what is refused is made from them."""
+        real = held_out_cells(self.dataset, self.split)
+        return {label: real[label].toarray() for label in real}
 
     def honest_scores(self, method: str, folder: Path) -> pd.DataFrame:
         """Score an honest method from a file of its predictions."""

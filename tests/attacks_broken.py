@@ -1,16 +1,18 @@
-"""Broken submissions: files that cannot be scored, each with what its refusal says."""
+"""Submissions that are refused: files that cannot be scored, or hold the answers, each with the refusal."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData, concat
 
 from benchmark.perturbation import CONTROL
-from tests.attack_case import Edit
+from tests.attack_case import Contest, Edit, as_file
 
 
 @dataclass(frozen=True)
@@ -25,22 +27,34 @@ class Broken:
         Makes it from a sound file.
     refused
         What the refusal says, a regular expression.
+    of_truth
+        Whether it is made from a file of the test cells, in place of a prediction.
+    options
+        What `read_submission` is told besides.
     """
 
     name: str
     does: str
     spoil: Edit
     refused: str
+    of_truth: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def enter(self, contest: Contest, folder: Path) -> pd.DataFrame:
+        """Make the file, hand it in and have it scored."""
+        predicted = contest.truth if self.of_truth else contest.honest["additive"]
+        file = self.spoil(as_file(predicted, contest.known))
+        return contest.scores(contest.hand_in(file, folder, **self.options))
 
 
 BROKEN: list[Broken] = []
 
 
-def broken(does: str, refused: str) -> Callable[[Edit], Edit]:
+def broken(does: str, refused: str, of_truth: bool = False, **options: Any) -> Callable[[Edit], Edit]:
     """Declare an edit of a sound file, and what its refusal says."""
 
     def declare(spoil: Edit) -> Edit:
-        BROKEN.append(Broken(spoil.__name__, does, spoil, refused))
+        BROKEN.append(Broken(spoil.__name__, does, spoil, refused, of_truth, options))
         return spoil
 
     return declare
@@ -135,3 +149,55 @@ def one_cell(file: AnnData) -> AnnData:
 def no_labels(file: AnnData) -> AnnData:
     file.obs = file.obs.rename(columns={"perturbation": "condition"})
     return file
+
+
+SEEN = "18 of 18 predictions are closer to the test cells"
+
+
+@broken("holds the test cells", "900 of the 900 predicted cells .* exact copies of test cells", of_truth=True)
+def true_cells(file: AnnData) -> AnnData:
+    return file
+
+
+@broken("holds one test cell among predictions of its own", "1 of the .* exact copies of test cells", True)
+def one_true_cell(file: AnnData) -> AnnData:
+    predicted = np.flatnonzero(~_rows(file, CONTROL))
+    file.X[predicted[1:]] *= np.linspace(0.8, 1.1, file.n_vars)
+    return file
+
+
+@broken("holds the test cells times 1.00001", SEEN, of_truth=True)
+def nearly_true_cells(file: AnnData) -> AnnData:
+    file.X *= 1.00001
+    return file
+
+
+@broken("holds the means of the test cells (`--predicts mean`)", SEEN, of_truth=True, predicts="mean")
+def true_means(file: AnnData) -> AnnData:
+    labels = file.obs["perturbation"].drop_duplicates()
+    means = file[labels.index].copy()
+    means.X = np.stack([file.X[_rows(file, label)].mean(axis=0) for label in labels])
+    return means
+
+
+@broken(
+    "holds the means of half of the test perturbations, and predictions that are off for the others",
+    "9 of 18 predictions are closer to the test cells",
+    of_truth=True,
+    predicts="mean",
+)
+def half_true_means(file: AnnData) -> AnnData:
+    means = true_means(file)
+    means.X[2::2] *= 1.1
+    return means
+
+
+@broken(
+    "holds the means of two test perturbations and leaves out the others (`--allow-missing`)",
+    "2 of 2 predictions are closer to the test cells",
+    of_truth=True,
+    predicts="mean",
+    allow_missing=True,
+)
+def true_where_answered(file: AnnData) -> AnnData:
+    return true_means(file)[:3].copy()

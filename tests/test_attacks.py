@@ -166,10 +166,8 @@ def test_whoever_skips_perturbations_gets_the_train_mean_and_is_seen_to(results,
 
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.name)
 def test_a_broken_file_is_refused_in_one_sentence(results, broken, tmp_path):
-    contest = results.contest
-    file = broken.spoil(as_file(contest.honest["additive"], contest.known))
     with pytest.raises(BenchmarkError, match=broken.refused) as error:
-        contest.hand_in(file, tmp_path)
+        broken.enter(results.contest, tmp_path)
     sentence = str(error.value)
     assert "\n" not in sentence
     assert sentence.endswith(".")

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
-from benchmark import leaks
 from benchmark.data import Dataset, load_dataset
 from benchmark.errors import BenchmarkError
-from benchmark.leaks import FEWEST, check_views, fingerprints, inspect_views
+from benchmark.fingerprints import FEWEST, fingerprints
+from benchmark.leaks import check_views, inspect_views
 from benchmark.perturbation import CONTROL
 from benchmark.runner import run
 from benchmark.splits import Split, load_split
@@ -249,5 +249,5 @@ def test_fingerprints_are_the_same_in_blocks(monkeypatch: pytest.MonkeyPatch) ->
     """Rows are hashed a block at a time, and the last block may be short."""
     matrix = csr_matrix(np.random.default_rng(1).random((11, 7), dtype=np.float32))
     whole = fingerprints(matrix)
-    monkeypatch.setattr(leaks, "ROWS", 4)
+    monkeypatch.setattr("benchmark.fingerprints.ROWS", 4)
     assert np.array_equal(fingerprints(matrix), whole)

@@ -12,6 +12,7 @@ import pytest
 import scipy.sparse as sp
 
 from benchmark.archive import file_digest
+from benchmark.board import build_board
 from benchmark.data import load_dataset
 from benchmark.errors import BenchmarkError
 from benchmark.means import move_to_mean
@@ -20,7 +21,7 @@ from benchmark.runner import run, sample_cells
 from benchmark.scoring import score
 from benchmark.splits import load_split
 from benchmark.submission import read_submission
-from benchmark.submitted import score_file
+from benchmark.submitted import check_name, score_file
 from benchmark.tracking import Tracker
 from tests.tiny import COLUMNS, PATH_OPTIONS, request
 
@@ -277,6 +278,20 @@ BREAKS = {
         "no cells of 1 of the 3 test perturbations, such as .*--allow-missing",
     ),
     "no cells": (lambda table: table.iloc[:0], "holds no cells"),
+    "other names": (
+        lambda table: table.rename(columns=lambda gene: f"ENSG{gene}"),
+        "40 of the 40 genes of the data set not at all, such as '.*', but others, such as 'ENSG",
+    ),
+    "letter case": (
+        lambda table: table.rename(columns=str.lower),
+        "40 of the 40 .* not at all, such as 'G.*', but 40 of them in other letter case, such as 'g",
+    ),
+    "one in other case": (
+        lambda table: table.rename(
+            columns={table.columns[3]: table.columns[3].lower(), table.columns[5]: "X"}
+        ),
+        "2 of the 40 .* not at all, such as .*, but 1 of them in other letter case, such as 'g",
+    ),
 }
 
 
@@ -362,6 +377,22 @@ def test_a_file_of_another_kind_is_refused(tmp_path, dataset, split, content):
         read_submission(tmp_path / "gone.h5ad", dataset, split)
 
 
+def test_a_folder_and_a_file_that_may_not_be_read_are_called_so(
+    tmp_path, dataset, split, table, write, monkeypatch
+):
+    with pytest.raises(BenchmarkError, match=r"is a folder; name the \.h5ad file in it"):
+        read_submission(tmp_path, dataset, split)
+
+    def denied(*arguments):
+        raise PermissionError(13, "Permission denied")
+
+    path = write(table)
+    monkeypatch.setattr("benchmark.stored.h5py.File", denied)
+    with pytest.raises(BenchmarkError, match="may not be read by you; change its permissions") as refusal:
+        read_submission(path, dataset, split)
+    assert "write it again" not in str(refusal.value)
+
+
 def test_a_truncated_file_is_refused(dataset, split, table, write):
     path = write(table)
     path.write_bytes(path.read_bytes()[:5000])
@@ -428,12 +459,47 @@ def test_json_without_a_name_has_the_scores(type_, screen, table, write, split):
     assert len(found["scores"]["mse"]) == len(split.test)
 
 
-@pytest.mark.parametrize("name", ["additive", "ceiling", "my method", ""])
-def test_a_name_that_is_taken_or_no_word_is_refused(type_, home, screen, table, write, name):
+def test_a_row_from_outside_brings_its_anchors_unless_told_not_to(type_, store, screen, table, write):
+    """With as many cells, so that the board can scale it; a score without a name brings nothing."""
+    command = ["score", write(table), "--dataset", screen, *PATH_OPTIONS]
+    for options, expected in (
+        ([], []),
+        (["--name", "theirs", "--no-anchors"], ["theirs"]),
+        (["--name", "theirs"], ["additive", "ceiling", "no_change", "theirs", "train_mean"]),
+    ):
+        code, out, _ = type_(*command, *options, "--json")
+        assert code == 0
+        assert len(json.loads(out)["scores"]["mse"]) == 3
+        assert sorted(found.tags["method"] for found in Tracker().runs()) == expected
+    (block,) = build_board(Tracker().runs())
+    rows = {row.method: row for row in block.rows}
+    assert {row.cells for row in block.rows if not row.is_ceiling} == {CELLS}
+    assert rows["theirs"].scaled["mse"].mean is not None
+    assert rows["train_mean"].scaled["mse"].mean == pytest.approx(0)
+
+
+@pytest.mark.parametrize("name", ["theirs", "GEARS-2.1_(retrained)", "x+y", "7"])
+def test_a_name_may_be_any_word(name):
+    check_name(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("additive", "'additive' is a row of this harness"),
+        ("Additive", "'additive' is a row of this harness"),
+        ("CEILING", "'ceiling' is a row of this harness"),
+        *((name, "a name on the board is made of") for name in ("my method", "", "..", "-_-", "naïve")),
+        *((name, "a name on the board is made of") for name in ("аdditive", "a/b", "a|b", "name\n", "٣")),
+    ],
+)
+def test_a_name_that_is_taken_or_no_word_is_refused(type_, home, screen, table, write, name, sentence):
+    """Nothing is written, also where letters of another script look like a method's."""
     before = set(home.iterdir())
-    code, out, err = type_("score", write(table), "--dataset", screen, *PATH_OPTIONS, "--name", name)
+    code, out, err = type_("score", write(table), "--dataset", screen, *PATH_OPTIONS, f"--name={name}")
     assert (code, out) == (2, "")
-    assert "choose another" in err
+    assert sentence in err
+    assert err.strip().endswith("choose another.")
     assert set(home.iterdir()) == before
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_module
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,13 +34,23 @@ def score(
         str | None, typer.Option(help="For a data set by path: what X holds, counts or log1p.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    anchors: Annotated[
+        bool,
+        typer.Option(
+            "--anchors/--no-anchors",
+            help="With --name, also record no_change, train_mean, additive and the ceiling, where they are "
+            "missing.",
+        ),
+    ] = True,
 ) -> None:
     """Score predictions of the test perturbations that came from anywhere.
 
     For a data set by path, column, control label and separator say how to read both files.
     """
+    from benchmark.anchors import ensure_anchors
     from benchmark.data import load_dataset
     from benchmark.progress import report_to
+    from benchmark.runner import Request
     from benchmark.screen import ProgressBars
     from benchmark.splits import load_split
     from benchmark.submitted import check_name, score_file
@@ -64,6 +75,11 @@ def score(
         print(_as_json(scored, frozen))
     else:
         _print(scored, predictions, frozen)
+    if anchors and scored.record is not None:
+        at = scored.record.coordinates
+        request = Request(at.method, dataset, split, seed, columns=columns)
+        with report_to(ProgressBars()), redirect_stdout(sys.stderr):
+            ensure_anchors(request, at)
 
 
 def _as_json(scored: Scored, split: Split) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli.run import read_settings
+from benchmark.cli import options
 from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
@@ -28,9 +28,7 @@ def network(
     sources: Annotated[
         str, typer.Option(metavar="A,B,...", help="Attention sources of the method.")
     ] = ALL_SOURCES,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="One hyper-parameter; repeatable.")
-    ] = None,
+    set_: options.Settings = None,
     edges: Annotated[
         Path | None,
         typer.Option(
@@ -38,7 +36,7 @@ def network(
             help="Known edges, columns source and target; else the simulator's, or collectri.csv.",
         ),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: options.Device = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print the findings as one JSON object.")] = False,
     output: Annotated[
         Path | None, typer.Option(metavar="FILE.md", help="Write a Markdown report, too.")
@@ -59,7 +57,7 @@ def network(
         split=split,
         seed=seed,
         sources=tuple(dict.fromkeys(name.strip() for name in sources.split(",") if name.strip())),
-        settings=read_settings(set_ or []),
+        settings=options.read_settings(set_),
         edges=edges,
         device=device,
     )

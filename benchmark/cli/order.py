@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from benchmark.cli.run import read_settings
+from benchmark.cli import options
 from benchmark.errors import BenchmarkError
 
 ALL_CONTROLS = "random,shuffled,coexpression"
@@ -32,7 +32,7 @@ def order(
     output: Annotated[
         Path | None, typer.Option(metavar="FILE.md", help="The report; else leaderboard/order-DATASET.md.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: options.Device = "auto",
     method: Annotated[
         str, typer.Option(help="A method with the hyper-parameters order and attention_source.")
     ] = "grnflow_any_order",
@@ -54,7 +54,7 @@ def order(
         seeds=seeds,
         cells=cells,
         preset=preset,
-        settings=read_settings(set_ or []),
+        settings=options.read_settings(set_),
         controls=tuple(dict.fromkeys(name.strip() for name in controls.split(",") if name.strip())),
         device=device,
         method=method,

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from benchmark.cli import options
 from benchmark.cli.listings import AsJson, show
-from benchmark.cli.run import read_settings
 from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
@@ -26,22 +26,14 @@ def protocol(
         str | None, typer.Option(help="Method to run under it, or path/to/file.py:Class.")
     ] = None,
     preset: Annotated[str | None, typer.Option(help="A named set of hyper-parameters.")] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="One hyper-parameter; repeatable.")
-    ] = None,
+    set_: options.Settings = None,
     seeds: Annotated[str | None, typer.Option(help="Only these seeds of the protocol, such as 0,1.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: options.Device = "auto",
     force: Annotated[bool, typer.Option("--force", help="Repeat runs that are finished.")] = False,
     accept_mismatch: Annotated[
         bool, typer.Option("--accept-mismatch", help="Go on where sanity values are not the published ones.")
     ] = False,
-    anchors: Annotated[
-        bool,
-        typer.Option(
-            "--anchors/--no-anchors",
-            help="Also record no_change, train_mean, additive and the ceiling, where they are missing.",
-        ),
-    ] = True,
+    anchors: options.Anchors = True,
     json: AsJson = False,
 ) -> None:
     """Check data and splits against published values, run a method, show it beside published rows."""
@@ -60,7 +52,7 @@ def protocol(
         _print_sanity(card, checked)
     _settle(card, checked, accept_mismatch)
     if method is not None:
-        settings = read_settings(set_ or [])
+        settings = options.read_settings(set_)
         for seed in chosen:
             _run(
                 Request(

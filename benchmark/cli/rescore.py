@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from benchmark.cli import options
 from benchmark.errors import BenchmarkError
 
 
@@ -15,12 +16,10 @@ def rescore(
     dataset: Annotated[
         str | None, typer.Option(metavar="FILE.h5ad", help="Only runs on this file, which has no card.")
     ] = None,
-    perturbation_column: Annotated[
-        str | None, typer.Option(help="Of that file: obs column of labels.")
-    ] = None,
-    control_label: Annotated[str | None, typer.Option(help="Of that file: label of control cells.")] = None,
-    expression: Annotated[str | None, typer.Option(help="Of that file: what X holds.")] = None,
-    separator: Annotated[str | None, typer.Option(help="Of that file: what stands between genes.")] = None,
+    perturbation_column: options.PerturbationColumn = None,
+    control_label: options.ControlLabel = None,
+    expression: options.Expression = None,
+    separator: options.Separator = None,
 ) -> None:
     """Compute the metrics of finished runs anew from their archives, where metrics have changed."""
     from benchmark.data import load_dataset
@@ -28,18 +27,17 @@ def rescore(
     from benchmark.rescoring import rescore as rescore_runs
     from benchmark.screen import ProgressBars
 
-    columns = {
-        "perturbation_column": perturbation_column,
-        "control_label": control_label,
-        "expression": expression,
-        "separator": separator,
-    }
-    given = {name: value for name, value in columns.items() if value is not None}
-    if given and dataset is None:
+    columns = options.given(
+        perturbation_column=perturbation_column,
+        control_label=control_label,
+        expression=expression,
+        separator=separator,
+    )
+    if columns and dataset is None:
         raise BenchmarkError(
             "The options of a file were given without one; name it with --dataset FILE.h5ad."
         )
-    data = None if dataset is None else load_dataset(dataset, **given)  # type: ignore[arg-type]
+    data = None if dataset is None else load_dataset(dataset, **columns)
     with report_to(ProgressBars()):
         outcome = rescore_runs(run, force=force, dataset=data)
     for name, reason in outcome.skipped.items():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from benchmark.cli import options
 from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
@@ -25,25 +26,17 @@ def run(
         Path | None,
         typer.Option(metavar="FILE", help="Hyper-parameters that `tune` found; --set goes before."),
     ] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="One hyper-parameter; repeatable.")
-    ] = None,
+    set_: options.Settings = None,
     cells: Annotated[int, typer.Option(help="Control cells that each perturbation is predicted for.")] = 256,
     samples: Annotated[int, typer.Option(help="Predicted cells per control cell.")] = 1,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: options.Device = "auto",
     force: Annotated[bool, typer.Option("--force", help="Repeat a run that is finished.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the record as one JSON object.")] = False,
-    perturbation_column: Annotated[str | None, typer.Option(help="For a path: obs column of labels.")] = None,
-    control_label: Annotated[str | None, typer.Option(help="For a path: label of control cells.")] = None,
-    expression: Annotated[str | None, typer.Option(help="For a path: what X holds, counts or log1p.")] = None,
-    separator: Annotated[str | None, typer.Option(help="For a path: what stands between two genes.")] = None,
-    anchors: Annotated[
-        bool,
-        typer.Option(
-            "--anchors/--no-anchors",
-            help="Also record no_change, train_mean, additive and the ceiling, where they are missing.",
-        ),
-    ] = True,
+    perturbation_column: options.PerturbationColumn = None,
+    control_label: options.ControlLabel = None,
+    expression: options.Expression = None,
+    separator: options.Separator = None,
+    anchors: options.Anchors = True,
 ) -> None:
     """Fit a method, predict the test perturbations, score them and keep the record."""
     from benchmark.anchors import ensure_anchors
@@ -52,13 +45,13 @@ def run(
     from benchmark.runner import run as run_request
     from benchmark.screen import ProgressBars, print_record
 
-    columns = {
-        "perturbation_column": perturbation_column,
-        "control_label": control_label,
-        "expression": expression,
-        "separator": separator,
-    }
-    settings, tuning = read_settings(set_ or []), None
+    columns = options.given(
+        perturbation_column=perturbation_column,
+        control_label=control_label,
+        expression=expression,
+        separator=separator,
+    )
+    settings, tuning = options.read_settings(set_), None
     if config is not None:
         settings, tuning = _tuned(config, method, preset, settings)
     request = Request(
@@ -72,7 +65,7 @@ def run(
         cells=cells,
         samples=samples,
         force=force,
-        columns={name: value for name, value in columns.items() if value is not None},
+        columns=columns,
         tuning=tuning,
     )
     # What a method prints would spoil the one JSON object.
@@ -104,14 +97,3 @@ def _tuned(
         raise BenchmarkError(f"{file} holds every hyper-parameter; leave out --preset {preset}, or --config.")
     tuned = read_tuned(file, load_method(method).name)
     return {**tuned.config, **given}, tuned.ledger(file, given)
-
-
-def read_settings(pairs: list[str]) -> dict[str, str]:
-    """Read what `--set` was given, as names and texts."""
-    settings = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals or not name:
-            raise BenchmarkError(f"--set takes NAME=VALUE, not '{pair}'.")
-        settings[name.strip()] = value.strip()
-    return settings

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from benchmark.cli import options
+
 if TYPE_CHECKING:
     from benchmark.splits import Split
     from benchmark.submitted import Scored
@@ -34,18 +36,12 @@ def score(
         str | None, typer.Option(help="For a data set by path: what X holds, counts or log1p.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    anchors: Annotated[
-        bool,
-        typer.Option(
-            "--anchors/--no-anchors",
-            help="With --name, also record no_change, train_mean, additive and the ceiling, where they are "
-            "missing.",
-        ),
-    ] = True,
+    anchors: options.Anchors = True,
 ) -> None:
     """Score predictions of the test perturbations that came from anywhere.
 
-    For a data set by path, column, control label and separator say how to read both files.
+    What is recorded under a name stands beside the rows that every board has. For a data set by path,
+    column, control label and separator say how to read both files.
     """
     from benchmark.anchors import ensure_anchors
     from benchmark.data import load_dataset

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.cli.run import read_settings
+from benchmark.cli import options
 
 if TYPE_CHECKING:
     from benchmark.tuning.tune import Tuned
@@ -41,11 +41,11 @@ def tune(
     output: Annotated[
         Path | None, typer.Option(metavar="FILE.json", help="The best configuration; else below configs/.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    perturbation_column: Annotated[str | None, typer.Option(help="For a path: obs column of labels.")] = None,
-    control_label: Annotated[str | None, typer.Option(help="For a path: label of control cells.")] = None,
-    expression: Annotated[str | None, typer.Option(help="For a path: what X holds, counts or log1p.")] = None,
-    separator: Annotated[str | None, typer.Option(help="For a path: what stands between two genes.")] = None,
+    device: options.Device = "auto",
+    perturbation_column: options.PerturbationColumn = None,
+    control_label: options.ControlLabel = None,
+    expression: options.Expression = None,
+    separator: options.Separator = None,
 ) -> None:
     """Choose hyper-parameters on the validation perturbations; the same command again goes on."""
     from benchmark.progress import report_to
@@ -53,26 +53,26 @@ def tune(
     from benchmark.tuning.plan import Plan
     from benchmark.tuning.tune import tune as tune_plan
 
-    columns = {
-        "perturbation_column": perturbation_column,
-        "control_label": control_label,
-        "expression": expression,
-        "separator": separator,
-    }
+    columns = options.given(
+        perturbation_column=perturbation_column,
+        control_label=control_label,
+        expression=expression,
+        separator=separator,
+    )
     plan = Plan(
         method=method,
         dataset=dataset,
         split=split,
         seed=seed,
         preset=preset,
-        settings=read_settings(set_ or []),
+        settings=options.read_settings(set_),
         trials=trials,
         timeout=timeout,
         objective=objective,
         storage=storage,
         jobs=jobs,
         device=device,
-        columns={name: value for name, value in columns.items() if value is not None},
+        columns=columns,
         output=output,
     )
     with report_to(ProgressBars()), redirect_stdout(sys.stderr):

@@ -1,0 +1,41 @@
+"""Options that several commands take, and how they are read."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from benchmark.errors import BenchmarkError
+
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="One hyper-parameter; repeatable.")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Anchors = Annotated[
+    bool,
+    typer.Option(
+        "--anchors/--no-anchors",
+        help="Also record no_change, train_mean, additive and the ceiling, where they are missing.",
+    ),
+]
+PerturbationColumn = Annotated[str | None, typer.Option(help="For a path: obs column of labels.")]
+ControlLabel = Annotated[str | None, typer.Option(help="For a path: label of control cells.")]
+Expression = Annotated[str | None, typer.Option(help="For a path: what X holds, counts or log1p.")]
+Separator = Annotated[str | None, typer.Option(help="For a path: what stands between two genes.")]
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """Return the options that were given, by name; the others are None."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def read_settings(pairs: list[str] | None) -> dict[str, str]:
+    """Read what `--set` was given, as names and texts."""
+    settings = {}
+    for pair in pairs or []:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise BenchmarkError(f"--set takes NAME=VALUE, not '{pair}'.")
+        settings[name.strip()] = value.strip()
+    return settings

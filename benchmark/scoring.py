@@ -14,6 +14,7 @@ import pandas as pd
 from scipy.sparse import csr_matrix
 
 from benchmark.data import Dataset
+from benchmark.errors import BenchmarkError
 from benchmark.metrics import Reference
 from benchmark.metrics.evaluate import evaluate
 from benchmark.metrics.sorted_cells import Matrix
@@ -23,6 +24,9 @@ from benchmark.views import held_out_cells
 
 HALVINGS = 5
 """How often the real cells are halved for the ceiling; the scores are averaged."""
+
+FEWEST = 4
+"""Cells of a perturbation that can be halved: a score needs two on each side."""
 
 
 def reference_of(dataset: Dataset, split: Split) -> Reference:
@@ -61,21 +65,38 @@ def ceiling(dataset: Dataset, split: Split, reference: Reference | None = None) 
 
     The mean over `HALVINGS` seeded divisions; a metric that is undefined in some is averaged over the rest.
     Halves hold fewer cells than what a method predicts and is compared with, so a method may well lie above.
-    `reference` as in `score`.
+    A perturbation with fewer than `FEWEST` cells has no ceiling. `reference` as in `score`.
 
     Returns
     -------
     pandas.DataFrame
-        As `evaluate` returns it.
+        As `evaluate` returns it; NaN for perturbations without a ceiling.
+
+    Raises
+    ------
+    BenchmarkError
+        When no perturbation has enough cells.
     """
-    reference, real = reference or reference_of(dataset, split), held_out_cells(dataset, split)
+    reference, held_out = reference or reference_of(dataset, split), held_out_cells(dataset, split)
+    real = {label: cells for label, cells in held_out.items() if cells.shape[0] >= FEWEST}
+    if not real:
+        raise BenchmarkError(
+            f"No test perturbation of '{dataset.name}', split {split.scheme}-{split.seed}, has {FEWEST} "
+            "cells, so that none can be halved for a ceiling; use data with more cells."
+        )
     tables = []
     for seed in range(HALVINGS):
         halves = {label: _halves(cells, seed) for label, cells in real.items()}
         truth = {label: half for label, (half, _) in halves.items()}
         guess = {label: half for label, (_, half) in halves.items()}
         tables.append(evaluate(reference, truth, guess))
-    return pd.concat(tables).groupby(level=0, sort=False).mean()
+    return (
+        pd.concat(tables)
+        .groupby(level=0, sort=False)
+        .mean()
+        .reindex(list(held_out))
+        .rename_axis("perturbation")
+    )
 
 
 def _halves(cells: csr_matrix, seed: int) -> tuple[csr_matrix, csr_matrix]:

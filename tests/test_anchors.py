@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from benchmark import anchors, scoring
@@ -130,3 +132,35 @@ def test_a_typed_run_brings_its_anchors_unless_told_not_to(type_, screen):
     assert code == 0
     assert json.loads(out)["coordinates"]["method"] == "linear"
     assert recorded() == sorted(["linear", *ALL])
+
+
+def thinned(screen, split, labels, cells):
+    """The data set with so many cells of some perturbations."""
+    dataset = load_dataset(str(screen), **COLUMNS)
+    of = dataset.adata.obs["perturbation"]
+    place = of.groupby(of, observed=True).cumcount()
+    return replace(dataset, adata=dataset.adata[~(of.isin(labels) & (place >= cells))].copy())
+
+
+def test_a_perturbation_that_cannot_be_halved_has_no_ceiling_and_the_others_have_theirs(screen):
+    """Three cells leave one half with a single cell; metrics of one perturbation see nothing of it."""
+    split = load_split(load_dataset(str(screen), **COLUMNS), "doubles", 0)
+    rare, *rest = split.test
+    whole = scoring.ceiling(load_dataset(str(screen), **COLUMNS), split)
+    table = scoring.ceiling(thinned(screen, split, [rare], scoring.FEWEST - 1), split)
+    assert list(table.index) == list(split.test)
+    assert table.index.name == "perturbation"
+    assert table.loc[rare].isna().all()
+    pd.testing.assert_frame_equal(table.loc[rest, ["mse", "pearson"]], whole.loc[rest, ["mse", "pearson"]])
+
+
+def test_four_cells_are_halved(screen):
+    split = load_split(load_dataset(str(screen), **COLUMNS), "doubles", 0)
+    table = scoring.ceiling(thinned(screen, split, split.test[:1], scoring.FEWEST), split)
+    assert np.isfinite(table.loc[split.test[0], "mse"])
+
+
+def test_without_any_perturbation_to_halve_there_is_no_ceiling(screen):
+    split = load_split(load_dataset(str(screen), **COLUMNS), "doubles", 0)
+    with pytest.raises(BenchmarkError, match="has 4 cells, so that none can be halved"):
+        scoring.ceiling(thinned(screen, split, split.test, 3), split)

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from benchmark.archive import file_digest
-from benchmark.board import CEILING
+from benchmark.board import CEILING, SUBMITTED
 from benchmark.data import Dataset
 from benchmark.errors import BenchmarkError
 from benchmark.independence import require_independence
@@ -27,7 +27,6 @@ from benchmark.submission import Submission, read_submission
 from benchmark.tracking import Tracker
 from benchmark.views import held_out_cells
 
-CONFIGURATION = "submitted"
 ARCHIVE = "predictions.h5ad"
 
 
@@ -83,7 +82,7 @@ def score_file(
     coordinates = Coordinates(
         method=name,
         method_version="1",
-        configuration=CONFIGURATION,
+        configuration=SUBMITTED,
         config={},
         source_digest=file_digest(path),
         dataset=dataset.name,

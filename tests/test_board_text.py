@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pytest
 
 from benchmark.board import HEADLINE, build_board
 from benchmark.board.export import as_json
@@ -57,3 +58,31 @@ def test_the_table_of_scores_is_readable_at_140_columns():
         for name in HEADLINE:
             assert f"[{row.metrics[name].low:.3f}, {row.metrics[name].high:.3f}]" in text
     assert " 72%    13 " in text
+
+
+@pytest.mark.parametrize("trials", ["0", "120"])
+def test_the_last_columns_are_whole_where_all_columns_are_wide(trials):
+    """Ranks of two digits, intervals around 0, long trainings: headings and numbers stand as they are."""
+    labels = names(30)
+    runs = [
+        stored(
+            f"method_with_a_long_name_{k}",
+            {name: list(noisy(k) - 0.01) for name in HEADLINE},
+            labels=labels,
+            seconds="1234.56",
+            fallbacks="39",
+            coverage="0.7234",
+            tuning_trials=trials,
+            tuning_seconds="98765",
+        )
+        for k in range(14)
+    ]
+    lines = as_table(build_board(runs), width=140).splitlines()
+    assert max(map(len, lines)) <= 140
+    heading = " ".join(lines[1:5])
+    for word in ("rank", "seeds", "backs", "onds", *(["tuned"] if trials != "0" else [])):
+        assert f"{word} " in f"{heading} "
+    text = "\n".join(lines)
+    assert text.count("1234.6") == 14
+    assert text.count("98765 s") == (14 if trials != "0" else 0)
+    assert "…" not in text

@@ -2,7 +2,7 @@
 
 Rows are ranked by their mean rank over the headline metrics. A metric's mean is taken over test
 perturbations, then over seeds; its interval by resampling perturbations, each with what it scored in every
-seed. Ranks compare the seeds that all rows of a block have. Runs on other data, even of the same name, stand
+seed. Ranks compare the seeds that most rows of a block have. Runs on other data, even of the same name, stand
 in a block of their own, and so do runs on a split file that another run of the same seed does not share.
 """
 
@@ -13,6 +13,7 @@ from benchmark.board.rows import (
     BASELINE,
     CEILING,
     HEADLINE,
+    SUBMITTED,
     Block,
     Comparison,
     Estimate,
@@ -25,6 +26,7 @@ __all__ = [
     "BASELINE",
     "CEILING",
     "HEADLINE",
+    "SUBMITTED",
     "Block",
     "Comparison",
     "Estimate",

@@ -43,7 +43,8 @@ class Table:
 
 def scores(block: Block) -> Table:
     """Means with intervals, in the order of mean ranks."""
-    headings = ("mean\nrank", "seeds", "cover-\nage", "fall-\nbacks", "seconds", "tuned")
+    headings = ["mean\nrank", "seeds", "cover-\nage", "fall-\nbacks", "sec-\nonds"]
+    headings += ["tuned"] if block.tuned else []
     return Table(
         title="Scores",
         reading=(
@@ -158,7 +159,7 @@ def _scores(row: Row, block: Block) -> list[str]:
     estimates = [_estimate(row.metrics.get(name)) for name in HEADLINE]
     rank = ""
     if row.mean_rank is not None:
-        rank = f"{row.mean_rank:.2f}\n[{row.mean_rank_low:.2f}, {row.mean_rank_high:.2f}]"
+        rank = f"{row.mean_rank:.2f}\n[{row.mean_rank_low:.1f}, {row.mean_rank_high:.1f}]"
     seeds = str(row.seeds) + ("" if row.seed_list == block.seeds else "*")
     ends = ["", ""] if row.is_ceiling else [f"{row.coverage:.0%}", str(row.fallbacks)]
     return [
@@ -169,7 +170,7 @@ def _scores(row: Row, block: Block) -> list[str]:
         seeds,
         *ends,
         f"{row.seconds:.1f}",
-        _tuned(row, block),
+        *([_tuned(row, block)] if block.tuned else []),
     ]
 
 
@@ -180,9 +181,9 @@ def _tuned(row: Row, block: Block) -> str:
     return f"{row.tuning_trials}{mark} /\n{row.tuning_seconds:.0f} s"
 
 
-def _estimate(found: Estimate | None, nothing: str = "undefined") -> str:
+def _estimate(found: Estimate | None) -> str:
     if found is None or found.mean is None:
-        return nothing
+        return "undefined"
     digits = 4 if 0 < abs(found.mean) < 0.1 else 3
     if found.low is not None:
         bounds = f"\n[{found.low:.{digits}f}, {found.high:.{digits}f}]"

@@ -16,7 +16,7 @@ from benchmark.board.tables import TABLES, Table
 WIDTH = 140
 """Of a table that goes to a file."""
 
-WORDS = 20
+WORDS = 12
 """Least width of the names of methods."""
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmark.metrics.once import once_per_pair
 from benchmark.metrics.response import Response
-from benchmark.metrics.sorted_cells import over_genes
+from benchmark.metrics.sorted_cells import chunks_of_genes
 from benchmark.metrics.spec import MetricSpec, metric
 
 SPACE = "all genes, log1p of counts per 10,000"
@@ -115,13 +115,10 @@ def wasserstein(real: Response, predicted: Response) -> float:
     of_real, of_predicted = (levels - 1) // m, (levels - 1) // n
     widths = np.diff(levels, prepend=0) / (n * m)
     distance = np.empty(len(real.mean))
-
-    def measure(genes: slice) -> None:
+    for genes in chunks_of_genes(len(distance)):
         quantiles = real.ascending[genes].take(of_real, axis=1).astype(np.float64)
         quantiles -= predicted.ascending[genes].take(of_predicted, axis=1)
         distance[genes] = np.abs(quantiles, out=quantiles) @ widths
-
-    over_genes(measure, len(distance))
     return float(distance.mean())
 
 
@@ -163,13 +160,16 @@ def _squared_distances(real: Response, predicted: Response) -> tuple[np.ndarray,
     |x|^2 + |y|^2 - 2 xy.
     """
     centre = real.reference.control.mean
-    cells = np.concatenate([_ordered(side.cells) - centre for side in (real, predicted)])
+    sides = [_ordered(side.cells) for side in (real, predicted)]
+    n = len(sides[0])
+    cells = np.empty((n + len(sides[1]), len(centre)))
+    for side, rows in zip(sides, (cells[:n], cells[n:]), strict=True):
+        np.subtract(side, centre, out=rows)
     products = cells @ cells.T
     lengths = np.diag(products)
     both = lengths[:, None] + lengths
     squared = both - 2 * products
     squared[squared < ROUNDING * both] = 0.0
-    n = min(real.n_cells, MOST_CELLS)
     return squared[:n, :n], squared[n:, :n], squared[n:, n:]
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from benchmark.errors import BenchmarkError
 from benchmark.metrics import METRICS, Metric, Panel, PanelMetric, Reference
 from benchmark.metrics.differential import differential_expression
+from benchmark.metrics.parallel import for_each
 from benchmark.metrics.sorted_cells import Matrix
 from benchmark.progress import stage
 
@@ -23,10 +24,10 @@ def evaluate(
 ) -> pd.DataFrame:
     """Compute every metric that applies for every perturbation.
 
-    Both sides are compared with the same real control cells. Perturbations are taken one at a time, so a
-    mapping that loads cells when asked keeps memory at one perturbation, the control cells and the means of
-    all. The values do not depend on the number of threads or on the order of the cells; those of metrics of
-    one perturbation do not depend on what else is scored.
+    Both sides are compared with the same real control cells. Each thread takes one perturbation at a time, so
+    a mapping that loads cells when asked keeps memory at as many perturbations as there are threads, the
+    control cells and the means of all. The values do not depend on the number of threads or on the order of
+    the cells; those of metrics of one perturbation do not depend on what else is scored.
 
     Parameters
     ----------
@@ -58,14 +59,17 @@ def evaluate(
     single = [declared for declared in applicable if isinstance(declared, Metric)]
     changes: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     rows: dict[str, list[float]] = {}
+
+    def score(label: str) -> tuple[list[float], tuple[np.ndarray, np.ndarray]]:
+        truth = differential_expression(reference, label, real[label], f"The real cells of '{label}'")
+        guess = differential_expression(
+            reference, label, predicted[label], f"The predicted cells of '{label}'"
+        )
+        return [declared(truth, guess) for declared in single], (truth.change, guess.change)
+
     with stage("score", total=len(real)) as progress:
-        for label in real:
-            truth = differential_expression(reference, label, real[label], f"The real cells of '{label}'")
-            guess = differential_expression(
-                reference, label, predicted[label], f"The predicted cells of '{label}'"
-            )
-            rows[label] = [declared(truth, guess) for declared in single]
-            changes[label] = truth.change, guess.change
+        for label, found in zip(real, for_each(score, real), strict=True):
+            rows[label], changes[label] = found
             progress.advance()
     names = [declared.spec.name for declared in single]
     table = pd.DataFrame.from_dict(rows, orient="index", columns=names, dtype=float)

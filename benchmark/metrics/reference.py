@@ -9,7 +9,8 @@ from typing import Self
 import numpy as np
 
 from benchmark.errors import BenchmarkError
-from benchmark.metrics.sorted_cells import Matrix, SortedCells
+from benchmark.metrics.parallel import for_each
+from benchmark.metrics.sorted_cells import Matrix, SortedCells, mean_of
 from benchmark.perturbation import Perturbation
 
 
@@ -60,7 +61,7 @@ class Reference:
         train: Mapping[str, Matrix] | None = None,
         singles: Mapping[str, Matrix] | None = None,
     ) -> Self:
-        """Summarise real cells; perturbations are taken one at a time.
+        """Summarise real cells; each thread takes one perturbation at a time.
 
         Parameters
         ----------
@@ -83,14 +84,20 @@ class Reference:
                 f"The control cells have {control.shape[1]} genes, but {len(genes)} gene symbols were given; "
                 "give one for each."
             )
-        means = [_moments(cells, f"The cells of '{label}'").mean for label, cells in (train or {}).items()]
+        train, singles = train or {}, singles or {}
+
+        def mean(label: str) -> np.ndarray:
+            return mean_of(train[label], f"The cells of '{label}'")
+
+        def moments(gene: str) -> Moments:
+            found = SortedCells.of(singles[gene], f"The cells of '{gene}'")
+            return Moments(found.n_cells, found.mean, found.variance)
+
         return cls(
             genes=tuple(genes),
             control=SortedCells.of(control, "The control cells"),
-            centroid=np.mean(means, axis=0) if means else None,
-            singles={
-                gene: _moments(cells, f"The cells of '{gene}'") for gene, cells in (singles or {}).items()
-            },
+            centroid=np.mean(list(for_each(mean, train)), axis=0) if train else None,
+            singles=dict(zip(singles, for_each(moments, singles), strict=True)),
         )
 
     def targets(self, labels: Sequence[str]) -> np.ndarray:
@@ -98,8 +105,3 @@ class Reference:
         column = {gene: index for index, gene in enumerate(self.genes)}
         named = {gene for label in labels for gene in Perturbation.parse(label).genes}
         return np.array(sorted(column[gene] for gene in named & column.keys()), dtype=np.int64)
-
-
-def _moments(cells: Matrix, name: str) -> Moments:
-    found = SortedCells.of(cells, name)
-    return Moments(found.n_cells, found.mean, found.variance)

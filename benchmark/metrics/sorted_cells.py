@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -15,7 +13,7 @@ from benchmark.errors import BenchmarkError
 Matrix: TypeAlias = np.ndarray | sparse.spmatrix | sparse.sparray
 
 LARGEST_LOG_VALUE = 15.0  # log1p(1e4) = 9.2 is the most a cell can hold; above 15 cell-eval refuses too
-GENES_PER_CHUNK = 512  # fixed, so that results do not depend on the number of threads
+GENES_PER_CHUNK = 512
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,35 +58,40 @@ class SortedCells:
         BenchmarkError
             For fewer than 2 cells, and for values that are NaN, infinite, negative or not on the log scale.
         """
-        if cells.ndim != 2 or cells.shape[0] < 2 or cells.shape[1] < 1:
-            raise BenchmarkError(
-                f"{name} have the shape {tuple(cells.shape)}, but at least 2 cells by 1 gene are needed; "
-                "leave the perturbation out or give it more cells."
-            )
-        values = _genes_first(cells)
+        values = _ascending(cells, name)
         mean, variance, count_mean = (np.empty(values.shape[0]) for _ in range(3))
-
-        def summarise(genes: slice) -> None:
+        for genes in chunks_of_genes(values.shape[0]):
             part = values[genes]
-            part.sort(axis=1)
-            _check(part, name)
             mean[genes] = part.mean(axis=1, dtype=np.float64)
             variance[genes] = part.var(axis=1, dtype=np.float64, ddof=1)
             count_mean[genes] = np.expm1(part, dtype=np.float64).mean(axis=1)
-
-        over_genes(summarise, values.shape[0])
         return cls(values, mean, variance, count_mean)
 
 
-def over_genes(work: Callable[[slice], None], n_genes: int) -> None:
-    """Call `work` on chunks of genes, on as many threads as numba may use (``NUMBA_NUM_THREADS``)."""
-    import numba  # here, so that whoever only reads the declarations of metrics does not wait for a compiler
+def mean_of(cells: Matrix, name: str = "The cells") -> np.ndarray:
+    """Return the `SortedCells.mean` of cells, where it is all that is needed of them; raises as `of` does."""
+    values = _ascending(cells, name)
+    return np.concatenate(
+        [values[genes].mean(axis=1, dtype=np.float64) for genes in chunks_of_genes(len(values))]
+    )
 
-    chunks = [slice(start, start + GENES_PER_CHUNK) for start in range(0, n_genes, GENES_PER_CHUNK)]
-    threads = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
-    with ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(work, chunks):
-            pass
+
+def chunks_of_genes(n_genes: int) -> list[slice]:
+    """Divide genes into parts whose float64 copies stay in the processor's cache."""
+    return [slice(start, start + GENES_PER_CHUNK) for start in range(0, n_genes, GENES_PER_CHUNK)]
+
+
+def _ascending(cells: Matrix, name: str) -> np.ndarray:
+    """Copy to float32 (genes, cells), each gene sorted by itself, and refuse what is no expression."""
+    if cells.ndim != 2 or cells.shape[0] < 2 or cells.shape[1] < 1:
+        raise BenchmarkError(
+            f"{name} have the shape {tuple(cells.shape)}, but at least 2 cells by 1 gene are needed; "
+            "leave the perturbation out or give it more cells."
+        )
+    values = _genes_first(cells)
+    values.sort(axis=1)
+    _check(values, name)
+    return values
 
 
 def _genes_first(cells: Matrix) -> np.ndarray:

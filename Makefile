@@ -11,7 +11,7 @@ help:
 	@echo "make setup   the environment alone (.venv)"
 	@echo "make hosts   the environments of GEARS and CPA, which their tests need (2.5 GB each)"
 	@echo "make lint    ruff and mypy"
-	@echo "make board   render the leaderboard into leaderboard/"
+	@echo "make board   publish the records of finished runs, and render the leaderboard from all that are published"
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, not " + sys.version.split()[0])'
@@ -39,8 +39,9 @@ lint: setup
 	$(BIN)/mypy
 
 board: setup
-	$(BIN)/python -m benchmark leaderboard --format json --output leaderboard/results.json
-	$(BIN)/python -m benchmark leaderboard --format markdown --output leaderboard/README.md
+	$(BIN)/python -m benchmark publish --output leaderboard/records
+	$(BIN)/python -m benchmark leaderboard --records leaderboard/records --format json --output leaderboard/results.json
+	$(BIN)/python -m benchmark leaderboard --records leaderboard/records --format markdown --output leaderboard/README.md
 
 clean:
 	rm -rf .venv build dist datasets/cache

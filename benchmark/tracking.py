@@ -165,7 +165,7 @@ class Tracker:
             before = self.client.get_run(record.run_id).data.tags
             # Tags cannot be deleted in the same transaction: parts that are no longer needed are emptied.
             tags = {name: "" for name in before if name.startswith(f"{SCORES}.")}
-            tags |= {**_board_tags(record), RECORD: f"{folder_name}/{path.name}"}
+            tags |= {**board_tags(record), RECORD: f"{folder_name}/{path.name}"}
             self.log(record.run_id, _numbers(record), tags)
 
     def log(self, run_id: str, numbers: dict[str, float], tags: dict[str, str]) -> None:
@@ -197,9 +197,7 @@ class Tracker:
         at = coordinates
         with _readable(self.uri):
             tags = {
-                **at.model_dump(mode="json", exclude={"config"}),
-                "key": at.key,
-                "config_digest": at.config_digest,
+                **coordinate_tags(at),
                 "status": "running",
                 **this_process(),
                 "mlflow.runName": f"{at.method} {at.dataset} {at.split}-{at.seed}",
@@ -259,7 +257,7 @@ class Recording:
             path.write_text(record.model_dump_json(indent=1))
             for file in (*files, path):
                 self.tracker.client.log_artifact(self.run_id, str(file))
-            self.tracker.log(self.run_id, _numbers(record), _board_tags(record))
+            self.tracker.log(self.run_id, _numbers(record), board_tags(record))
         self.tracker.close(self.run_id, "finished")
 
 
@@ -270,7 +268,18 @@ def _numbers(record: Record) -> dict[str, float]:
     return numbers | {"coverage": record.coverage, "peak_memory_mb": record.peak_memory_mb}
 
 
-def _board_tags(record: Record) -> dict[str, str]:
+def coordinate_tags(at: Coordinates) -> dict[str, str]:
+    """What a run is, as the tags that it is found and shown by."""
+    tags = {
+        **at.model_dump(mode="json", exclude={"config"}),
+        "key": at.key,
+        "config_digest": at.config_digest,
+    }
+    return {name: str(value) for name, value in tags.items()}
+
+
+def board_tags(record: Record) -> dict[str, str]:
+    """What came of a run, as the tags that a board is made from."""
     tags = {
         "coverage": f"{record.coverage:.4f}",
         "fallbacks": str(len(record.fallbacks)),

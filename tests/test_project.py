@@ -30,7 +30,7 @@ LAYERS = [
     ["registry", "leaks", "independence", "archive", "stored", "vetting", "metrics", "hosting"],
     ["record", "scoring"],
     ["tracking"],
-    ["results"],
+    ["results", "published"],
     ["runner", "network", "submission", "rescoring"],
     ["board"],
     ["screen", "order", "anchors", "protocols", "submitted", "tuning"],

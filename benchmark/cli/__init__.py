@@ -19,6 +19,7 @@ from benchmark.cli import (
     network,
     order,
     protocol,
+    publish,
     rescore,
     run,
     score,
@@ -41,6 +42,7 @@ app.command("score")(score.score)
 app.command("rescore")(rescore.rescore)
 app.command("tune")(tune.tune)
 app.command("leaderboard")(leaderboard.leaderboard)
+app.command("publish")(publish.publish)
 app.command("protocol")(protocol.protocol)
 app.command("network")(network.network)
 app.command("order")(order.order)

@@ -25,6 +25,10 @@ def leaderboard(
         typer.Option(help="Which table of a block: scores (unless said), scaled, groups or tests."),
     ] = None,
     output: Annotated[Path | None, typer.Option(help="Write to this file instead of the screen.")] = None,
+    records: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Records that `publish` wrote, instead of the run store."),
+    ] = None,
 ) -> None:
     """Show all recorded runs: one block per data set and split scheme, ranked by mean rank.
 
@@ -33,19 +37,25 @@ def leaderboard(
     # A thousand runs are a million objects, none of them garbage; looking for some doubles the time.
     gc.disable()
     try:
-        _show(dataset, split, format, table, output)
+        _show(dataset, split, format, table, output, records)
     finally:
         gc.enable()
 
 
 def _show(
-    dataset: str | None, split: str | None, format: str, table: str | None, output: Path | None
+    dataset: str | None,
+    split: str | None,
+    format: str,
+    table: str | None,
+    output: Path | None,
+    records: Path | None,
 ) -> None:
     from benchmark.board import HEADLINE, build_board
     from benchmark.board.export import as_csv, as_json
     from benchmark.board.tables import TABLES
     from benchmark.board.text import as_markdown, as_table
     from benchmark.paths import replacing
+    from benchmark.published import as_stored, read_records
     from benchmark.tracking import Tracker
 
     formats: dict[str, Callable[[Sequence[Block]], str]] = {
@@ -62,7 +72,7 @@ def _show(
         raise BenchmarkError(f"--table is for --format table, and {format} has everything; leave it out.")
     if output is not None and not output.parent.is_dir():
         raise BenchmarkError(f"There is no folder {output.parent} to write {output.name} to; make it first.")
-    runs = Tracker().runs()
+    runs = Tracker().runs() if records is None else [as_stored(record) for record in read_records(records)]
     for_people = format in ("table", "markdown")
     blocks = build_board(runs, dataset, split, HEADLINE if for_people else None)
     if not blocks and for_people:

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup hosts demo test lint board clean
+.PHONY: help setup hosts demo test lint docs board clean
 
 help:
 	@echo "make demo    the environment, every method on the simulated data set, the leaderboard"
@@ -11,12 +11,13 @@ help:
 	@echo "make setup   the environment alone (.venv)"
 	@echo "make hosts   the environments of GEARS and CPA, which their tests need (2.5 GB each)"
 	@echo "make lint    ruff and mypy"
+	@echo "make docs    build the documentation site into build/site, without a network"
 	@echo "make board   publish the records of finished runs, and render the leaderboard from all that are published"
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, not " + sys.version.split()[0])'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,eval]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,docs,eval]"
 	touch $(READY)
 
 setup: $(READY)
@@ -37,6 +38,9 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 board: setup
 	$(BIN)/python -m benchmark publish --output leaderboard/records

@@ -1,0 +1,66 @@
+"""Pages that MkDocs gets beside the written ones: generated from declarations and cards, never committed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import dataset_pages
+import method_pages
+import metric_pages
+import protocol_pages
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+ROOT = Path(__file__).parents[2]
+GENERATORS = (method_pages, metric_pages, dataset_pages, protocol_pages)
+
+
+def generated_pages() -> dict[str, str]:
+    """Address in the site -> Markdown of every generated page, in the order of the navigation."""
+    return {address: text for generator in GENERATORS for address, text in generator.pages().items()}
+
+
+def carried_files() -> dict[str, Path]:
+    """Address in the site -> file of the repository that the site carries as it is."""
+    found = sorted((ROOT / "leaderboard").glob("*"))
+    carried = {f"leaderboard/{path.name}": path for path in found if path.suffix in (".md", ".png")}
+    return {**carried, **{name: ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md")}}
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Replace ``folder/*`` in the navigation with the generated pages of that folder."""
+    config.nav = _filled(config.nav, list(generated_pages()))
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add what is generated and what is carried."""
+    for address, text in generated_pages().items():
+        files.append(File.generated(config, address, content=text))
+    for address, path in carried_files().items():
+        files.append(File.generated(config, address, abs_src_path=str(path)))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
+    """Links between ``docs/`` and carried files lead to another folder in the repository, and here do not."""
+    if "/" in page.file.src_uri:
+        return markdown
+    return re.sub(r"\]\((?:docs/|\.\./(?=leaderboard/|CONTRIBUTING|CHANGELOG))", "](", markdown)
+
+
+def _filled(nav: Any, addresses: list[str]) -> Any:
+    if isinstance(nav, dict):
+        return {title: _filled(entry, addresses) for title, entry in nav.items()}
+    if not isinstance(nav, list):
+        return nav
+    entries: list[Any] = []
+    for entry in nav:
+        if isinstance(entry, str) and entry.endswith("/*"):
+            entries += [address for address in addresses if address.startswith(entry[:-1])]
+        else:
+            entries.append(_filled(entry, addresses))
+    return entries

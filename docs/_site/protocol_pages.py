@@ -17,8 +17,8 @@ python -m benchmark protocol norman_scdfm_additive --method additive
 
 first shows whether data and splits are the published ones (numbers of cells, genes and test perturbations,
 errors of predicting no change) and stops where they are not, unless `--accept-mismatch` is given. Then it
-runs the method for each seed and shows what was run beside the published rows, which are marked so; a number that
-was read off a figure or taken from a secondary source says so.
+runs the method for each seed and shows what was run beside the published rows, which are marked so; a
+number that was read off a figure or taken from a secondary source says so.
 """
 
 

@@ -114,8 +114,9 @@ def test_the_version_is_declared_once_and_alike():
     assert declared == benchmark.__version__ == importlib.metadata.version("perturbation-benchmark")
 
 
-def test_the_readme_names_every_command_method_and_data_set():
-    text = (ROOT / "README.md").read_text()
+def test_the_documents_name_every_command_method_and_data_set():
+    documents = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    text = "".join(path.read_text(encoding="utf-8") for path in documents)
     commands = [command.name for command in app.registered_commands]
     for name in [*commands, *(group.name for group in app.registered_groups)]:
         assert f"python -m benchmark {name}" in text
@@ -126,15 +127,15 @@ def test_the_readme_names_every_command_method_and_data_set():
 
 
 def test_the_readme_begins_with_the_two_commands():
-    block = re.search(r"(?:^    .*\n)+", (ROOT / "README.md").read_text(), re.MULTILINE)
-    assert [line.split("#")[0].strip() for line in block.group().splitlines()] == ["make demo", "make test"]
+    block = re.search(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert [line.split("#")[0].strip() for line in block[1].splitlines()] == ["make demo", "make test"]
 
 
 def test_the_committed_sources_name_no_machine():
     """Paths of a developer's machine would be of no use to anybody else."""
     pattern = re.compile(r"/(?:home|root|work|Users)/\w")
     texts = [path for kind in ("md", "toml", "txt") for path in ROOT.glob(f"*.{kind}")]
-    for folder in ("benchmark", "methods", "tests", "perf", "datasets", "leaderboard"):
+    for folder in ("benchmark", "methods", "tests", "perf", "datasets", "leaderboard", "docs"):
         texts += [path for kind in ("py", "md", "toml") for path in (ROOT / folder).rglob(f"*.{kind}")]
     for path in texts:
         if CACHE in path.parents:

@@ -8,17 +8,8 @@ from benchmark.protocols import ProtocolCard, list_protocols, published_rows
 
 INTRODUCTION = """# Protocols
 
-A protocol is how somebody else evaluated, with the numbers that they published.
-
-<!-- not run: needs downloads of several hundred MB -->
-```bash
-python -m benchmark protocol norman_scdfm_additive --method additive
-```
-
-first shows whether data and splits are the published ones (numbers of cells, genes and test perturbations,
-errors of predicting no change) and stops where they are not, unless `--accept-mismatch` is given. Then it
-runs the method for each seed and shows what was run beside the published rows, which are marked so; a
-number that was read off a figure or taken from a secondary source says so.
+How others evaluated, and what they published. [Evaluation](../evaluation.md#published-numbers) says how a
+protocol is run.
 """
 
 

@@ -15,6 +15,7 @@ from anndata import AnnData
 from benchmark.config import MethodConfig
 from benchmark.errors import BenchmarkError, NotFittedError
 from benchmark.perturbation import Perturbation
+from benchmark.resources import Resources
 
 
 class Method(ABC):
@@ -33,12 +34,15 @@ class Method(ABC):
         The hyper-parameters.
     predicts
         ``"cells"`` where predicted cells vary as real ones should, ``"mean"`` where only their mean does.
+    resources
+        What a run takes of a machine, for `sweep` on a cluster.
     """
 
     name: ClassVar[str]
     version: ClassVar[str] = "1"
     Config: ClassVar[type[MethodConfig]] = MethodConfig
     predicts: ClassVar[Literal["cells", "mean"]] = "cells"
+    resources: ClassVar[Resources] = Resources()
 
     def __init__(self, config: MethodConfig | None = None, *, seed: int = 0, device: str = "auto") -> None:
         self.config = type(self).Config() if config is None else config

@@ -113,10 +113,14 @@ def run(request: Request, dataset: Dataset | None = None) -> tuple[Record, bool]
     BenchmarkError
         For anything in the request or the data that cannot be used; no run is recorded then.
     """
-    task = prepare(request, dataset)
+    return perform(prepare(request, dataset), force=request.force)
+
+
+def perform(task: Task, force: bool = False) -> tuple[Record, bool]:
+    """Do what has been prepared, as `run` does; `force` repeats what is finished."""
     tracker = Tracker()
     tracker.close_dead_runs()
-    if not request.force:
+    if not force:
         earlier = tracker.finished(task.coordinates.key)
         if earlier is not None:
             return earlier, False

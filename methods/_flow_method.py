@@ -21,6 +21,7 @@ from benchmark.method import Method
 from benchmark.paths import cache_folder
 from benchmark.perturbation import CONTROL, Perturbation
 from benchmark.progress import stage
+from benchmark.resources import Resources
 from methods._flow.backbone import Flow, FlowShape, build_flow, choose_context
 from methods._flow.graph import correlation, neighbours, token_mask
 from methods._flow.paths import gaussian
@@ -57,6 +58,7 @@ class FlowMethod(Method):
 
     Config = FlowConfig
     config: FlowConfig
+    resources: ClassVar[Resources] = Resources(gpus=1, memory_gb=4)
     clamp: ClassVar[Callable[[Tensor], Tensor]] = staticmethod(non_negative)
     """How sampled cells are kept from going below zero."""
     selected_in: ClassVar[tuple[Order, ...]] = ("latent_first",)

@@ -21,7 +21,7 @@ CACHE = ROOT / "datasets" / "cache"
 
 LAYERS = [
     ["errors"],
-    ["perturbation", "config", "progress", "paths", "device", "means"],
+    ["perturbation", "config", "progress", "paths", "device", "means", "processes", "resources"],
     ["h5ad", "cards", "genes", "simulator", "statistics", "fingerprints"],
     ["download", "canonical", "simulated"],
     ["data"],
@@ -33,14 +33,23 @@ LAYERS = [
     ["results", "published"],
     ["runner", "network", "submission", "rescoring"],
     ["board"],
-    ["screen", "order", "anchors", "protocols", "submitted", "tuning"],
+    ["screen", "order", "anchors", "protocols", "submitted", "tuning", "sweep"],
     ["testing"],
     ["cli"],
     ["__main__"],
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 PLUG_IN_POINT = {"method", "hosting", "priors"}
-FOR_METHODS = {"errors", "perturbation", "config", "progress", "paths", "device", "means"} | PLUG_IN_POINT
+FOR_METHODS = {
+    "errors",
+    "perturbation",
+    "config",
+    "progress",
+    "paths",
+    "device",
+    "means",
+    "resources",
+} | PLUG_IN_POINT
 FOR_BARE_GPU_IMAGES = {"numpy", "scipy", "torch", "torchdiffeq"}
 LAZY_THERE = {"ot", "transformers"}
 

@@ -24,6 +24,7 @@ from benchmark.cli import (
     run,
     score,
     splits,
+    sweep,
     tune,
 )
 from benchmark.errors import BenchmarkError
@@ -41,6 +42,7 @@ app.command("run")(run.run)
 app.command("score")(score.score)
 app.command("rescore")(rescore.rescore)
 app.command("tune")(tune.tune)
+app.command("sweep")(sweep.sweep)
 app.command("leaderboard")(leaderboard.leaderboard)
 app.command("publish")(publish.publish)
 app.command("protocol")(protocol.protocol)

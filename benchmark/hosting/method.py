@@ -22,6 +22,7 @@ from benchmark.hosting.worker import Worker, threads
 from benchmark.method import Method
 from benchmark.perturbation import Perturbation
 from benchmark.registry import spelling
+from benchmark.resources import Resources
 
 
 class HostedConfig(MethodConfig):
@@ -47,6 +48,7 @@ class SubprocessMethod(Method):
     """
 
     Config: ClassVar[type[MethodConfig]] = HostedConfig
+    resources: ClassVar[Resources] = Resources(gpus=1, memory_gb=4)
     worker: ClassVar[str] = "worker.py"
 
     @classmethod

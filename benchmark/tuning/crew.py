@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
-import signal
 import sys
-import threading
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from multiprocessing.context import SpawnProcess
 from multiprocessing.queues import SimpleQueue
-from types import FrameType
-from typing import NoReturn
 
 from benchmark.errors import BenchmarkError
+from benchmark.processes import become_worker, threads_for_each
 from benchmark.tuning.plan import Plan
 
 LOOK = 0.5
@@ -48,7 +44,7 @@ def work_together(
     """
     context = multiprocessing.get_context("spawn")
     reasons: SimpleQueue[str] = context.SimpleQueue()
-    threads = max(1, len(os.sched_getaffinity(0)) // plan.jobs)
+    threads = threads_for_each(plan.jobs)
 
     def start() -> SpawnProcess:
         process = context.Process(target=_work, args=(plan, deadline, threads, reasons))
@@ -78,11 +74,7 @@ def work_together(
 
 def _work(plan: Plan, deadline: float, threads: int, reasons: SimpleQueue[str]) -> None:
     """What a process does; it ends when the one that started it does."""
-    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
-    # Ctrl-C reaches every process of a terminal; the one that started this one then tells it to end.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _interrupt)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    become_worker(threads)
     from benchmark.progress import Silent, report_to
     from benchmark.tuning.work import Bench, work
 
@@ -95,14 +87,3 @@ def _work(plan: Plan, deadline: float, threads: int, reasons: SimpleQueue[str]) 
         name = "" if isinstance(error, BenchmarkError) else f"{type(error).__name__}: "
         reasons.put(f"{name}{error}")
         sys.exit(1)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

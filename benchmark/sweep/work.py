@@ -1,0 +1,90 @@
+"""Doing one run of a sweep, so that nobody else does the same run meanwhile."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from benchmark.anchors import ceiling_at, record_ceiling
+from benchmark.board import ANCHORS, CEILING
+from benchmark.data import Dataset, load_dataset
+from benchmark.errors import BenchmarkError
+from benchmark.paths import cache_folder
+from benchmark.record import Record
+from benchmark.runner import Request, perform, prepare
+from benchmark.sweep.job import Job, Outcome
+from benchmark.tracking import Tracker
+
+
+def do(job: Job) -> Outcome:
+    """Do a run, unless it is done or under way; a failure is an outcome, only an interrupt is raised."""
+    start = time.perf_counter()
+    try:
+        record, now = _do(job)
+    except Timeout:
+        return Outcome("elsewhere")
+    except Exception as error:
+        first = str(error).partition("\n")[0]
+        reason = first if isinstance(error, BenchmarkError) else f"{type(error).__name__}: {first}"
+        return Outcome("failed", seconds=time.perf_counter() - start, reason=reason)
+    return Outcome("done" if now else "before", record.run_id, time.perf_counter() - start)
+
+
+def _do(job: Job) -> tuple[Record, bool]:
+    """The record of a job, and whether it was made now."""
+    is_ceiling = job.method == CEILING
+    task = prepare(
+        _request(job, ANCHORS[0] if is_ceiling else job.method), _dataset(job.dataset, job.columns)
+    )
+    at = ceiling_at(task.coordinates) if is_ceiling else task.coordinates
+    with claimed(at.key):
+        if not is_ceiling:
+            return perform(task)
+        earlier = Tracker().finished(at.key)
+        return (earlier, False) if earlier else (record_ceiling(at, task.dataset), True)
+
+
+@contextmanager
+def claimed(key: str) -> Iterator[None]:
+    """Hold the claim on a run; it ends with the process, however that ends.
+
+    Parameters
+    ----------
+    key
+        Of the run's coordinates.
+
+    Raises
+    ------
+    Timeout
+        When another process holds it.
+    """
+    folder = cache_folder("claims")
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / f"{key[:32]}.lock", timeout=0):
+        yield
+
+
+def _request(job: Job, method: str) -> Request:
+    return Request(
+        method=method,
+        dataset=job.dataset,
+        split=job.split,
+        seed=job.seed,
+        preset=job.preset,
+        settings=dict(job.settings),
+        device=job.device,
+        cells=job.cells,
+        samples=job.samples,
+        columns=dict(job.columns),
+    )
+
+
+@lru_cache(maxsize=2)
+def _dataset(name: str, columns: tuple[tuple[str, Any], ...]) -> Dataset:
+    """A data set, kept: runs on the same one follow each other."""
+    return load_dataset(name, **dict(columns))

@@ -66,7 +66,7 @@ def scores(home: str) -> dict[str, dict[str, dict[str, float]]]:
 
 
 def compare(one: str, other: str) -> None:
-    """Print how many runs two homes share, and how many of them have the same scores to the last digit kept."""
+    """Print how many runs two homes share, and how many of those scored the same to the last digit kept."""
     first, second = scores(one), scores(other)
     shared = first.keys() & second.keys()
     same = [key for key in shared if json.dumps(first[key]) == json.dumps(second[key])]

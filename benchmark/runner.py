@@ -9,10 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-from anndata import AnnData
-
 from benchmark.archive import write_archive
 from benchmark.config import MethodConfig
 from benchmark.data import Dataset, load_dataset
@@ -21,21 +17,15 @@ from benchmark.errors import BenchmarkError, unknown
 from benchmark.independence import require_independence
 from benchmark.leaks import check_views
 from benchmark.method import Method
-from benchmark.perturbation import CONTROL, Perturbation
-from benchmark.progress import CurveKeeper, report_to, stage
+from benchmark.predicting import CELLS, predict_all, sample_cells
+from benchmark.progress import CurveKeeper, report_to
 from benchmark.record import Coordinates, Record, Tuning, configuration_label
 from benchmark.registry import load_method, source_digest
 from benchmark.results import Clock, keep_results
 from benchmark.scoring import score
 from benchmark.splits import SCHEMES, Split, load_split
 from benchmark.tracking import Recording, Tracker
-from benchmark.views import held_out_cells, training_views
-
-CELLS = 256
-"""Control cells per perturbation: the noise of a mean over them counts in the MSE, under .001 at 256."""
-
-FALLBACK = "train_mean"
-"""The method that answers where another refuses, so that all are scored on the same perturbations."""
+from benchmark.views import control_cells, held_out_cells, training_views
 
 
 @dataclass(frozen=True)
@@ -188,7 +178,7 @@ def record_predictions(task: Task, fitted: Fitted, recording: Recording) -> Reco
     clock = Clock(fit=fitted.seconds)
     curves = CurveKeeper()
     method = fitted.method
-    control = _controls(task.dataset)
+    control = control_cells(task.dataset)
     train, validation = training_views(task.dataset, task.split)
     with report_to(curves):
         with clock.time("predict"):
@@ -218,94 +208,3 @@ def record_predictions(task: Task, fitted: Fitted, recording: Recording) -> Reco
                 digest=digest,
                 tuning=task.tuning,
             )
-
-
-def sample_cells(control: AnnData, cells: int, seed: int, samples: int = 1) -> AnnData:
-    """Draw the control cells that predictions start from, without replacement where there are enough.
-
-    Parameters
-    ----------
-    control
-        All control cells.
-    cells
-        How many are drawn.
-    seed
-        Of the draw, which does not depend on `samples`.
-    samples
-        How often the drawn cells are given: as whole blocks, one after the other, so that the first block
-        is all that one sample gives.
-
-    Returns
-    -------
-    AnnData
-        (samples * cells, genes); obs "perturbation", "control_cell" (the name of the control cell) and
-        "sample" (the number of the block, from 0).
-    """
-    rng = np.random.default_rng(seed)
-    rows = np.tile(rng.choice(control.n_obs, cells, replace=control.n_obs < cells), samples)
-    layers = {name: values[rows] for name, values in control.layers.items()}
-    columns = {
-        "perturbation": CONTROL,
-        "control_cell": control.obs_names[rows],
-        "sample": np.repeat(np.arange(samples), cells),
-    }
-    obs = pd.DataFrame(columns, index=pd.Index([str(index) for index in range(len(rows))]))
-    return AnnData(control.X[rows], obs=obs, var=control.var, layers=layers, uns=control.uns)
-
-
-def predict_all(
-    method: Method, start: AnnData, labels: tuple[str, ...], train: AnnData, validation: AnnData
-) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Predict every test perturbation; one that the method refuses is left to `FALLBACK`.
-
-    Returns
-    -------
-    tuple
-        Predicted cells by label, and the reasons of those that were refused.
-    """
-    perturbations = {label: Perturbation.parse(label) for label in labels}
-    reasons = {label: method.unsupported(p) for label, p in perturbations.items()}
-    fallbacks = {label: reason for label, reason in reasons.items() if reason is not None}
-    asked = [label for label in labels if label not in fallbacks]
-    predicted: dict[str, np.ndarray] = {}
-    with stage("predict", len(asked)) as progress:
-        answers = method.predict(start, [perturbations[label] for label in asked])
-        for label, cells in zip(asked, answers, strict=False):
-            predicted[label] = _checked(cells, start.shape, method.name, label)
-            progress.advance()
-        more = next(answers, None) is not None
-    if len(predicted) < len(asked) or more:
-        raise BenchmarkError(
-            f"{method.name} answered {len(predicted)} of {len(asked)} perturbations; it must answer all."
-        )
-    if fallbacks:
-        instead = load_method(FALLBACK)().fit(train, validation)
-        refused = [perturbations[label] for label in fallbacks]
-        predicted.update(zip(fallbacks, instead.predict(start, refused), strict=True))
-    return {label: predicted[label] for label in labels}, fallbacks
-
-
-def _controls(dataset: Dataset) -> AnnData:
-    control = dataset.adata[dataset.adata.obs["perturbation"] == CONTROL].copy()
-    control.obs = control.obs[["perturbation"]]
-    return control
-
-
-def _checked(cells: Any, shape: tuple[int, int], method: str, label: str) -> np.ndarray:
-    """Refuse predictions of another shape or type, or with values that are no numbers."""
-    if not isinstance(cells, np.ndarray) or cells.dtype != np.float32 or cells.shape != shape:
-        found = f"{getattr(cells, 'dtype', type(cells).__name__)} {getattr(cells, 'shape', '')}"
-        raise BenchmarkError(
-            f"{method} predicted {found} for {label}; it must be a float32 array of shape {shape}."
-        )
-    if not np.isfinite(cells).all():
-        bad = int((~np.isfinite(cells)).sum())
-        raise BenchmarkError(
-            f"{method} predicted {bad} values for {label} that are not finite; mend the method."
-        )
-    if cells.min() < 0:
-        raise BenchmarkError(
-            f"{method} predicted {cells.min():g} for {label}, but log1p expression is never negative; "
-            "clamp it at 0."
-        )
-    return cells

@@ -16,9 +16,9 @@ from benchmark.independence import Originals
 from benchmark.means import move_to_mean
 from benchmark.metrics.sorted_cells import Matrix
 from benchmark.perturbation import CONTROL, Perturbation
+from benchmark.predicting import CELLS, FALLBACK, sample_cells
 from benchmark.progress import stage
 from benchmark.registry import load_method
-from benchmark.runner import CELLS, FALLBACK, sample_cells
 from benchmark.splits import Split
 from benchmark.stored import LazyCells, StoredCells, rows_by_label
 from benchmark.vetting import Vetting

@@ -25,6 +25,13 @@ def training_views(dataset: Dataset, split: Split) -> tuple[AnnData, AnnData]:
     return _cells(dataset, {CONTROL, *split.train}), _cells(dataset, split.validation)
 
 
+def control_cells(dataset: Dataset) -> AnnData:
+    """Return a copy of all control cells, with their label alone."""
+    control = dataset.adata[dataset.adata.obs["perturbation"] == CONTROL].copy()
+    control.obs = control.obs[["perturbation"]]
+    return control
+
+
 def held_out_cells(dataset: Dataset, split: Split) -> dict[str, csr_matrix]:
     """Return expression of each test perturbation, (cells, genes) log1p CP10K; for the runner only."""
     labels = dataset.adata.obs["perturbation"].to_numpy()

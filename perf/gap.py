@@ -22,8 +22,8 @@ from anndata import AnnData
 
 from benchmark.data import load_dataset
 from benchmark.perturbation import CONTROL, Perturbation
+from benchmark.predicting import sample_cells
 from benchmark.registry import load_method
-from benchmark.runner import sample_cells
 from benchmark.splits import load_split
 from benchmark.views import training_views
 from methods._pseudobulk import mean_changes

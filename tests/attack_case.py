@@ -16,8 +16,8 @@ from benchmark.data import Dataset
 from benchmark.means import move_to_mean
 from benchmark.metrics import METRICS, headline_metrics
 from benchmark.perturbation import CONTROL, Perturbation
+from benchmark.predicting import CELLS, predict_all, sample_cells
 from benchmark.registry import load_method
-from benchmark.runner import CELLS, predict_all, sample_cells
 from benchmark.splits import Split
 from benchmark.submission import Submission, read_submission
 from benchmark.submitted import score_submission

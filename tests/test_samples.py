@@ -14,8 +14,9 @@ import scipy.sparse as sp
 
 from benchmark.archive import read_archive
 from benchmark.data import load_dataset
+from benchmark.predicting import sample_cells
 from benchmark.record import Coordinates, Record
-from benchmark.runner import run, sample_cells
+from benchmark.runner import run
 from benchmark.tracking import Tracker
 from tests import tiny
 from tests.tiny import COLUMNS, PATH_OPTIONS, write_methods

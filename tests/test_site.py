@@ -31,6 +31,7 @@ def pages() -> dict[str, str]:
         "metric_pages",
         "protocol_pages",
         "markdown_pieces",
+        "notebook_pages",
     ):
         sys.modules.pop(name, None)
 

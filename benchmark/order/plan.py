@@ -23,9 +23,10 @@ from benchmark.order.arms import (
     Arm,
     Comparison,
 )
+from benchmark.predicting import CELLS
 from benchmark.record import Coordinates, configuration_label
 from benchmark.registry import load_method, source_digest
-from benchmark.runner import CELLS, Request, Task, prepare
+from benchmark.runner import Request, Task, prepare
 
 VARIED = ("order", "attention_source")
 """Hyper-parameters that the experiment chooses itself."""

@@ -12,8 +12,9 @@ from statistics import median
 
 from benchmark.config import MethodConfig
 from benchmark.perturbation import CONTROL, Perturbation
+from benchmark.predicting import sample_cells
 from benchmark.progress import Stage, report_to
-from benchmark.runner import Task, sample_cells
+from benchmark.runner import Task
 from benchmark.views import training_views
 
 STEP_FIELDS = ("steps", "transformer_steps")

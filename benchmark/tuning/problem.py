@@ -13,7 +13,7 @@ from benchmark.leaks import check_views
 from benchmark.method import Method
 from benchmark.metrics import Reference
 from benchmark.perturbation import CONTROL
-from benchmark.runner import CELLS, predict_all, sample_cells
+from benchmark.predicting import CELLS, predict_all, sample_cells
 from benchmark.scoring import reference_of, score
 from benchmark.splits import Split
 from benchmark.tuning.inner import inner_split

@@ -16,10 +16,10 @@ from optuna.trial import Trial, TrialState
 from benchmark.data import load_dataset
 from benchmark.device import choose_device
 from benchmark.errors import BenchmarkError, unknown
+from benchmark.predicting import CELLS
 from benchmark.progress import CurveKeeper, Silent, report_to
 from benchmark.record import Status
 from benchmark.registry import load_method, source_digest
-from benchmark.runner import CELLS
 from benchmark.splits import SCHEMES, Split, load_split
 from benchmark.tuning.inner import inner_split
 from benchmark.tuning.journal import Journal

@@ -9,17 +9,18 @@ from typing import Any
 import dataset_pages
 import method_pages
 import metric_pages
+import notebook_pages
 import protocol_pages
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[2]
-GENERATORS = (method_pages, metric_pages, dataset_pages, protocol_pages)
+GENERATORS = (method_pages, metric_pages, dataset_pages, protocol_pages, notebook_pages)
 
 
-def generated_pages() -> dict[str, str]:
-    """Address in the site -> Markdown of every generated page, in the order of the navigation."""
+def generated_pages() -> dict[str, str | bytes]:
+    """Address in the site -> every generated page and its pictures, in the order of the navigation."""
     return {address: text for generator in GENERATORS for address, text in generator.pages().items()}
 
 

@@ -10,7 +10,8 @@ import scipy.sparse as sp
 
 from benchmark.means import move_to_mean
 from benchmark.metrics import METRICS
-from benchmark.runner import run, sample_cells
+from benchmark.predicting import sample_cells
+from benchmark.runner import run
 from benchmark.scoring import score
 from benchmark.splits import load_split
 from benchmark.submission import read_submission

@@ -1,0 +1,106 @@
+"""Asking a fitted method: the control cells that it starts from, and its answers, checked one by one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from benchmark.errors import BenchmarkError
+from benchmark.method import Method
+from benchmark.perturbation import CONTROL, Perturbation
+from benchmark.progress import stage
+from benchmark.registry import load_method
+
+CELLS = 256
+"""Control cells per perturbation: the noise of a mean over them counts in the MSE, under .001 at 256."""
+
+FALLBACK = "train_mean"
+"""The method that answers where another refuses, so that all are scored on the same perturbations."""
+
+
+def sample_cells(control: AnnData, cells: int, seed: int, samples: int = 1) -> AnnData:
+    """Draw the control cells that predictions start from, without replacement where there are enough.
+
+    Parameters
+    ----------
+    control
+        All control cells.
+    cells
+        How many are drawn.
+    seed
+        Of the draw, which does not depend on `samples`.
+    samples
+        How often the drawn cells are given: as whole blocks, one after the other, so that the first block
+        is all that one sample gives.
+
+    Returns
+    -------
+    AnnData
+        (samples * cells, genes); obs "perturbation", "control_cell" (the name of the control cell) and
+        "sample" (the number of the block, from 0).
+    """
+    rng = np.random.default_rng(seed)
+    rows = np.tile(rng.choice(control.n_obs, cells, replace=control.n_obs < cells), samples)
+    layers = {name: values[rows] for name, values in control.layers.items()}
+    columns = {
+        "perturbation": CONTROL,
+        "control_cell": control.obs_names[rows],
+        "sample": np.repeat(np.arange(samples), cells),
+    }
+    obs = pd.DataFrame(columns, index=pd.Index([str(index) for index in range(len(rows))]))
+    return AnnData(control.X[rows], obs=obs, var=control.var, layers=layers, uns=control.uns)
+
+
+def predict_all(
+    method: Method, start: AnnData, labels: tuple[str, ...], train: AnnData, validation: AnnData
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Predict every test perturbation; one that the method refuses is left to `FALLBACK`.
+
+    Returns
+    -------
+    tuple
+        Predicted cells by label, and the reasons of those that were refused.
+    """
+    perturbations = {label: Perturbation.parse(label) for label in labels}
+    reasons = {label: method.unsupported(p) for label, p in perturbations.items()}
+    fallbacks = {label: reason for label, reason in reasons.items() if reason is not None}
+    asked = [label for label in labels if label not in fallbacks]
+    predicted: dict[str, np.ndarray] = {}
+    with stage("predict", len(asked)) as progress:
+        answers = method.predict(start, [perturbations[label] for label in asked])
+        for label, cells in zip(asked, answers, strict=False):
+            predicted[label] = _checked(cells, start.shape, method.name, label)
+            progress.advance()
+        more = next(answers, None) is not None
+    if len(predicted) < len(asked) or more:
+        raise BenchmarkError(
+            f"{method.name} answered {len(predicted)} of {len(asked)} perturbations; it must answer all."
+        )
+    if fallbacks:
+        instead = load_method(FALLBACK)().fit(train, validation)
+        refused = [perturbations[label] for label in fallbacks]
+        predicted.update(zip(fallbacks, instead.predict(start, refused), strict=True))
+    return {label: predicted[label] for label in labels}, fallbacks
+
+
+def _checked(cells: Any, shape: tuple[int, int], method: str, label: str) -> np.ndarray:
+    """Refuse predictions of another shape or type, or with values that are no numbers."""
+    if not isinstance(cells, np.ndarray) or cells.dtype != np.float32 or cells.shape != shape:
+        found = f"{getattr(cells, 'dtype', type(cells).__name__)} {getattr(cells, 'shape', '')}"
+        raise BenchmarkError(
+            f"{method} predicted {found} for {label}; it must be a float32 array of shape {shape}."
+        )
+    if not np.isfinite(cells).all():
+        bad = int((~np.isfinite(cells)).sum())
+        raise BenchmarkError(
+            f"{method} predicted {bad} values for {label} that are not finite; mend the method."
+        )
+    if cells.min() < 0:
+        raise BenchmarkError(
+            f"{method} predicted {cells.min():g} for {label}, but log1p expression is never negative; "
+            "clamp it at 0."
+        )
+    return cells

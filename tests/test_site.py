@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.cards import list_cards
+from benchmark.cli import app
 from benchmark.metrics import METRICS
 from benchmark.protocols import list_protocols
 from benchmark.registry import list_methods, load_method
@@ -26,6 +27,7 @@ def pages() -> dict[str, str]:
         yield hook.generated_pages()
     for name in (
         "hook",
+        "command_pages",
         "dataset_pages",
         "method_pages",
         "metric_pages",
@@ -65,6 +67,13 @@ def test_every_method_has_a_page_with_all_its_hyper_parameters_and_presets(pages
 def test_every_metric_has_a_section(pages):
     for name, declared in METRICS.items():
         assert f"## {name} {{ #{name} }}" in pages[f"metrics/{declared.spec.family.lower()}.md"]
+
+
+def test_every_command_has_a_section_with_its_options(pages):
+    for command in app.registered_commands:
+        assert f"\n## {command.name}\n" in pages["commands.md"]
+    assert "## splits check" in pages["commands.md"]
+    assert "--perturbation-column" in pages["commands.md"]
 
 
 def test_every_data_set_has_a_section(pages):

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import command_pages
 import dataset_pages
 import method_pages
 import metric_pages
@@ -16,7 +17,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[2]
-GENERATORS = (method_pages, metric_pages, dataset_pages, protocol_pages, notebook_pages)
+GENERATORS = (method_pages, metric_pages, dataset_pages, protocol_pages, notebook_pages, command_pages)
 
 
 def generated_pages() -> dict[str, str | bytes]:

@@ -11,10 +11,11 @@ import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
 
+from benchmark.blocks import LazyCells, rows_by_label
 from benchmark.h5ad import write_h5ad
 from benchmark.metrics.sorted_cells import Matrix
 from benchmark.perturbation import CONTROL
-from benchmark.stored import LazyCells, StoredCells, rows_by_label
+from benchmark.stored import StoredCells
 
 SPARSE_BELOW = 0.5
 """Share of non-zero values under which the compressed sparse form is the smaller one."""

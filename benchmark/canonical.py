@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Iterable
 
@@ -10,29 +9,25 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 from anndata.utils import make_index_unique
-from scipy.sparse import csr_matrix
 
 from benchmark.cards import DatasetCard
 from benchmark.errors import BenchmarkError, unknown
+from benchmark.expression import read_expression
 from benchmark.genes import gene_list
 from benchmark.perturbation import CONTROL, Perturbation
 
-TARGET_DEPTH = 1e4
-LARGEST_LOG_VALUE = 15.0  # log1p(CP10K) ends at log1p(1e4) = 9.2; other depths in use stay below this.
-COUNT_TOLERANCE = 0.01
 
-_log = logging.getLogger("benchmark")
-
-
-def canonicalise(adata: AnnData, card: DatasetCard) -> AnnData:
+def canonicalise(adata: AnnData, card: DatasetCard, *, on_disk: bool = False) -> AnnData:
     """Bring a dataset as its source wrote it into the canonical form.
 
     Parameters
     ----------
     adata
-        Cells x genes; left unchanged.
+        Cells x genes, whose X and layers may be read from a file when they are indexed; left unchanged.
     card
         Says which columns to read and what ``X`` holds.
+    on_disk
+        Whether the matrices of the result are mapped from disk; cells are then read block by block.
 
     Returns
     -------
@@ -46,36 +41,25 @@ def canonicalise(adata: AnnData, card: DatasetCard) -> AnnData:
     BenchmarkError
         When the data cannot be used as they are: the sentence says why and what to do.
     """
-    adata = _kept(adata, card)
-    genes = _genes(adata, card)
-    source = _column(adata, card.perturbation_column, "--perturbation-column")
-    labels = _labels(source, card)
-    matrix = _checked(adata.X, "expression")
-    obs = pd.DataFrame({"perturbation": labels, "source_label": source}, dtype=object)
-    if card.expression == "counts":
-        counts: csr_matrix | None = _declared_counts(matrix)
-        depth = _depth(adata, card, matrix)
-        obs["depth"] = depth
-        expression = log_normalise(matrix, depth)
-    else:
-        expression = _declared_log(matrix)
-        counts = _given_counts(adata) if "counts" in adata.layers else _recovered_counts(adata, card, matrix)
-    obs.index = make_index_unique(pd.Index(adata.obs_names.astype(str), dtype=object))
-    canonical = AnnData(X=expression.astype(np.float32), obs=obs, var=pd.DataFrame(index=genes))
-    if counts is not None:
-        canonical.layers["counts"] = counts.astype(np.float32)
+    rows = _kept(adata, card)
+    all_genes = _genes(adata, card)
+    genes = all_genes if card.genes is None else _listed(all_genes, card)
+    source = _column(adata, card.perturbation_column, "--perturbation-column", rows)
+    obs = pd.DataFrame({"perturbation": _labels(source, card), "source_label": source}, dtype=object)
+    columns = None if card.genes is None else all_genes.get_indexer(genes)
+    found = read_expression(adata, rows, columns, card, on_disk=on_disk)
+    if found.depth is not None:
+        obs["depth"] = found.depth
+    obs.index = make_index_unique(pd.Index(adata.obs_names[rows].astype(str), dtype=object))
+    canonical = AnnData(X=found.expression, obs=obs, var=pd.DataFrame(index=genes))
+    if found.counts is not None:
+        canonical.layers["counts"] = found.counts
     canonical.uns["modality"] = card.modality
-    return canonical if card.genes is None else _cut(canonical, card)
+    return canonical
 
 
-def log_normalise(counts: csr_matrix, depth: np.ndarray) -> csr_matrix:
-    """Return log1p(counts / depth * 1e4) for counts (cells, genes) and depth (cells,), in float64."""
-    scaled = counts.astype(np.float64)
-    scaled.data = np.log1p(scaled.data * np.repeat(TARGET_DEPTH / depth, np.diff(scaled.indptr)))
-    return scaled
-
-
-def _kept(adata: AnnData, card: DatasetCard) -> AnnData:
+def _kept(adata: AnnData, card: DatasetCard) -> np.ndarray:
+    """Which cells the card keeps, boolean, (cells,)."""
     rows = np.ones(adata.n_obs, dtype=bool)
     for column, value in card.keep.items():
         rows &= _column(adata, column, "the card's 'keep'") == value
@@ -84,7 +68,7 @@ def _kept(adata: AnnData, card: DatasetCard) -> AnnData:
         raise BenchmarkError(f"Dataset '{card.name}' has no cells to keep ({wanted}); check the file.")
     if card.drop:
         rows[rows] = ~_dropped(_column(adata, card.perturbation_column, "--perturbation-column")[rows], card)
-    return adata if rows.all() else adata[rows]
+    return rows
 
 
 def _dropped(source: np.ndarray, card: DatasetCard) -> np.ndarray:
@@ -98,26 +82,23 @@ def _dropped(source: np.ndarray, card: DatasetCard) -> np.ndarray:
     return np.isin(canonical, card.drop)
 
 
-def _cut(adata: AnnData, card: DatasetCard) -> AnnData:
-    """Keep the genes of the card's list, in its order; depth was counted over all."""
+def _listed(found: pd.Index, card: DatasetCard) -> pd.Index:
+    """The genes of the card's list, in its order; depth is counted over all."""
     genes = gene_list(str(card.genes))
-    missing = sorted(set(genes) - set(adata.var_names))
+    missing = sorted(set(genes) - set(found))
     if missing:
         raise BenchmarkError(
             f"Dataset '{card.name}' lacks {len(missing)} of the {len(genes)} genes of the list "
             f"'{card.genes}', such as '{missing[0]}'; check the file or the list."
         )
-    cut = adata[:, list(genes)].copy()
-    for matrix in (cut.X, *cut.layers.values()):
-        matrix.sort_indices()
-    return cut
+    return pd.Index(list(genes), dtype=object)
 
 
-def _column(adata: AnnData, name: str, option: str) -> np.ndarray:
-    """Return a column of obs as plain strings."""
+def _column(adata: AnnData, name: str, option: str, rows: np.ndarray | None = None) -> np.ndarray:
+    """Return a column of obs as plain strings, of all cells or of some."""
     if name not in adata.obs:
         raise unknown("column of obs", name, map(str, adata.obs.columns), f"choose it with {option}")
-    values = adata.obs[name]
+    values = adata.obs[name] if rows is None else adata.obs[name][rows]
     if values.isna().any():
         raise BenchmarkError(
             f"Column '{name}' of obs is empty for {int(values.isna().sum())} cells; label or remove them."
@@ -172,99 +153,3 @@ def _parsed(source: np.ndarray, card: DatasetCard) -> np.ndarray:
         for label in written
     ]
     return np.array(parsed, dtype=object)[codes]
-
-
-def _checked(values: object, what: str) -> csr_matrix:
-    """Return a matrix as CSR with sorted indices and no stored zeros; refuse impossible values."""
-    if values is None:
-        raise BenchmarkError("The data have no matrix X; store expression values there.")
-    matrix = csr_matrix(values, copy=True)
-    matrix.sum_duplicates()
-    matrix.eliminate_zeros()
-    for wrong, kind in ((~np.isfinite(matrix.data), "NaN or infinite"), (matrix.data < 0, "negative")):
-        if wrong.any():
-            row, column = _first(matrix, wrong)
-            raise BenchmarkError(
-                f"The {what} matrix has {int(wrong.sum())} {kind} values, the first in cell {row}, "
-                f"gene {column}; correct or remove them."
-            )
-    return matrix
-
-
-def _first(matrix: csr_matrix, wrong: np.ndarray) -> tuple[int, int]:
-    position = int(np.flatnonzero(wrong)[0])
-    row = int(np.searchsorted(matrix.indptr, position, side="right")) - 1
-    return row, int(matrix.indices[position])
-
-
-def _declared_counts(matrix: csr_matrix) -> csr_matrix:
-    broken = matrix.data != np.round(matrix.data)
-    if broken.any():
-        raise BenchmarkError(
-            f"Raw counts are declared, but {int(broken.sum())} values are not whole numbers, such as "
-            f"{matrix.data[broken][0]:.4g}; if they are log1p values, declare --expression log1p."
-        )
-    return matrix
-
-
-def _declared_log(matrix: csr_matrix) -> csr_matrix:
-    largest = float(matrix.data.max(initial=0.0))
-    whole = bool((matrix.data == np.round(matrix.data)).all())
-    if whole or largest > LARGEST_LOG_VALUE:
-        found = "all values are whole numbers" if whole else "the values are too large"
-        raise BenchmarkError(
-            f"log1p values are declared, but {found} (the largest is {largest:.4g}); if they are raw counts, "
-            "declare --expression counts."
-        )
-    return matrix
-
-
-def _depth(adata: AnnData, card: DatasetCard, counts: csr_matrix) -> np.ndarray:
-    """Return the counts of each cell over all genes, (cells,) float64."""
-    if card.depth_column is None:
-        depth = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
-    else:
-        depth = _numbers(adata, card.depth_column)
-    empty = ~(np.isfinite(depth) & (depth > 0))
-    if empty.any():
-        raise BenchmarkError(
-            f"{int(empty.sum())} cells of dataset '{card.name}' have no counts, the first is cell "
-            f"{int(np.flatnonzero(empty)[0])}; remove those cells."
-        )
-    return depth
-
-
-def _numbers(adata: AnnData, column: str) -> np.ndarray:
-    if column not in adata.obs:
-        raise unknown("column of obs", column, map(str, adata.obs.columns))
-    return np.asarray(pd.to_numeric(adata.obs[column], errors="coerce"), dtype=np.float64)
-
-
-def _given_counts(adata: AnnData) -> csr_matrix | None:
-    counts = _checked(adata.layers["counts"], "counts")
-    if (counts.data == np.round(counts.data)).all():
-        return counts
-    _log.warning("layers['counts'] holds values that are not whole numbers and was left out.")
-    return None
-
-
-def _recovered_counts(adata: AnnData, card: DatasetCard, log_values: csr_matrix) -> csr_matrix | None:
-    """Undo log1p(counts / depth * 1e4) where that gives whole numbers, else return None.
-
-    The depth column may count a few genes more than the depth that was divided by, so it only tells how
-    many counts the smallest value of a cell stands for; that value then sets the scale of the cell.
-    """
-    if card.depth_column is None or not np.diff(log_values.indptr).all():
-        return None
-    depth = _numbers(adata, card.depth_column)
-    scaled = np.expm1(log_values.data.astype(np.float64))
-    smallest = np.minimum.reduceat(scaled, log_values.indptr[:-1])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        unit = smallest / np.round(smallest * depth / TARGET_DEPTH)
-        values = scaled / np.repeat(unit, np.diff(log_values.indptr))
-        whole = np.abs(values - np.round(values)) <= COUNT_TOLERANCE
-    if not whole.all():
-        return None
-    counts = log_values.astype(np.float64)
-    counts.data = np.round(values)
-    return counts

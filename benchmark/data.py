@@ -7,7 +7,8 @@ import json
 import logging
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +18,14 @@ from pydantic import ValidationError
 from scipy.sparse import csr_matrix
 
 from benchmark import download, simulated
+from benchmark.blocks import ENTRIES
 from benchmark.canonical import canonicalise
 from benchmark.cards import DatasetCard, Expression, list_cards, load_card
 from benchmark.errors import BenchmarkError
 from benchmark.genes import gene_list
 from benchmark.h5ad import write_h5ad
+from benchmark.mapped import belongs_on_disk, is_mapped
+from benchmark.mapped_h5ad import map_h5ad, matrix_bytes, open_rows, write_mapped_h5ad
 from benchmark.paths import cache_folder
 
 PREPARATION_VERSION = 1
@@ -87,18 +91,18 @@ def load_dataset(
     given = {option: value for option, value in options.items() if value is not None}
     if name.endswith(".h5ad"):
         card = _card_of_file(Path(name), given)
-        return _load(card, download.sha256_of(Path(name)), lambda: read(Path(name)))
+        return _load(card, download.sha256_of(Path(name)), lambda: _canonical(card, Path(name)))
     card = load_card(name)
     if given:
         option = next(iter(given)).replace("_", "-")
         raise BenchmarkError(f"--{option} is for .h5ad files and the card of '{name}' says it; leave it out.")
     if card.simulator is not None:
-        return _load(card, simulated.recipe(card), lambda: source_cells(card))
+        return _load(card, simulated.recipe(card), lambda: canonicalise(source_cells(card), card))
     checksum = download.known_checksum(card)
     if checksum is None:
         download.find(card)
         checksum = download.known_checksum(card)
-    return _load(card, str(checksum), lambda: source_cells(card))
+    return _load(card, str(checksum), lambda: _canonical_download(card))
 
 
 def source_cells(card: DatasetCard) -> AnnData:
@@ -148,22 +152,49 @@ def read(path: Path) -> AnnData:
     """
     if not path.is_file():
         raise BenchmarkError(f"There is no file {path}; check the path.")
+    with _readable(path), warnings.catch_warnings():
+        # Repeated names are refused or made unique by `canonicalise`, which says so better.
+        warnings.filterwarnings("ignore", message=".*names are not unique", category=UserWarning)
+        return read_h5ad(path)
+
+
+class UnreadableError(BenchmarkError):
+    """A file is damaged, or no .h5ad."""
+
+
+@contextmanager
+def _readable(path: Path, kind: type[Exception] = Exception) -> Iterator[None]:
+    """Say in one sentence that a file cannot be read, whatever h5py or anndata raise for it."""
     try:
-        with warnings.catch_warnings():
-            # Repeated names are refused or made unique by `canonicalise`, which says so better.
-            warnings.filterwarnings("ignore", message=".*names are not unique", category=UserWarning)
-            return read_h5ad(path)
-    except Exception as error:  # h5py and anndata raise many kinds for a damaged file
+        yield
+    except BenchmarkError:
+        raise
+    except kind as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BenchmarkError(f"{path} cannot be read as an .h5ad file ({reason}); get it again.") from error
+        raise UnreadableError(f"{path} cannot be read as an .h5ad file ({reason}); get it again.") from error
 
 
-def _load(card: DatasetCard, checksum: str, source: Callable[[], AnnData]) -> Dataset:
+def _canonical_download(card: DatasetCard) -> AnnData:
+    with download.opened(card, download.find(card)) as path:
+        return _canonical(card, path)
+
+
+def _canonical(card: DatasetCard, path: Path) -> AnnData:
+    """Bring a file into canonical form, block by block where it is large and its rows can be read alone."""
+    with _readable(path):
+        cells = open_rows(path) if belongs_on_disk(matrix_bytes(path)) else None
+    if cells is None:
+        return canonicalise(read(path), card)
+    with _readable(path, OSError):
+        return canonicalise(cells, card, on_disk=True)
+
+
+def _load(card: DatasetCard, checksum: str, canonical: Callable[[], AnnData]) -> Dataset:
     """Return the prepared dataset, made from its source where it is not in the cache yet."""
     path = _prepared_file(card, checksum)
     dataset = _read_prepared(card, path) if path.exists() else None
     if dataset is None:
-        _write_prepared(canonicalise(source(), card), path)
+        _write_prepared(canonical(), path)
         dataset = _read_prepared(card, path)
     if dataset is None:
         raise BenchmarkError(f"{path} changed while it was read; delete it and check the disk.")
@@ -180,16 +211,20 @@ def _prepared_file(card: DatasetCard, checksum: str) -> Path:
 def _write_prepared(adata: AnnData, path: Path) -> None:
     """Write uncompressed, for fast reading."""
     adata.uns["digest"] = content_digest(adata)
-    write_h5ad(adata, path, compress=False)
+    if is_mapped(adata.X):
+        write_mapped_h5ad(adata, path)
+    else:
+        write_h5ad(adata, path, compress=False)
 
 
 def _read_prepared(card: DatasetCard, path: Path) -> Dataset | None:
-    """Read a prepared file; None where it is damaged and has to be made again."""
+    """Read a prepared file, or map it where it is large; None where it is damaged, to be made again."""
     try:
-        adata = read(path)
+        with _readable(path):
+            adata = map_h5ad(path) if belongs_on_disk(matrix_bytes(path)) else read(path)
         digest = str(adata.uns.pop("digest"))
         intact = content_digest(adata) == digest
-    except (BenchmarkError, KeyError):
+    except (UnreadableError, KeyError):
         intact = False
     if not intact:
         _log.warning("%s is damaged and is made again.", path)
@@ -220,4 +255,5 @@ def _name_of_file(path: Path) -> str:
 
 def _update(digest: hashlib._Hash, matrix: csr_matrix) -> None:
     for part, kind in ((matrix.indptr, "<i8"), (matrix.indices, "<i4"), (matrix.data, "<f4")):
-        digest.update(np.ascontiguousarray(part, dtype=kind).data)
+        for start in range(0, len(part), ENTRIES):
+            digest.update(np.ascontiguousarray(part[start : start + ENTRIES], dtype=kind).data)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from benchmark.blocks import row_blocks
+
 FEWEST = 10
 """Non-zero genes below which two cells may be alike by chance."""
-
-ROWS = 2048
-"""Rows hashed at a time, so that memory stays at a few per cent of the matrix."""
 
 
 def fingerprints(matrix: csr_matrix) -> np.ndarray:
@@ -20,10 +19,10 @@ def fingerprints(matrix: csr_matrix) -> np.ndarray:
     """
     factors = np.random.default_rng(0).integers(0, 2**64, matrix.shape[1], dtype=np.uint64) | np.uint64(1)
     hashes = np.empty(matrix.shape[0], dtype=np.uint64)
-    for start in range(0, matrix.shape[0], ROWS):
-        bounds = matrix.indptr[start : start + ROWS + 1]
+    for block in row_blocks(matrix.shape):
+        bounds = matrix.indptr[block.start : block.stop + 1]
         part = slice(bounds[0], bounds[-1])
         bits = matrix.data[part].view(np.uint32).astype(np.uint64)
         rows = (bits, matrix.indices[part], bounds - bounds[0])
-        hashes[start : start + ROWS] = csr_matrix(rows, shape=(len(bounds) - 1, len(factors))) @ factors
+        hashes[block] = csr_matrix(rows, shape=(len(bounds) - 1, len(factors))) @ factors
     return hashes

@@ -20,6 +20,7 @@ import numpy as np
 from anndata import AnnData
 from scipy.sparse import csr_matrix
 
+from benchmark.blocks import row_blocks
 from benchmark.canonical import canonicalise
 from benchmark.data import Dataset, source_cells
 from benchmark.errors import BenchmarkError
@@ -119,35 +120,42 @@ def _names(dataset: Dataset, split: Split, views: Mapping[str, AnnData]) -> Find
 
 def _copies(dataset: Dataset, split: Split, views: Mapping[str, AnnData]) -> Finding:
     """No row of a test cell, of X or a layer, is a row of any matrix that a method is given."""
-    test = dataset.adata[_is_test(dataset, split)]
-    originals = [(matrix, fingerprints(matrix)) for _, matrix in _matrices(test)]
-    deep = np.logical_or.reduce([np.diff(matrix.indptr) >= FEWEST for matrix, _ in originals])
+    test = np.flatnonzero(_is_test(dataset, split))
+    originals = [(matrix, _hashes(matrix, test)) for _, matrix in _matrices(dataset.adata)]
+    deep = np.logical_or.reduce([np.diff(matrix.indptr)[test] >= FEWEST for matrix, _ in originals])
     known = np.unique(np.concatenate([hashes[deep] for _, hashes in originals]))
     found: dict[str, str] = {}
     for part, view in views.items():
         for name, matrix in _matrices(view):
             hashes = fingerprints(matrix)
             for row in np.flatnonzero(np.isin(hashes, known) & (np.diff(matrix.indptr) >= FEWEST)):
-                for cell in _same_row(matrix[row], hashes[row], originals):
+                for cell in _same_row(matrix[row], hashes[row], test, originals):
                     place = (
                         f"{part} cell '{view.obs_names[row]}' ({view.obs['perturbation'].iloc[row]}, {name})"
                     )
-                    found.setdefault(test.obs_names[cell], place)
-    examples = [f"'{cell}' ({test.obs.at[cell, 'perturbation']}) as {found[cell]}" for cell in sorted(found)]
-    wrong = [f"{len(found)} of {test.n_obs} test cells have copies, such as {examples[0]}"] if found else []
+                    found.setdefault(dataset.adata.obs_names[cell], place)
+    labels = dataset.adata.obs["perturbation"]
+    examples = [f"'{cell}' ({labels[cell]}) as {found[cell]}" for cell in sorted(found)]
+    wrong = [f"{len(found)} of {len(test)} test cells have copies, such as {examples[0]}"] if found else []
     shallow = int((~deep).sum())
     beside = f"; {shallow} with fewer than {FEWEST} non-zero genes were not looked for" if shallow else ""
     n_cells = sum(view.n_obs for view in views.values())
-    fine = f"none of {test.n_obs:,} test cells is among the {n_cells:,} that methods are given{beside}"
+    fine = f"none of {len(test):,} test cells is among the {n_cells:,} that methods are given{beside}"
     return _finding("copies", wrong, fine)
 
 
+def _hashes(matrix: csr_matrix, rows: np.ndarray) -> np.ndarray:
+    """Fingerprints of some rows, without a copy of all of them."""
+    parts = [fingerprints(matrix[rows[part]]) for part in row_blocks((len(rows), matrix.shape[1]))]
+    return np.concatenate([np.empty(0, np.uint64), *parts])
+
+
 def _same_row(
-    row: csr_matrix, value: np.uint64, originals: list[tuple[csr_matrix, np.ndarray]]
+    row: csr_matrix, value: np.uint64, test: np.ndarray, originals: list[tuple[csr_matrix, np.ndarray]]
 ) -> Iterator[int]:
-    """Yield the test cells that have exactly this row, in X or a layer."""
+    """Yield the test cells, as rows of the data set, that have exactly this row, in X or a layer."""
     for matrix, hashes in originals:
-        for cell in np.flatnonzero(hashes == value):
+        for cell in test[hashes == value]:
             if (matrix[cell] != row).nnz == 0:
                 yield int(cell)
 

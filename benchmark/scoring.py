@@ -7,12 +7,13 @@ the real cells of a perturbation scores as a prediction of the other half.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Literal
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import csr_matrix
 
+from benchmark.blocks import LazyCells
 from benchmark.data import Dataset
 from benchmark.errors import BenchmarkError
 from benchmark.metrics import Reference
@@ -20,7 +21,7 @@ from benchmark.metrics.evaluate import evaluate
 from benchmark.metrics.sorted_cells import Matrix
 from benchmark.perturbation import CONTROL, Perturbation
 from benchmark.splits import Split
-from benchmark.views import held_out_cells
+from benchmark.views import cells_by_label, held_out_cells
 
 HALVINGS = 5
 """How often the real cells are halved for the ceiling; the scores are averaged."""
@@ -35,13 +36,13 @@ def reference_of(dataset: Dataset, split: Split) -> Reference:
     The singles are those of the whole data set: what a gene does alone is needed to judge a predicted
     interaction, also where it was not shown to the method.
     """
-    labels = dataset.adata.obs["perturbation"].to_numpy()
-    genes = sorted({gene for label in split.test for gene in _genes_of_double(label)} & set(labels))
+    known = set(dataset.adata.obs["perturbation"])
+    genes = sorted({gene for label in split.test for gene in _genes_of_double(label)} & known)
     return Reference.of(
-        _cells(dataset, labels, CONTROL),
+        cells_by_label(dataset, [CONTROL])[CONTROL],
         list(dataset.adata.var_names),
-        train={label: _cells(dataset, labels, label) for label in split.train},
-        singles={gene: _cells(dataset, labels, gene) for gene in genes},
+        train=cells_by_label(dataset, split.train),
+        singles=cells_by_label(dataset, genes),
     )
 
 
@@ -78,17 +79,18 @@ def ceiling(dataset: Dataset, split: Split, reference: Reference | None = None) 
         When no perturbation has enough cells.
     """
     reference, held_out = reference or reference_of(dataset, split), held_out_cells(dataset, split)
-    real = {label: cells for label, cells in held_out.items() if cells.shape[0] >= FEWEST}
-    if not real:
+    sizes = dataset.adata.obs["perturbation"].value_counts()
+    enough = [label for label in held_out if sizes[label] >= FEWEST]
+    if not enough:
         raise BenchmarkError(
             f"No test perturbation of '{dataset.name}', split {split.scheme}-{split.seed}, has {FEWEST} "
             "cells, so that none can be halved for a ceiling; use data with more cells."
         )
     tables = []
     for seed in range(HALVINGS):
-        halves = {label: _halves(cells, seed) for label, cells in real.items()}
-        truth = {label: half for label, (half, _) in halves.items()}
-        guess = {label: half for label, (_, half) in halves.items()}
+        truth, guess = (
+            LazyCells(enough, partial(_half, held_out, seed=seed, which=which)) for which in range(2)
+        )
         tables.append(evaluate(reference, truth, guess))
     return (
         pd.concat(tables)
@@ -99,16 +101,13 @@ def ceiling(dataset: Dataset, split: Split, reference: Reference | None = None) 
     )
 
 
-def _halves(cells: csr_matrix, seed: int) -> tuple[csr_matrix, csr_matrix]:
+def _half(cells_of: Mapping[str, Matrix], label: str, seed: int, which: int) -> Matrix:
+    cells = cells_of[label]
     order = np.random.default_rng(seed).permutation(cells.shape[0])
     middle = len(order) // 2
-    return cells[np.sort(order[:middle])], cells[np.sort(order[middle:])]
+    return cells[np.sort((order[:middle], order[middle:])[which])]
 
 
 def _genes_of_double(label: str) -> tuple[str, ...]:
     perturbation = Perturbation.parse(label)
     return perturbation.genes if perturbation.is_double else ()
-
-
-def _cells(dataset: Dataset, labels: np.ndarray, label: str) -> csr_matrix:
-    return dataset.adata.X[labels == label]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -17,34 +17,8 @@ from anndata.io import read_elem
 
 from benchmark.data import read
 from benchmark.errors import BenchmarkError
+from benchmark.mapped_h5ad import has_readable_rows
 from benchmark.metrics.sorted_cells import Matrix
-
-
-class LazyCells(Mapping[str, Matrix]):
-    """Cells by perturbation, made anew whenever they are asked for: the labels are all that is held.
-
-    Parameters
-    ----------
-    labels
-        The perturbations, in this order.
-    make
-        Label -> its cells, (cells, genes).
-    """
-
-    def __init__(self, labels: Iterable[str], make: Callable[[str], Matrix]) -> None:
-        self._labels = dict.fromkeys(labels)
-        self._make = make
-
-    def __getitem__(self, label: str) -> Matrix:
-        if label not in self._labels:
-            raise KeyError(label)
-        return self._make(label)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._labels)
-
-    def __len__(self) -> int:
-        return len(self._labels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +60,7 @@ class StoredCells:
         """
         try:
             with h5py.File(path, "r") as file:
-                stored = cls._of_file(path, file) if _has_readable_rows(file) else None
+                stored = cls._of_file(path, file) if has_readable_rows(file) else None
         except Exception as error:  # h5py and anndata raise many kinds for a damaged file
             raise _unreadable(path, error) from error
         return stored or cls._whole(path)
@@ -206,18 +180,6 @@ class StoredCells:
         cells = sp.csr_matrix((data, indices, ends), shape=(len(index), len(self.genes)))
         cells.check_format(full_check=True)
         return cells
-
-
-def rows_by_label(labels: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the positions of each label, ascending; labels in alphabetical order."""
-    return {str(label): rows for label, rows in pd.Series(labels).groupby(labels).indices.items()}
-
-
-def _has_readable_rows(file: h5py.File) -> bool:
-    """Whether single rows of X can be read, and names are written as they are since anndata 0.7."""
-    modern = all("encoding-type" in file[part].attrs for part in ("obs", "var"))
-    kind = file["X"].attrs.get("encoding-type") if "X" in file else None
-    return modern and (kind == "csr_matrix" or isinstance(file.get("X"), h5py.Dataset))
 
 
 def _joined(values: Any, spans: list[slice]) -> np.ndarray:

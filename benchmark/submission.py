@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from anndata import AnnData
 
+from benchmark.blocks import LazyCells, rows_by_label
 from benchmark.data import Dataset
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.independence import Originals
@@ -20,7 +21,7 @@ from benchmark.predicting import CELLS, FALLBACK, sample_cells
 from benchmark.progress import stage
 from benchmark.registry import load_method
 from benchmark.splits import Split
-from benchmark.stored import LazyCells, StoredCells, rows_by_label
+from benchmark.stored import StoredCells
 from benchmark.vetting import Vetting
 from benchmark.views import held_out_cells, training_views
 

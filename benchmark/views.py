@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from anndata import AnnData
 from scipy.sparse import csr_matrix
 
+from benchmark.blocks import LazyCells, rows_by_label
 from benchmark.data import Dataset
+from benchmark.mapped import take
 from benchmark.perturbation import CONTROL
 from benchmark.splits import Split
 
@@ -32,15 +34,20 @@ def control_cells(dataset: Dataset) -> AnnData:
     return control
 
 
-def held_out_cells(dataset: Dataset, split: Split) -> dict[str, csr_matrix]:
+def held_out_cells(dataset: Dataset, split: Split) -> Mapping[str, csr_matrix]:
     """Return expression of each test perturbation, (cells, genes) log1p CP10K; for the runner only."""
-    labels = dataset.adata.obs["perturbation"].to_numpy()
-    return {label: dataset.adata.X[labels == label] for label in split.test}
+    return cells_by_label(dataset, split.test)
+
+
+def cells_by_label(dataset: Dataset, labels: Collection[str]) -> Mapping[str, csr_matrix]:
+    """Return expression of some perturbations, (cells, genes) log1p CP10K; copied when asked for."""
+    rows = rows_by_label(dataset.adata.obs["perturbation"].to_numpy())
+    return LazyCells(labels, lambda label: dataset.adata.X[rows[label]])
 
 
 def _cells(dataset: Dataset, labels: Collection[str]) -> AnnData:
     """Copy the cells of some perturbations: their canonical label, and the gene sets that suit them."""
-    cells = dataset.adata[dataset.adata.obs["perturbation"].isin(list(labels))].copy()
+    cells = take(dataset.adata, dataset.adata.obs["perturbation"].isin(list(labels)).to_numpy())
     cells.obs = cells.obs[["perturbation"]].copy()
     cells.uns["gene_sets"] = dataset.card.gene_sets
     return cells

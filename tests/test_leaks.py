@@ -249,5 +249,5 @@ def test_fingerprints_are_the_same_in_blocks(monkeypatch: pytest.MonkeyPatch) ->
     """Rows are hashed a block at a time, and the last block may be short."""
     matrix = csr_matrix(np.random.default_rng(1).random((11, 7), dtype=np.float32))
     whole = fingerprints(matrix)
-    monkeypatch.setattr("benchmark.fingerprints.ROWS", 4)
+    monkeypatch.setattr("benchmark.blocks.ENTRIES", 28)
     assert np.array_equal(fingerprints(matrix), whole)

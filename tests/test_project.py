@@ -21,9 +21,9 @@ CACHE = ROOT / "datasets" / "cache"
 
 LAYERS = [
     ["errors"],
-    ["perturbation", "config", "progress", "paths", "device", "means", "processes", "resources"],
-    ["h5ad", "cards", "genes", "simulator", "statistics", "fingerprints"],
-    ["download", "canonical", "simulated"],
+    ["perturbation", "config", "progress", "paths", "device", "means", "blocks", "processes", "resources"],
+    ["h5ad", "cards", "genes", "simulator", "statistics", "fingerprints", "mapped"],
+    ["download", "mapped_h5ad", "expression", "canonical", "simulated"],
     ["data"],
     ["splits", "priors"],
     ["views", "method"],
@@ -49,6 +49,7 @@ FOR_METHODS = {
     "device",
     "means",
     "resources",
+    "blocks",
 } | PLUG_IN_POINT
 FOR_BARE_GPU_IMAGES = {"numpy", "scipy", "torch", "torchdiffeq"}
 LAZY_THERE = {"ot", "transformers"}

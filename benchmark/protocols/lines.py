@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark.archive import read_archive
+from benchmark.blocks import LazyCells
 from benchmark.board import CEILING
 from benchmark.data import Dataset
 from benchmark.metrics import METRICS
@@ -22,7 +23,6 @@ from benchmark.protocols.card import ProtocolCard
 from benchmark.protocols.genes import evaluation_genes
 from benchmark.scoring import ceiling, score
 from benchmark.splits import Split, load_split
-from benchmark.stored import LazyCells
 from benchmark.submission import read_submission
 from benchmark.tracking import StoredRun, Tracker
 

@@ -10,6 +10,7 @@ from anndata import AnnData
 
 from benchmark.data import Dataset
 from benchmark.leaks import check_views
+from benchmark.mapped import take
 from benchmark.method import Method
 from benchmark.metrics import Reference
 from benchmark.perturbation import CONTROL
@@ -54,7 +55,7 @@ class Problem:
         inner = inner_split(split)
         named = {CONTROL, *inner.train, *inner.validation, *inner.test}
         rows = dataset.adata.obs["perturbation"].isin(named).to_numpy()
-        kept = replace(dataset, adata=dataset.adata[rows].copy())
+        kept = replace(dataset, adata=take(dataset.adata, rows))
         train, validation = training_views(kept, inner)
         check_views(kept, inner, train, validation)
         control = train[train.obs["perturbation"] == CONTROL].copy()

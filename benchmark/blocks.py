@@ -1,0 +1,53 @@
+"""Matrices one piece at a time: blocks of rows, and the cells of one perturbation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TypeVar
+
+import numpy as np
+import pandas as pd
+
+ENTRIES = 2**20
+"""Entries of a block of rows, were it dense; at 8 bytes each 8 MB."""
+
+T = TypeVar("T")
+
+
+def row_blocks(shape: tuple[int, int]) -> Iterator[slice]:
+    """Divide the rows of a matrix into blocks of about `ENTRIES` entries."""
+    size = max(1, ENTRIES // max(1, shape[1]))
+    for start in range(0, shape[0], size):
+        yield slice(start, min(start + size, shape[0]))
+
+
+def rows_by_label(labels: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the positions of each label, ascending; labels in alphabetical order."""
+    return {str(label): rows for label, rows in pd.Series(labels).groupby(labels).indices.items()}
+
+
+class LazyCells(Mapping[str, T]):
+    """Cells by perturbation, made anew whenever they are asked for: the labels are all that is held.
+
+    Parameters
+    ----------
+    labels
+        The perturbations, in this order.
+    make
+        Label -> its cells, (cells, genes).
+    """
+
+    def __init__(self, labels: Iterable[str], make: Callable[[str], T]) -> None:
+        self._labels = dict.fromkeys(labels)
+        self._make = make
+
+    def __getitem__(self, label: str) -> T:
+        if label not in self._labels:
+            raise KeyError(label)
+        return self._make(label)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._labels)
+
+    def __len__(self) -> int:
+        return len(self._labels)

@@ -1,0 +1,271 @@
+"""The matrices of a dataset: what its source may hold, and what becomes of it, block of rows by block."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from scipy.sparse import csr_matrix
+
+from benchmark.blocks import row_blocks
+from benchmark.cards import DatasetCard
+from benchmark.errors import BenchmarkError, unknown
+from benchmark.mapped import gathered
+
+TARGET_DEPTH = 1e4
+LARGEST_LOG_VALUE = 15.0  # log1p(CP10K) ends at log1p(1e4) = 9.2; other depths in use stay below this.
+COUNT_TOLERANCE = 0.01
+
+_log = logging.getLogger("benchmark")
+
+
+@dataclass(frozen=True)
+class Expression:
+    """Matrices in canonical form.
+
+    Attributes
+    ----------
+    expression
+        float32, (cells, genes), log1p of counts per 10,000.
+    counts
+        float32, (cells, genes), where there are any.
+    depth
+        float64, (cells,), only where `expression` was computed from counts.
+    """
+
+    expression: csr_matrix
+    counts: csr_matrix | None
+    depth: np.ndarray | None
+
+
+def read_expression(
+    adata: AnnData, rows: np.ndarray, columns: np.ndarray | None, card: DatasetCard, *, on_disk: bool
+) -> Expression:
+    """Read the matrices of a source, and refuse impossible values.
+
+    Parameters
+    ----------
+    adata
+        The source; X and layers may be read from a file when they are indexed.
+    rows
+        Which cells are kept, boolean.
+    columns
+        Which genes are kept, in this order; None for all. Depth is counted over all.
+    card
+        Says what X holds.
+    on_disk
+        Whether the result is mapped from disk.
+
+    Raises
+    ------
+    BenchmarkError
+        When there is no X, or it does not hold what the card says.
+    """
+    if adata.X is None:
+        raise BenchmarkError("The data have no matrix X; store expression values there.")
+    reader: _Reader = (_Counts if card.expression == "counts" else _Logs)(adata, rows, columns, card, on_disk)
+    for part in row_blocks(adata.shape):
+        if rows[part].any():
+            reader.read(part)
+    return reader.result()
+
+
+def log_normalise(counts: csr_matrix, depth: np.ndarray) -> csr_matrix:
+    """Return log1p(counts / depth * 1e4) for counts (cells, genes) and depth (cells,), in float64."""
+    scaled = counts.astype(np.float64)
+    scaled.data = np.log1p(scaled.data * np.repeat(TARGET_DEPTH / depth, np.diff(scaled.indptr)))
+    return scaled
+
+
+class _Reader(Protocol):
+    def read(self, part: slice) -> None: ...
+
+    def result(self) -> Expression: ...
+
+
+@dataclass
+class _Values:
+    """What has been seen of the values of a matrix."""
+
+    what: str
+    n_rows: int = 0
+    impossible: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    """Kind -> how many, and cell and gene of the first."""
+    broken: int = 0
+    example: float = 0.0
+    largest: float = 0.0
+
+    def see(self, matrix: csr_matrix) -> None:
+        """Look at the next rows."""
+        for wrong, kind in ((~np.isfinite(matrix.data), "NaN or infinite"), (matrix.data < 0, "negative")):
+            if wrong.any():
+                row, column = _first(matrix, wrong)
+                before, *place = self.impossible.get(kind, (0, self.n_rows + row, column))
+                self.impossible[kind] = (before + int(wrong.sum()), place[0], place[1])
+        broken = matrix.data != np.round(matrix.data)
+        if broken.any() and not self.broken:
+            self.example = matrix.data[broken][0]
+        self.broken += int(broken.sum())
+        self.largest = max(self.largest, float(matrix.data.max(initial=0.0)))
+        self.n_rows += matrix.shape[0]
+
+    def require_possible(self) -> None:
+        """Refuse values that no expression has."""
+        for kind in ("NaN or infinite", "negative"):
+            if kind in self.impossible:
+                count, row, column = self.impossible[kind]
+                raise BenchmarkError(
+                    f"The {self.what} matrix has {count} {kind} values, the first in cell {row}, "
+                    f"gene {column}; correct or remove them."
+                )
+
+
+class _Counts:
+    """Reads raw counts, and normalises them."""
+
+    def __init__(
+        self, adata: AnnData, rows: np.ndarray, columns: np.ndarray | None, card: DatasetCard, on_disk: bool
+    ) -> None:
+        self._x, self._rows, self._columns, self._card = adata.X, rows, columns, card
+        self._known = None if card.depth_column is None else _numbers(adata, card.depth_column)[rows]
+        self._seen = _Values("expression")
+        self._depth: list[np.ndarray] = []
+        self._expression, self._counts = gathered(on_disk), gathered(on_disk)
+
+    def read(self, part: slice) -> None:
+        """Normalise the cells of a block, unless something is wrong and `result` will say so."""
+        counts = _raw(self._x[part], self._rows[part])
+        before = self._seen.n_rows
+        self._seen.see(counts)
+        depth = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
+        if self._known is not None:
+            depth = self._known[before : self._seen.n_rows]
+        self._depth.append(depth)
+        if _has_counts(depth).all() and not self._seen.impossible:
+            self._expression.append(_cut(log_normalise(counts, depth), self._columns))
+            self._counts.append(_cut(counts, self._columns))
+
+    def result(self) -> Expression:
+        """Everything that was read, if it is counts."""
+        self._seen.require_possible()
+        if self._seen.broken:
+            raise BenchmarkError(
+                f"Raw counts are declared, but {self._seen.broken} values are not whole numbers, such as "
+                f"{self._seen.example:.4g}; if they are log1p values, declare --expression log1p."
+            )
+        depth = np.concatenate(self._depth)
+        empty = ~_has_counts(depth)
+        if empty.any():
+            raise BenchmarkError(
+                f"{int(empty.sum())} cells of dataset '{self._card.name}' have no counts, the first is cell "
+                f"{int(np.flatnonzero(empty)[0])}; remove those cells."
+            )
+        return Expression(self._expression.matrix(), self._counts.matrix(), depth)
+
+
+class _Logs:
+    """Reads log1p values with the counts that are given beside them, or that they were made from."""
+
+    def __init__(
+        self, adata: AnnData, rows: np.ndarray, columns: np.ndarray | None, card: DatasetCard, on_disk: bool
+    ) -> None:
+        self._x, self._rows, self._columns = adata.X, rows, columns
+        self._given = adata.layers.get("counts")
+        self._depth = None
+        if self._given is None and card.depth_column is not None:
+            self._depth = _numbers(adata, card.depth_column)[rows]
+        self._seen, self._seen_counts = _Values("expression"), _Values("counts")
+        self._expression, self._counts = gathered(on_disk), gathered(on_disk)
+        self._has_counts = self._given is not None or self._depth is not None
+
+    def read(self, part: slice) -> None:
+        """Take the values of a block as they are, and its counts as long as there are some."""
+        values = _raw(self._x[part], self._rows[part])
+        cells = slice(self._seen.n_rows, self._seen.n_rows + values.shape[0])
+        self._seen.see(values)
+        self._expression.append(_cut(values, self._columns))
+        if self._given is not None:
+            counts = _raw(self._given[part], self._rows[part])
+            self._seen_counts.see(counts)
+            self._counts.append(_cut(counts, self._columns))
+        elif self._has_counts and not self._seen.impossible and self._seen.largest <= LARGEST_LOG_VALUE:
+            assert self._depth is not None
+            recovered = _recovered(values, self._depth[cells])
+            self._has_counts = recovered is not None
+            if recovered is not None:
+                self._counts.append(_cut(recovered, self._columns))
+
+    def result(self) -> Expression:
+        """Everything that was read, if it is log1p values."""
+        self._seen.require_possible()
+        whole, largest = not self._seen.broken, self._seen.largest
+        if whole or largest > LARGEST_LOG_VALUE:
+            found = "all values are whole numbers" if whole else "the values are too large"
+            raise BenchmarkError(
+                f"log1p values are declared, but {found} (the largest is {largest:.4g}); if they are raw "
+                "counts, declare --expression counts."
+            )
+        self._seen_counts.require_possible()
+        if self._seen_counts.broken:
+            _log.warning("layers['counts'] holds values that are not whole numbers and was left out.")
+        has_counts = self._has_counts and not self._seen_counts.broken
+        return Expression(self._expression.matrix(), self._counts.matrix() if has_counts else None, None)
+
+
+def _raw(values: Any, rows: np.ndarray) -> csr_matrix:
+    """Copy some rows to CSR with sorted indices and no stored zeros."""
+    matrix = csr_matrix(values if rows.all() else values[rows], copy=True)
+    matrix.sum_duplicates()
+    matrix.eliminate_zeros()
+    return matrix
+
+
+def _cut(matrix: csr_matrix, columns: np.ndarray | None) -> csr_matrix:
+    """Keep some columns, as float32."""
+    cut = matrix.astype(np.float32)
+    if columns is not None:
+        cut = cut[:, columns]
+        cut.sort_indices()
+    return cut
+
+
+def _first(matrix: csr_matrix, wrong: np.ndarray) -> tuple[int, int]:
+    position = int(np.flatnonzero(wrong)[0])
+    row = int(np.searchsorted(matrix.indptr, position, side="right")) - 1
+    return row, int(matrix.indices[position])
+
+
+def _has_counts(depth: np.ndarray) -> np.ndarray:
+    """Which cells have any, of counts over all genes, (cells,)."""
+    return np.isfinite(depth) & (depth > 0)
+
+
+def _numbers(adata: AnnData, column: str) -> np.ndarray:
+    if column not in adata.obs:
+        raise unknown("column of obs", column, map(str, adata.obs.columns))
+    return np.asarray(pd.to_numeric(adata.obs[column], errors="coerce"), dtype=np.float64)
+
+
+def _recovered(log_values: csr_matrix, depth: np.ndarray) -> csr_matrix | None:
+    """Undo log1p(counts / depth * 1e4) where that gives whole numbers, else return None.
+
+    The depth may count a few genes more than the depth that was divided by, so it only tells how many counts
+    the smallest value of a cell stands for; that value then sets the scale of the cell.
+    """
+    if not np.diff(log_values.indptr).all():
+        return None
+    scaled = np.expm1(log_values.data.astype(np.float64))
+    smallest = np.minimum.reduceat(scaled, log_values.indptr[:-1])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        unit = smallest / np.round(smallest * depth / TARGET_DEPTH)
+        values = scaled / np.repeat(unit, np.diff(log_values.indptr))
+        whole = np.abs(values - np.round(values)) <= COUNT_TOLERANCE
+    if not whole.all():
+        return None
+    counts = log_values.astype(np.float64)
+    counts.data = np.round(values)
+    return counts

@@ -46,6 +46,7 @@ board: setup
 	$(BIN)/python -m benchmark publish --output leaderboard/records
 	$(BIN)/python -m benchmark leaderboard --records leaderboard/records --format json --output leaderboard/results.json
 	$(BIN)/python -m benchmark leaderboard --records leaderboard/records --format markdown --output leaderboard/README.md
+	$(BIN)/python -m benchmark leaderboard --records leaderboard/records --format html --output leaderboard/index.html
 
 clean:
 	rm -rf .venv build dist datasets/cache

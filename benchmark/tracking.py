@@ -42,6 +42,8 @@ PAGE = 1000
 TAG_LENGTH = 4500
 SCORES = "scores"
 """Name of the tags that hold, as one JSON text in parts, what every test perturbation scored."""
+CONFIG = "config"
+"""Name of the tags that hold, as one JSON text in parts, the hyper-parameters."""
 RECORD = "record"
 """Name of the tag that says which file holds the record, where it was written anew."""
 MLFLOW_STATUS = {
@@ -79,10 +81,19 @@ class StoredRun:
         """The group of each test perturbation; empty for a run that is older than this entry."""
         return dict(zip(self._packed["perturbations"], self._packed.get("groups", []), strict=False))
 
+    @property
+    def config(self) -> dict[str, Any] | None:
+        """Its hyper-parameters; None for a run that is older than this entry."""
+        text = self._joined(CONFIG)
+        return json.loads(text) if text else None
+
     @cached_property
     def _packed(self) -> dict[str, Any]:
-        parts = sorted(tag for tag in self.tags if tag.startswith(f"{SCORES}."))
-        return json.loads("".join(self.tags[tag] for tag in parts))
+        return json.loads(self._joined(SCORES))
+
+    def _joined(self, name: str) -> str:
+        """The text that `_in_parts` spread over several tags; empty where there is none."""
+        return "".join(self.tags[tag] for tag in sorted(self.tags) if tag.startswith(f"{name}."))
 
 
 class Tracker:
@@ -275,7 +286,8 @@ def coordinate_tags(at: Coordinates) -> dict[str, str]:
         "key": at.key,
         "config_digest": at.config_digest,
     }
-    return {name: str(value) for name, value in tags.items()}
+    text = json.dumps(at.config, sort_keys=True, separators=(",", ":"))
+    return {name: str(value) for name, value in tags.items()} | _in_parts(CONFIG, text)
 
 
 def board_tags(record: Record) -> dict[str, str]:
@@ -284,6 +296,8 @@ def board_tags(record: Record) -> dict[str, str]:
         "coverage": f"{record.coverage:.4f}",
         "fallbacks": str(len(record.fallbacks)),
         "seconds": f"{record.seconds['total']:.2f}",
+        "peak_memory_mb": f"{record.peak_memory_mb:.0f}",
+        "device": record.device,
         "metric_versions": json.dumps(record.metric_versions, sort_keys=True),
     }
     if record.tuning is not None:
@@ -295,10 +309,13 @@ def board_tags(record: Record) -> dict[str, str]:
         for name, values in record.scores.items()
     }
     packed = {"perturbations": record.perturbations, "groups": record.groups, "scores": scores}
-    text = json.dumps(packed, separators=(",", ":"))
-    for part, start in enumerate(range(0, len(text), TAG_LENGTH)):
-        tags[f"{SCORES}.{part:04d}"] = text[start : start + TAG_LENGTH]
-    return tags
+    return tags | _in_parts(SCORES, json.dumps(packed, separators=(",", ":")))
+
+
+def _in_parts(name: str, text: str) -> dict[str, str]:
+    """Spread a text over tags, none of which is longer than a store takes."""
+    starts = range(0, len(text), TAG_LENGTH)
+    return {f"{name}.{part:04d}": text[start : start + TAG_LENGTH] for part, start in enumerate(starts)}
 
 
 def _stored(run: Run) -> StoredRun:

@@ -12,6 +12,7 @@ import numpy as np
 
 from benchmark.board.groups import FrozenGroups, add_groups
 from benchmark.board.intervals import ScoreTable, estimates, labels_of
+from benchmark.board.leaders import compare_with_best
 from benchmark.board.neighbours import compare_neighbours
 from benchmark.board.ranks import Member, ranked
 from benchmark.board.rows import HEADLINE, Block, Row
@@ -94,6 +95,7 @@ def _finished_rows(
     ceilings = [member for member in members if member.row.is_ceiling]
     in_order, others = ranked([member for member in members if not member.row.is_ceiling])
     compare_neighbours(in_order)
+    compare_with_best(in_order)
     add_scales(members)
     add_groups(members, frozen.of(runs))
     return [member.row for member in ceilings + in_order + others]

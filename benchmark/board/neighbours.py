@@ -26,11 +26,23 @@ def compare_neighbours(ranked: Sequence[Member]) -> None:
         row = upper.row
         row.next_row = lower.row.label
         row.next_seeds = sorted(set(upper.table.seeds) & set(lower.table.seeds))
-        differences = upper.headline(row.next_seeds) - lower.headline(row.next_seeds)
-        row.against_next = dict(zip(HEADLINE, _compare(_over_seeds(differences)), strict=True))
+        row.against_next = dict(zip(HEADLINE, paired(upper, lower, row.next_seeds), strict=True))
         found += row.against_next.values()
-    corrected = holm([np.nan if each.p is None else each.p for each in found])
-    for each, value in zip(found, corrected, strict=True):
+    correct(found)
+
+
+def paired(
+    upper: Member, lower: Member, seeds: Sequence[int], metrics: Sequence[int] = range(len(HEADLINE))
+) -> list[Comparison]:
+    """Compare two rows in some headline metrics, given by their place, over seeds that both have."""
+    differences = upper.headline(seeds) - lower.headline(seeds)
+    return _compare(_over_seeds(differences[..., list(metrics)]))
+
+
+def correct(comparisons: Sequence[Comparison]) -> None:
+    """Write the p-values after Holm's correction over all of these."""
+    corrected = holm([np.nan if each.p is None else each.p for each in comparisons])
+    for each, value in zip(comparisons, corrected, strict=True):
         each.corrected = None if each.p is None else value
 
 
@@ -47,7 +59,7 @@ def _compare(differences: np.ndarray) -> list[Comparison]:
     defined = ~np.isnan(differences)
     own = defined.any(axis=1)
     if not own.any():
-        return [Comparison() for _ in HEADLINE]
+        return [Comparison() for _ in range(differences.shape[1])]
     means, low, high = mean_and_bounds(differences[None, own])
     found = []
     for index, n in enumerate(defined.sum(axis=0)):

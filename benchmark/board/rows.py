@@ -105,6 +105,10 @@ class Row(BaseModel):
     """The next lower ranked row, which `against_next` compares this one with."""
     next_seeds: list[int] = []
     against_next: dict[str, Comparison] = {}
+    best_in: list[str] = []
+    """Headline metrics in which no ranked row has a better mean."""
+    behind_best: dict[str, Comparison] = {}
+    """Headline metric -> the best ranked row against this one; without those in which it is the best."""
     reason: str = ""
     run_ids: list[str]
 

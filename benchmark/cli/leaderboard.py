@@ -14,12 +14,13 @@ from benchmark.errors import BenchmarkError, unknown
 
 if TYPE_CHECKING:
     from benchmark.board import Block
+    from benchmark.tracking import StoredRun
 
 
 def leaderboard(
     dataset: Annotated[str | None, typer.Option(help="Only this data set.")] = None,
     split: Annotated[str | None, typer.Option(help="Only this split scheme.")] = None,
-    format: Annotated[str, typer.Option(help="table, csv, json or markdown.")] = "table",
+    format: Annotated[str, typer.Option(help="table, csv, json, markdown or html.")] = "table",
     table: Annotated[
         str | None,
         typer.Option(help="Which table of a block: scores (unless said), scaled, groups or tests."),
@@ -32,7 +33,7 @@ def leaderboard(
 ) -> None:
     """Show all recorded runs: one block per data set and split scheme, ranked by mean rank.
 
-    Markdown has all tables, csv and json have every metric.
+    Markdown has all tables, csv and json have every metric. html is a page to look at and to click through.
     """
     # A thousand runs are a million objects, none of them garbage; looking for some doubles the time.
     gc.disable()
@@ -63,6 +64,7 @@ def _show(
         "markdown": as_markdown,
         "csv": as_csv,
         "json": as_json,
+        "html": lambda blocks: _page(blocks, runs, dataset, split),
     }
     if format not in formats:
         raise unknown("format", format, formats)
@@ -73,9 +75,9 @@ def _show(
     if output is not None and not output.parent.is_dir():
         raise BenchmarkError(f"There is no folder {output.parent} to write {output.name} to; make it first.")
     runs = Tracker().runs() if records is None else [as_stored(record) for record in read_records(records)]
-    for_people = format in ("table", "markdown")
-    blocks = build_board(runs, dataset, split, HEADLINE if for_people else None)
-    if not blocks and for_people:
+    headline_only = format in ("table", "markdown")
+    blocks = build_board(runs, dataset, split, HEADLINE if headline_only else None)
+    if not blocks and format not in ("csv", "json"):
         known = ", ".join(sorted({f"{run.tags['dataset']} ({run.tags['split']})" for run in runs}))
         raise BenchmarkError(
             f"No such run is recorded; there are runs of: {known}."
@@ -88,3 +90,11 @@ def _show(
         return
     with replacing(output) as draft:
         draft.write_text(text, encoding="utf-8")
+
+
+def _page(blocks: Sequence[Block], runs: Sequence[StoredRun], dataset: str | None, split: str | None) -> str:
+    """The board as a page, with what was published for the same data sets and splits, or all of them."""
+    from benchmark.board.page import as_content, as_html
+    from benchmark.protocols import published_boards
+
+    return as_html(as_content(blocks, runs, published_boards(dataset, split)))

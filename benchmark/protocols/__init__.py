@@ -4,6 +4,7 @@ A protocol is a card in ``leaderboard/protocols``: data set, split, seeds, cells
 sanity values, which need no method and say whether data and splits are the published ones; published rows.
 """
 
+from benchmark.protocols.boards import published_boards
 from benchmark.protocols.card import ProtocolCard, Published, Sanity, list_protocols, load_protocol
 from benchmark.protocols.check import Checked, require_agreement, sanity_values
 from benchmark.protocols.lines import Line, as_rows, citations, protocol_lines, published_rows
@@ -19,6 +20,7 @@ __all__ = [
     "list_protocols",
     "load_protocol",
     "protocol_lines",
+    "published_boards",
     "published_rows",
     "require_agreement",
     "sanity_values",

@@ -1,0 +1,154 @@
+"""What is on the page, as plain objects and lists that the page reads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from benchmark import __version__
+from benchmark.board.notes import notes
+from benchmark.board.page.packed import short
+from benchmark.board.page.published import PublishedBoard
+from benchmark.board.page.runs import Runs, about_runs, groups_of, per_perturbation
+from benchmark.board.page.verdict import ALPHA, QUESTIONS, is_behind, verdict
+from benchmark.board.rows import ANCHORS, BASELINE, HEADLINE, Block, Comparison, Estimate, Row
+from benchmark.metrics import METRICS
+from benchmark.tracking import StoredRun
+
+
+def as_content(
+    blocks: Sequence[Block], runs: Sequence[StoredRun], published: Sequence[PublishedBoard] = ()
+) -> dict[str, Any]:
+    """Turn blocks, and the runs that they were made from, into what the page is given.
+
+    Parameters
+    ----------
+    blocks
+        As `benchmark.board.build_board` returns them.
+    runs
+        Where it had them from.
+    published
+        What was published for the same data sets, or others.
+    """
+    by_id = {run.run_id: run for run in runs}
+    there = {(block.dataset, block.split) for block in blocks}
+    names = {name for block in blocks for row in block.rows for name in row.metrics}
+    names |= {name for board in published for row in board.rows for name in row.metrics}
+    return {
+        "version": __version__,
+        "alpha": ALPHA,
+        "baseline": BASELINE,
+        "headline": HEADLINE,
+        "metrics": {name: _metric(name) for name in METRICS if name in {*HEADLINE, *names}},
+        "boards": [_board(block, by_id, published) for block in blocks]
+        + [
+            _empty(board.dataset, board.split, [board])
+            for board in published
+            if (board.dataset, board.split) not in there
+        ],
+    }
+
+
+def _metric(name: str) -> dict[str, Any]:
+    """The declaration of a metric; an end of its range that is infinite is None."""
+    spec = METRICS[name].spec
+    return {
+        "question": QUESTIONS.get(name, ""),
+        "family": spec.family,
+        "better": {True: 1, False: -1, None: 0}[spec.higher_is_better],
+        "formula": spec.formula,
+        "range": [end if math.isfinite(end) else None for end in spec.range],
+        "genes": spec.gene_set,
+        "undefined": spec.nan_means,
+    }
+
+
+def _empty(dataset: str, split: str, published: Sequence[PublishedBoard]) -> dict[str, Any]:
+    """A board without runs."""
+    return {
+        "dataset": dataset,
+        "split": split,
+        "digest": "",
+        "other_split": "",
+        "seeds": [],
+        "groups": [],
+        "verdict": {
+            "summary": ["Nothing was run here on this split; what was published is below."],
+            "seeds": [],
+            "metrics": [],
+        },
+        "notes": [],
+        "rows": [],
+        "scores": None,
+        "published": [board.as_content() for board in published],
+    }
+
+
+def _board(block: Block, runs: Runs, published: Sequence[PublishedBoard]) -> dict[str, Any]:
+    here = [board for board in published if (board.dataset, board.split) == (block.dataset, block.split)]
+    return _empty(block.dataset, block.split, here) | {
+        "digest": block.dataset_digest,
+        "other_split": block.other_split,
+        "seeds": block.seeds,
+        "groups": sorted({group for row in block.rows for group in row.groups}),
+        "verdict": verdict(block),
+        "notes": notes(block),
+        "rows": [_row(row, block, runs) for row in block.rows],
+        "scores": per_perturbation(block, runs, groups_of(block, runs)),
+    }
+
+
+def _row(row: Row, block: Block, runs: Runs) -> dict[str, Any]:
+    return {
+        "label": block.name(row),
+        "method": row.method,
+        "kind": _kind(row),
+        "status": row.status,
+        "rank": row.rank,
+        "mean_rank": [short(row.mean_rank), short(row.mean_rank_low), short(row.mean_rank_high)],
+        "seeds": row.seed_list,
+        "whole": row.seed_list == block.seeds,
+        "cells": row.cells,
+        "samples": row.samples,
+        "coverage": short(row.coverage),
+        "fallbacks": row.fallbacks,
+        "seconds": short(row.seconds),
+        "trials": row.tuning_trials,
+        "tuning_seconds": short(row.tuning_seconds),
+        "overlap": row.tuning_overlap,
+        "outdated": row.outdated,
+        "reason": row.reason,
+        "best_in": row.best_in,
+        "level_in": [name for name, found in row.behind_best.items() if not is_behind(found)],
+        "behind": {name: _comparison(found) for name, found in row.behind_best.items()},
+        "next": row.next_row,
+        "against_next": {name: _comparison(found) for name, found in row.against_next.items()},
+        "metrics": _estimates(row.metrics),
+        "scaled": _estimates(row.scaled),
+        "groups": {group: _estimates(found) for group, found in row.groups.items()},
+        "runs": about_runs(row, runs),
+    }
+
+
+def _kind(row: Row) -> str:
+    """What the page marks a row as."""
+    if row.is_ceiling:
+        return "ceiling"
+    if not row.is_shown:
+        return "unfinished"
+    if row.is_submitted:
+        return "submitted"
+    return "anchor" if row.method in ANCHORS and row.configuration == "default" else "method"
+
+
+def _estimates(found: Mapping[str, Estimate]) -> dict[str, list[float | None]]:
+    """Metric -> mean, bounds, and how many perturbations are defined and undefined."""
+    return {
+        name: [short(each.mean), short(each.low), short(each.high), each.n, each.missing]
+        for name, each in found.items()
+    }
+
+
+def _comparison(found: Comparison) -> list[float | None]:
+    return [short(found.mean), short(found.low), short(found.high), short(found.corrected), found.n]

@@ -1,0 +1,119 @@
+"""The short answer of a block: what is best at what, by how much, and whether that means anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from benchmark.board.rows import HEADLINE, Block, Comparison, Row
+
+ALPHA = 0.05
+
+QUESTIONS = {
+    "de_overlap_adjusted": "Finding the genes that respond",
+    "direction_balanced": "Getting up and down right",
+    "mse": "Predicting expression levels",
+    "pearson": "Predicting the pattern of change",
+}
+"""What each headline metric asks, in plain words; another one is called by its name."""
+
+
+def verdict(block: Block) -> dict[str, Any]:
+    """Say it in sentences: some on the ranks, and some for each headline metric."""
+    rows = [row for row in block.rows if row.rank is not None]
+    if not rows:
+        return {"summary": ["No run of this board has finished with a rank."], "seeds": [], "metrics": []}
+    seeds = sorted(set.intersection(*(set(row.seed_list) for row in rows)))
+    return {
+        "summary": [*_summary(rows, block), *_uneven(rows, seeds)],
+        "seeds": seeds,
+        "metrics": [_metric(name, rows, block) for name in HEADLINE],
+    }
+
+
+def is_behind(found: Comparison) -> bool:
+    """Whether a row is behind the best one by more than chance would have it."""
+    return found.corrected is not None and found.corrected < ALPHA
+
+
+def _summary(rows: Sequence[Row], block: Block) -> list[str]:
+    first, others = rows[0], rows[1:]
+    name = block.name(first)
+    if not others:
+        return [f"{name} is the only ranked row: there is nothing to compare it with."]
+    said = f"{name} ranks first of {len(rows)}: mean rank {first.mean_rank:.2f} over the metrics below."
+    level = [row for row in others if _reaches(row, first)]
+    if level:
+        return [
+            said,
+            f"That it ranks before {_named(level, block)} may be chance: their mean ranks have intervals that "
+            "overlap.",
+        ]
+    return [said, "No other row's interval of the mean rank reaches its own."]
+
+
+def _reaches(row: Row, first: Row) -> bool:
+    low, high = row.mean_rank_low, first.mean_rank_high
+    return low is not None and high is not None and low <= high
+
+
+def _uneven(rows: Sequence[Row], seeds: Sequence[int]) -> list[str]:
+    """What to know where the table shows means over more than what is compared here."""
+    if all(row.seed_list == list(seeds) for row in rows):
+        return []
+    which = ", ".join(map(str, seeds))
+    return [
+        f"Rows have different seeds: here they are compared over what all have, seed {which}; "
+        "the table has the mean over all seeds of a row."
+    ]
+
+
+def _metric(metric: str, rows: Sequence[Row], block: Block) -> dict[str, Any]:
+    """Best row, and what is known of its lead."""
+    best = next((row for row in rows if metric in row.best_in), None)
+    about: dict[str, Any] = {"metric": metric, "question": QUESTIONS.get(metric, metric)}
+    if best is None:
+        return about | {"row": None, "lead": "unknown", "sentences": ["It is undefined for all rows."]}
+    behind = {id(row): row.behind_best[metric] for row in rows if row is not best}
+    others = [row for row in rows if row is not best and behind[id(row)].mean is not None]
+    others.sort(key=lambda row: behind[id(row)].mean or 0.0)
+    return about | {"row": block.rows.index(best)} | _lead(others, behind, block)
+
+
+def _lead(others: Sequence[Row], behind: Mapping[int, Comparison], block: Block) -> dict[str, Any]:
+    """How sure it is that the best row is ahead of the others, the nearest first."""
+    if not others:
+        return {"lead": "alone", "sentences": ["There is no other row to compare it with."]}
+
+    def ahead(row: Row) -> str:
+        return f"head of {block.name(row)} by {_difference(behind[id(row)])}"
+
+    first = behind[id(others[0])]
+    if all(behind[id(row)].p is None for row in others):
+        said = f"A{ahead(others[0])}, but {first.n} perturbations are too few for a test."
+        return {"lead": "untested", "sentences": [said]}
+    level = [row for row in others if not is_behind(behind[id(row)])]
+    clear = [row for row in others if is_behind(behind[id(row)])]
+    if not level:
+        return {"lead": "clear", "sentences": [f"A{ahead(clear[0])}: more than chance, as for all others."]}
+    sentences = [f"Not told apart from {_named(level, block)}: a{ahead(level[0])}, which may be chance."]
+    if clear:
+        more = f", and {len(clear) - 1} more" if len(clear) > 1 else ""
+        sentences.append(f"Beyond chance: a{ahead(clear[0])}{more}.")
+    return {"lead": "shared", "sentences": sentences}
+
+
+def _difference(found: Comparison) -> str:
+    """The difference with what is known about it."""
+    if found.low is None or found.corrected is None:
+        return f"{found.mean:.2g}"
+    p = "p < .001" if found.corrected < 0.001 else f"p = {found.corrected:.2g}"
+    return f"{found.mean:.2g} [{found.low:.2g}, {found.high:.2g}], {p}".replace("-", "−")
+
+
+def _named(rows: Sequence[Row], block: Block, most: int = 4) -> str:
+    """Some names, and how many more there are."""
+    names = [block.name(row) for row in rows]
+    if len(names) > most:
+        names[most:] = [f"{len(names) - most} more"]
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

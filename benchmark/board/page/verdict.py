@@ -46,8 +46,8 @@ def _summary(rows: Sequence[Row], block: Block) -> list[str]:
     if level:
         return [
             said,
-            f"That it ranks before {_named(level, block)} may be chance: their mean ranks have intervals that "
-            "overlap.",
+            f"That it ranks before {_named(level, block)} may be chance: "
+            "the intervals of their mean ranks overlap.",
         ]
     return [said, "No other row's interval of the mean rank reaches its own."]
 

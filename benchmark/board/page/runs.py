@@ -28,7 +28,9 @@ def _about(run: StoredRun) -> dict[str, Any]:
     tags = run.tags
     kept = ("method_version", "device", *DIGESTS)
     about: dict[str, Any] = {name: tags[name] for name in kept if name in tags}
-    numbers = {name: short(float(tags[name])) for name in ("seconds", "peak_memory_mb") if name in tags}
+    numbers: dict[str, Any] = {
+        name: short(float(tags[name])) for name in ("seconds", "peak_memory_mb") if name in tags
+    }
     scores = run.scores if run.status == "finished" else {}
     means = {name: _mean(list(scores[name].values())) for name in HEADLINE if name in scores}
     return {

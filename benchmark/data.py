@@ -7,7 +7,7 @@ import json
 import logging
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,14 +88,9 @@ def load_dataset(
         "separator": separator,
         "expression": expression,
     }
-    given = {option: value for option, value in options.items() if value is not None}
+    card = card_of(name, {option: value for option, value in options.items() if value is not None})
     if name.endswith(".h5ad"):
-        card = _card_of_file(Path(name), given)
         return _load(card, download.sha256_of(Path(name)), lambda: _canonical(card, Path(name)))
-    card = load_card(name)
-    if given:
-        option = next(iter(given)).replace("_", "-")
-        raise BenchmarkError(f"--{option} is for .h5ad files and the card of '{name}' says it; leave it out.")
     if card.simulator is not None:
         return _load(card, simulated.recipe(card), lambda: canonicalise(source_cells(card), card))
     checksum = download.known_checksum(card)
@@ -103,6 +98,23 @@ def load_dataset(
         download.find(card)
         checksum = download.known_checksum(card)
     return _load(card, str(checksum), lambda: _canonical_download(card))
+
+
+def card_of(name: str, options: Mapping[str, str]) -> DatasetCard:
+    """Return the card of a dataset, or for a path one that says how to read it; no cells are read.
+
+    Raises
+    ------
+    BenchmarkError
+        When there is no such dataset, or the options do not fit it.
+    """
+    if name.endswith(".h5ad"):
+        return _card_of_file(Path(name), options)
+    card = load_card(name)
+    if options:
+        option = next(iter(options)).replace("_", "-")
+        raise BenchmarkError(f"--{option} is for .h5ad files and the card of '{name}' says it; leave it out.")
+    return card
 
 
 def source_cells(card: DatasetCard) -> AnnData:
@@ -232,7 +244,7 @@ def _read_prepared(card: DatasetCard, path: Path) -> Dataset | None:
     return Dataset(card.name, adata, digest, card)
 
 
-def _card_of_file(path: Path, options: dict[str, str]) -> DatasetCard:
+def _card_of_file(path: Path, options: Mapping[str, str]) -> DatasetCard:
     if not path.is_file():
         raise BenchmarkError(f"There is no file {path}; check the path.")
     for needed in ("perturbation_column", "control_label"):

@@ -120,17 +120,7 @@ def perform(task: Task, force: bool = False) -> tuple[Record, bool]:
 
 def prepare(request: Request, dataset: Dataset | None = None) -> Task:
     """Look up and check everything that a request names; a data set that is given is not loaded again."""
-    method_class = load_method(request.method)
-    method_class.require_ready()
-    config = method_class.Config.build(request.preset, request.settings)
-    if request.cells < 2:
-        raise BenchmarkError(f"At least 2 cells per perturbation must be predicted, not {request.cells}.")
-    if request.samples < 1:
-        raise BenchmarkError(f"At least 1 sample per control cell must be drawn, not {request.samples}.")
-    if request.device != "auto":
-        choose_device(request.device)
-    if request.split not in SCHEMES:
-        raise unknown("split", request.split, SCHEMES, "`python -m benchmark splits` lists them")
+    method_class, config = check(request)
     if dataset is None:
         dataset = load_dataset(request.dataset, **request.columns)
     split = load_split(dataset, request.split, request.seed)
@@ -149,6 +139,22 @@ def prepare(request: Request, dataset: Dataset | None = None) -> Task:
         samples=request.samples,
     )
     return Task(coordinates, method_class, config, request.device, dataset, split, request.tuning)
+
+
+def check(request: Request) -> tuple[type[Method], MethodConfig]:
+    """Check all of a request but its data set, and return the method with its configuration."""
+    method_class = load_method(request.method)
+    method_class.require_ready()
+    config = method_class.Config.build(request.preset, request.settings)
+    if request.cells < 2:
+        raise BenchmarkError(f"At least 2 cells per perturbation must be predicted, not {request.cells}.")
+    if request.samples < 1:
+        raise BenchmarkError(f"At least 1 sample per control cell must be drawn, not {request.samples}.")
+    if request.device != "auto":
+        choose_device(request.device)
+    if request.split not in SCHEMES:
+        raise unknown("split", request.split, SCHEMES, "`python -m benchmark splits` lists them")
+    return method_class, config
 
 
 def fit(task: Task) -> Fitted:

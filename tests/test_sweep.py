@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from filelock import Timeout
 
@@ -32,20 +30,20 @@ def test_other_seeds_are_refused(text):
 
 def test_every_combination_is_one_run():
     plan = Plan(
-        methods=("linear", "main_effects"), datasets=("simulated", "other"), seeds=(0, 1), anchors=False
+        methods=("linear", "main_effects"), datasets=("simulated", "norman19"), seeds=(0, 1), anchors=False
     )
     jobs = plan.jobs()
     assert {(job.method, job.dataset, job.seed) for job in jobs} == {
         (method, dataset, seed)
         for method in ("linear", "main_effects")
-        for dataset in ("simulated", "other")
+        for dataset in ("simulated", "norman19")
         for seed in (0, 1)
     }
     assert len(jobs) == 8
 
 
 def test_runs_on_the_same_cells_follow_each_other():
-    jobs = Plan(methods=("linear", "additive"), datasets=("a", "b"), seeds=(0, 1)).jobs()
+    jobs = Plan(methods=("linear", "additive"), datasets=("norman19", "simulated"), seeds=(0, 1)).jobs()
     places = [(job.dataset, job.seed) for job in jobs]
     assert places == sorted(places)
 
@@ -67,6 +65,10 @@ def test_a_preset_is_for_the_methods_that_have_it():
         ({"methods": ("linear",), "splits": ("halves",)}, "halves"),
         ({"methods": ("linear",), "preset": "smoke"}, "smoke"),
         ({"methods": ("linear",), "settings": {"depth": 3}}, "depth"),
+        ({"methods": ("linear",), "datasets": ("simulated", "no_such")}, "no_such"),
+        ({"methods": ("linear",), "samples": 0}, "At least 1 sample"),
+        ({"methods": ("linear",), "device": "abacus"}, "abacus"),
+        ({"methods": ("linear", "additive"), "seeds": range(60_000), "anchors": False}, "120,000 runs"),
     ],
 )
 def test_what_does_not_exist_is_said_before_anything_runs(wrong, said):
@@ -116,9 +118,7 @@ class Script:
 
     def wait(self, seconds):
         number, self.now = self.now, None
-        if number is None:
-            time.sleep(0.001)
-            return []
+        assert number is not None, "asked while nothing is under way"
         return [(number, Outcome(self.answers[JOBS[number].method].pop(0)))]
 
     def close(self):

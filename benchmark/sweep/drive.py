@@ -27,7 +27,10 @@ class Executor(Protocol):
         """Take a job."""
 
     def wait(self, seconds: float) -> list[tuple[int, Outcome]]:
-        """Return what has come of jobs, as soon as there is anything, or nothing after so many seconds."""
+        """Return what has come of jobs, as soon as there is anything, or nothing after so many seconds.
+
+        Called only while a job is under way.
+        """
 
     def close(self) -> None:
         """End everything that is under way."""
@@ -61,6 +64,9 @@ def drive(jobs: Sequence[Job], executor: Executor, watch: Callable[[int, Outcome
             number = waiting.popleft()
             executor.submit(number, jobs[number])
             under_way.add(number)
+        if not under_way:
+            time.sleep(max(0.0, later[0][0] - time.monotonic()))
+            continue
         for number, outcome in executor.wait(LOOK):
             under_way.remove(number)
             if outcome.state == "lost" and losses[number] < RETRIES:

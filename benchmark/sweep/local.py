@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import sys
-import time
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -47,10 +46,8 @@ class LocalExecutor:
     def wait(self, seconds: float) -> list[tuple[int, Outcome]]:
         """Return what has come of jobs; that of a process which has ended is lost."""
         busy = {worker.connection: worker for worker in self._workers if worker.job is not None}
-        if not busy:
-            time.sleep(seconds)
         found = []
-        for connection in wait(list(busy), seconds) if busy else []:
+        for connection in wait(list(busy), seconds):
             worker = busy[connection]  # type: ignore[index]
             found.append((worker.job, self._outcome(worker)))
             worker.job = None

@@ -11,14 +11,16 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from benchmark.board import ANCHORS, CEILING
+from benchmark.data import card_of
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.registry import list_methods, load_method
-from benchmark.runner import CELLS
-from benchmark.splits import SCHEMES
+from benchmark.runner import CELLS, Request, check
 from benchmark.sweep.job import Job
 
 ALL = "all"
 """In place of names of methods: every one that is ready to run here."""
+MOST = 100_000
+"""Runs, and seeds, that a sweep may have."""
 
 
 class Plan(BaseModel):
@@ -77,8 +79,9 @@ class Plan(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             name = ".".join(str(part) for part in first["loc"])
+            rule = first["msg"].removeprefix("Value error, ")
             advice = f"a sweep takes {', '.join(cls.model_fields)}"
-            raise BenchmarkError(f"'{name}' of the sweep is wrong ({first['msg']}); {advice}.") from error
+            raise BenchmarkError(f"'{name}' of the sweep is wrong ({rule}); {advice}.") from error
 
     def jobs(self) -> list[Job]:
         """Every run of the sweep once; those on the same cells follow each other, anchors first.
@@ -86,12 +89,15 @@ class Plan(BaseModel):
         Raises
         ------
         BenchmarkError
-            When a method, hyper-parameter, preset or split scheme does not exist, before anything is run.
+            When something that the sweep names does not exist or cannot be used, or when there are too many
+            runs; nothing has been run then.
         """
-        for split in self.splits:
-            if split not in SCHEMES:
-                raise unknown("split", split, SCHEMES, "`python -m benchmark splits` lists them")
+        for dataset in self.datasets:
+            card_of(dataset, self.columns)
         presets = self._presets()
+        rows = len(presets) + (len(ANCHORS) + 1 if self.anchors else 0)
+        if (runs := rows * len(self.datasets) * len(self.splits) * len(self.seeds)) > MOST:
+            raise BenchmarkError(f"The sweep comes to {runs:,} runs and may have {MOST:,}; divide it.")
         jobs: list[Job] = []
         for dataset, split, seed in product(self.datasets, self.splits, self.seeds):
             place: dict[str, Any] = {
@@ -115,15 +121,23 @@ class Plan(BaseModel):
         """Method -> the preset that it is run with; everything is looked up and checked."""
         names = ready_methods() if self.methods == (ALL,) else self.methods
         classes = {name: load_method(name) for name in names}
-        for method in classes.values():
-            method.require_ready()
         have = [name for name, method in classes.items() if self.preset in method.Config.presets]
         if self.preset not in (None, "default") and not have:
             known = dict.fromkeys(preset for each in classes.values() for preset in each.Config.presets)
             raise unknown("preset", str(self.preset), ["default", *known])
         presets = {name: self.preset if name in have else None for name in classes}
-        for name, method in classes.items():
-            method.Config.build(presets[name], self.settings)
+        for (name, preset), split in product(presets.items(), self.splits):
+            check(
+                Request(
+                    method=name,
+                    split=split,
+                    preset=preset,
+                    settings=self.settings,
+                    device=self.device,
+                    cells=self.cells,
+                    samples=self.samples,
+                )
+            )
         return presets
 
 
@@ -153,5 +167,8 @@ def read_seeds(text: str) -> tuple[int, ...]:
         found = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
         if found is None or int(found[1]) > int(found[2] or found[1]):
             raise ValueError(f"seeds are written as 0-4 or 0,2,5, not '{text}'")
-        seeds += range(int(found[1]), int(found[2] or found[1]) + 1)
+        first, last = int(found[1]), int(found[2] or found[1])
+        if last - first >= MOST:
+            raise ValueError(f"'{text}' has more than {MOST:,} seeds")
+        seeds += range(first, last + 1)
     return tuple(dict.fromkeys(seeds))

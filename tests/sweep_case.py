@@ -48,6 +48,14 @@ class Slow(TrainMean):
         time.sleep(float(os.environ.get("SLOW", 1)))
         return super().fit(train, validation)
 
+class Waits(TrainMean):
+    name = "waits"
+    def fit(self, train, validation):
+        (FOLDER / f"began-{self.seed}").touch()
+        while not (FOLDER / "go").exists():
+            time.sleep(0.05)
+        return super().fit(train, validation)
+
 class Counts(TrainMean):
     name = "counts"
     def fit(self, train, validation):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -60,6 +62,35 @@ def test_a_run_whose_ray_worker_is_lost_is_done_by_another(case):
     assert found["Dies"].reason.startswith("its worker ended 3 times")
     assert found["Fails"].reason == "It cannot learn."
     assert finished_by_run() == {("dies_once", "0"): 1, ("linear", "0"): 1}
+
+
+@pytest.fixture
+def two_machines():
+    """A cluster that runs already, of two machines as far as Ray is concerned."""
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    cluster.second = cluster.add_node(num_cpus=1)
+    yield cluster
+    cluster.shutdown()
+
+
+def test_a_machine_of_a_cluster_is_lost_and_its_run_is_done_by_another(case, two_machines):
+    folder = case.file.parent
+
+    def lose_one():
+        while not ((folder / "began-0").exists() and (folder / "began-1").exists()):
+            time.sleep(0.1)
+        two_machines.remove_node(two_machines.second, allow_graceful=False)
+        (folder / "go").touch()
+
+    with ThreadPoolExecutor() as pool:
+        lost = pool.submit(lose_one)
+        done = sweep(case.plan(case.spelt("Waits"), seeds=(0, 1)), Where("ray", address=two_machines.address))
+        lost.result()
+    assert [outcome.state for _, outcome in done] == ["done", "done"]
+    assert Counter(run.status for run in Tracker().runs()) == {"finished": 2, "killed": 1}
+    assert finished_by_run() == {("waits", "0"): 1, ("waits", "1"): 1}
 
 
 def test_a_cluster_that_is_not_there_is_one_sentence(case):

@@ -6,6 +6,7 @@ import os
 import socket
 from typing import Any
 
+from benchmark.board import CEILING
 from benchmark.errors import BenchmarkError
 from benchmark.paths import project_home
 from benchmark.registry import load_method
@@ -19,6 +20,8 @@ PASSED_ON = ("BENCHMARK_DATA", "MLFLOW_TRACKING_URI", "PYTHONPATH")
 """Variables of this process's environment that runs on other machines need, too."""
 ANSWER = 10
 """Seconds that a cluster has to answer."""
+PATIENCE = 30
+"""Seconds that runs have to be recorded as interrupted."""
 
 
 class RayExecutor:
@@ -73,7 +76,8 @@ class RayExecutor:
         """Interrupt what is under way, wait until that has been recorded, and leave the cluster."""
         for task in self._tasks:
             self._ray.cancel(task)
-        self._ray.wait(list(self._tasks), num_returns=len(self._tasks), timeout=30) if self._tasks else None
+        if self._tasks:
+            self._ray.wait(list(self._tasks), num_returns=len(self._tasks), timeout=PATIENCE)
         self._ray.shutdown()
 
     def _outcome(self, task: Any) -> Outcome:
@@ -84,7 +88,7 @@ class RayExecutor:
         return outcome
 
     def _options(self, job: Job) -> dict[str, float]:
-        wanted = load_method(job.method).resources if job.method != "ceiling" else Resources()
+        wanted = load_method(job.method).resources if job.method != CEILING else Resources()
         machines = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
         gpus = min(wanted.gpus, max(machine.get("GPU", 0.0) for machine in machines))
         cpus = min(wanted.cpus, max(machine.get("CPU", 0.0) for machine in machines))

@@ -15,6 +15,7 @@ from anndata import AnnData
 from scipy import sparse
 from torch import Tensor
 
+from benchmark import devices
 from benchmark.device import choose_device
 from benchmark.errors import BenchmarkError
 from benchmark.method import Method
@@ -23,6 +24,7 @@ from benchmark.perturbation import CONTROL, Perturbation
 from benchmark.progress import stage
 from benchmark.resources import Resources
 from methods._flow.backbone import Flow, FlowShape, build_flow, choose_context
+from methods._flow.devices import with_whole_batch
 from methods._flow.graph import correlation, neighbours, token_mask
 from methods._flow.paths import gaussian
 from methods._flow.sampling import (
@@ -82,7 +84,7 @@ class FlowMethod(Method):
         flow = self.flow_.to(choose_device(self.device))
         start = self.in_units(sparse.csr_matrix(control.X, dtype=np.float32))
         options = self.sampling()
-        return (self.sample(flow, start, perturbation, options) for perturbation in perturbations)
+        return devices.spread(lambda asked: self.sample(flow, start, asked, options), perturbations)
 
     @property
     def device_used(self) -> str:
@@ -170,7 +172,7 @@ class FlowMethod(Method):
 
     def train_flow(self, objective: Objective, train: AnnData, validation: AnnData) -> None:
         """Train a flow of ``shape_``, keep its best weights in ``flow_``."""
-        config, device = self.config, choose_device(self.device)
+        config, device, group = self.config, choose_device(self.device), devices.current()
         cells = sparse.csr_matrix(train.X, dtype=np.float32)
         flow = build_flow(self.shape_, self.seed)
         if flow.genes.neighbours is not None:
@@ -178,11 +180,12 @@ class FlowMethod(Method):
             flow.genes.neighbours.mask.copy_(token_mask(graph, self.shape_.n_tokens))
         training = Training(
             flow.to(device),
-            objective,
+            objective if group is None else with_whole_batch(objective, group.count),
             config.training(),
             validate=self._validation(train, validation) if config.checks and validation.n_obs else None,
             seed=self.seed,
             checkpoint=cache_folder("checkpoints") / f"{self._training_key(train, validation)}.pt",
+            devices=group,
         )
         try:
             with stage("train flow", config.steps) as progress:
@@ -207,16 +210,19 @@ class FlowMethod(Method):
         one_step = replace(self.sampling(), latent=ONE_STEP, expression=ONE_STEP)
         options = [replace(one_step, order=order) for order in self.selected_in]
 
-        def error(flow: Flow, label: str, how: SamplingOptions) -> float:
+        def error(flow: Flow, label: str, how: SamplingOptions) -> np.ndarray:
             predicted = self.sample(flow, start, Perturbation.parse(label), how).mean(0)
-            return float(np.square(predicted - real[label]).mean())
+            return np.array([float(np.square(predicted - real[label]).mean())])
 
-        return lambda flow: float(np.mean([error(flow, label, how) for label in real for how in options]))
+        asked = [(label, how) for label in real for how in options]
+        return lambda flow: float(np.mean([*devices.spread(lambda pair: error(flow, *pair), asked)]))
 
     def _training_key(self, train: AnnData, validation: AnnData) -> str:
         """What decides a training: a checkpoint under another key is not continued."""
+        group = devices.current()
         about = {
             "method": [self.name, self.version, self.config.digest(), self.seed, self.device_used],
+            **({"devices": group.count} if group else {}),
             "torch": torch.__version__,
             "cells": [
                 [

@@ -22,6 +22,7 @@ CACHE = ROOT / "datasets" / "cache"
 LAYERS = [
     ["errors"],
     ["perturbation", "config", "progress", "paths", "device", "means", "blocks", "processes", "resources"],
+    ["devices", "launching"],
     ["h5ad", "cards", "genes", "simulator", "statistics", "fingerprints", "mapped"],
     ["download", "mapped_h5ad", "expression", "canonical", "simulated"],
     ["data"],
@@ -47,6 +48,7 @@ FOR_METHODS = {
     "progress",
     "paths",
     "device",
+    "devices",
     "means",
     "resources",
     "blocks",

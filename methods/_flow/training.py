@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from methods._flow.backbone import Flow
+from methods._flow.devices import Devices, SharedStep
 from methods._flow.files import save_whole
 from methods._flow.randomness import seeded
 
@@ -88,6 +90,9 @@ class Training:
         Of the batches and of dropout.
     checkpoint
         File of the checkpoint, or None. One that is there is continued; it is deleted at the end.
+    devices
+        The processes that share each batch of the objective, or None. They all do the same training, and the
+        first one alone writes the checkpoint.
     """
 
     flow: Flow
@@ -96,6 +101,7 @@ class Training:
     validate: Callable[[Flow], float] | None = None
     seed: int = 0
     checkpoint: Path | None = None
+    devices: Devices | None = None
     step: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
@@ -117,6 +123,9 @@ class Training:
             self.flow.compile(dynamic=True)
         if self.checkpoint is not None and self.checkpoint.exists():
             self._resume(self.checkpoint)
+        self._losses: Callable[..., dict[str, Tensor]] = partial(self.objective.losses, self.flow)
+        if self.devices is not None:
+            self._losses = self.devices.averaging(SharedStep(self.flow, self.objective, self.devices))
 
     def __iter__(self) -> Iterator[tuple[int, dict[str, float]]]:
         """Train, and yield after each step how many are done and what it reports.
@@ -133,7 +142,7 @@ class Training:
                 losses["validation"] = self._check(self.validate)
             self._save_when_due()
             yield self.step, losses
-        if self.checkpoint is not None:
+        if self.checkpoint is not None and self._writes:
             self.checkpoint.unlink(missing_ok=True)
 
     @property
@@ -147,10 +156,14 @@ class Training:
     def _gave_up(self) -> bool:
         return 0 < self.options.patience <= self.checks_without_gain
 
+    @property
+    def _writes(self) -> bool:
+        return self.devices is None or self.devices.rank == 0
+
     def _one_step(self) -> dict[str, float]:
         self.flow.train()
         with seeded(int(torch.randint(2**62, (1,), generator=self.generator))):  # for dropout
-            losses = self.objective.losses(self.flow, self.generator, self.device)
+            losses = self._losses(self.generator, self.device)
         if not losses["loss"].isfinite():
             raise DivergedError(self._last_words("loss"))
         self.optimiser.zero_grad(set_to_none=True)
@@ -181,7 +194,7 @@ class Training:
         return f"{found}; {kept}; lower learning_rate or clip gradient_norm."
 
     def _save_when_due(self) -> None:
-        if self.checkpoint is None:
+        if self.checkpoint is None or not self._writes:
             return
         steps, minutes = self.options.checkpoint_steps, self.options.checkpoint_minutes
         by_steps = steps and self.step - self._saved_step >= steps

@@ -1,0 +1,133 @@
+"""The processes of one run that has several devices: which of them this is, and what they do together.
+
+All of them run the same command. The first one records, writes and prints; the others compute their share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from benchmark.errors import BenchmarkError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from accelerate import Accelerator
+    from torch import Tensor, nn
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Group:
+    """The processes that work on one run.
+
+    Attributes
+    ----------
+    accelerator
+        What connects them.
+    """
+
+    accelerator: Accelerator
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return self.accelerator.num_processes
+
+    @property
+    def rank(self) -> int:
+        """Which of them this one is; 0 is the one that records."""
+        return self.accelerator.process_index
+
+    def gather(self, tensor: Tensor) -> Tensor:
+        """Put the tensors of all processes together along the first axis; all must have the same shape."""
+        gathered: Tensor = self.accelerator.gather(tensor.detach().to(self.accelerator.device))
+        return gathered.to(tensor.device)
+
+    def averaging(self, module: nn.Module) -> nn.Module:
+        """Wrap a module so that its gradients are the mean over all processes."""
+        wrapped: nn.Module = self.accelerator.prepare_model(module)
+        return wrapped
+
+    def agree(self, value: T) -> T:
+        """Return what the first process gave."""
+        from accelerate.utils import broadcast_object_list
+
+        values = [value]
+        broadcast_object_list(values)
+        return values[0]
+
+
+_group: ContextVar[Group | None] = ContextVar("group", default=None)
+
+
+def current() -> Group | None:
+    """The processes that this one works with; None where it works alone."""
+    return _group.get()
+
+
+def spread(do: Callable[[T], np.ndarray], items: Sequence[T]) -> Iterator[np.ndarray]:
+    """Do something for each item, every process for a part of them; all of them get all results in order.
+
+    Parameters
+    ----------
+    do
+        Its results must all have the same shape and type.
+    items
+        The same in every process.
+    """
+    group = current()
+    if group is None:
+        yield from map(do, items)
+        return
+    import torch
+
+    for first in range(0, len(items), group.count):
+        own = do(items[min(first + group.rank, len(items) - 1)])
+        everyone = group.gather(torch.from_numpy(own).unsqueeze(0))
+        yield from everyone[: len(items) - first].numpy()
+
+
+@contextmanager
+def joined(cpu: bool) -> Iterator[Group]:
+    """Work inside with the other processes that a launcher has started beside this one.
+
+    Parameters
+    ----------
+    cpu
+        Whether they work on CPUs; else each has a GPU.
+
+    Raises
+    ------
+    BenchmarkError
+        Where Accelerate is not installed.
+    """
+    try:
+        from accelerate import Accelerator
+        from accelerate.utils import DistributedDataParallelKwargs
+    except ImportError as error:
+        raise BenchmarkError(
+            f"Several devices need Accelerate, which cannot be imported ({error}); "
+            'install it with `pip install -c constraints.txt -e ".[devices]"`.'
+        ) from error
+    # Not every parameter of a flow is used by every objective, and its one buffer never changes.
+    unused = DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False)
+    accelerator = Accelerator(cpu=cpu, mixed_precision="no", kwargs_handlers=[unused])
+    token = _group.set(Group(accelerator))
+    try:
+        yield Group(accelerator)
+    finally:
+        _group.reset(token)
+        _part()
+
+
+def _part() -> None:
+    """End the connection, without waiting for a process that is no more."""
+    from torch import distributed
+
+    if distributed.is_initialized():
+        distributed.destroy_process_group()

@@ -125,7 +125,7 @@ def test_a_lead_that_may_be_chance_is_called_shared():
     card = verdict(block)["metrics"][0]
     assert card["lead"] == "shared"
     assert "which may be chance" in card["sentences"][0]
-    assert card["sentences"][1].startswith("Beyond chance: ahead of far by 0.3")
+    assert card["sentences"][1].startswith("Beyond chance ahead of far by 0.3")
 
 
 def test_few_perturbations_are_not_tested():

@@ -23,6 +23,7 @@ SCRIPTS = (
     "table.js",
     "perturbations.js",
     "details.js",
+    "published.js",
     "main.js",
 )
 """In the order in which they are run; each is a part of one script."""

@@ -96,10 +96,11 @@ def _lead(others: Sequence[Row], behind: Mapping[int, Comparison], block: Block)
     clear = [row for row in others if is_behind(behind[id(row)])]
     if not level:
         return {"lead": "clear", "sentences": [f"A{ahead(clear[0])}: more than chance, as for all others."]}
-    sentences = [f"Not told apart from {_named(level, block)}: a{ahead(level[0])}, which may be chance."]
+    apart = f"Not told apart from {_named(level, block)}: a" if len(level) > 1 else "A"
+    sentences = [f"{apart}{ahead(level[0])}, which may be chance."]
     if clear:
-        more = f", and {len(clear) - 1} more" if len(clear) > 1 else ""
-        sentences.append(f"Beyond chance: a{ahead(clear[0])}{more}.")
+        more = f", and of {len(clear) - 1} more" if len(clear) > 1 else ""
+        sentences.append(f"Beyond chance a{ahead(clear[0])}{more}.")
     return {"lead": "shared", "sentences": sentences}
 
 

@@ -34,6 +34,10 @@ function aboutBoard() {
 
 /** Above the table: which rows, which columns. */
 function drawTableControls() {
+  if (!board().rows.length) {
+    byId("table-controls").replaceChildren();
+    return;
+  }
   const sortings = columns().map((each) => [each.key, each.title]);
   const find = make("input", {
     id: "filter", type: "search", placeholder: "part of a name", value: state.filter, autocomplete: "off",
@@ -85,7 +89,7 @@ function drawLegend() {
   const item = (kind, text) => make("li", {}, make("span", { class: `sample ${kind}`, "aria-hidden": "true" }), text);
   const rows = board().rows;
   const has = (test) => rows.some(test);
-  byId("legend").replaceChildren(
+  byId("legend").replaceChildren(...(rows.length ? [
     item("estimate", "mean with 95% interval; further right is better"),
     has((row) => row.kind === "anchor" && row.method === page.baseline)
       ? item("baseline", `${page.baseline}: the same guess for every perturbation`) : "",
@@ -94,7 +98,7 @@ function drawLegend() {
       ? item("ceiling", "ceiling: half of the real cells as a prediction of the other half") : "",
     make("li", {}, make("b", { class: "best" }, "bold"), " best, ", make("b", { class: "level" }, "≈"), " not told apart from it",
       uneven() ? ", over the seeds that all rows have" : ""),
-  );
+  ] : []));
 }
 
 /** Whether some ranked row has seeds that another lacks. */

@@ -1,6 +1,7 @@
 function draw() {
   const focused = document.activeElement?.id;
   drawControls();
+  byId("board-title").textContent = board().rows.length ? "All rows" : "Published";
   drawVerdict();
   drawTableControls();
   drawLegend();
@@ -8,24 +9,6 @@ function draw() {
   drawPublished();
   drawNotes();
   if (focused) byId(focused)?.focus();
-}
-
-/** What was published, in a table of its own: it was not run here. */
-function drawPublished() {
-  const boards = board().published.map((each) => ({ ...each, rows: each.rows.filter((row) => !state.group || row.group === state.group) }));
-  byId("published").replaceChildren(...boards.filter((each) => each.rows.length).map((each) => {
-    const names = Object.keys(page.metrics).filter((name) => each.rows.some((row) => name in row.metrics));
-    return make("section", { class: "published" },
-      make("h3", {}, each.title, make("span", { class: "mark published" }, "published, not run here")),
-      each.remarks.map((text) => make("p", {}, text)),
-      make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Published: ${each.title}` }, make("table", { class: "plain" },
-        make("thead", {}, make("tr", {}, ["Method", "Perturbations", ...names, "Other definitions", "Source"].map((text) => make("th", { scope: "col" }, text)))),
-        make("tbody", {}, each.rows.map((row) => make("tr", {},
-          make("th", { scope: "row" }, row.label), make("td", {}, row.group || "all"),
-          names.map((name) => make("td", { class: "value" }, score(row.metrics[name]?.[0]))),
-          make("td", { class: "words" }, Object.entries(row.other).map(([name, value]) => `${name} ${score(value)}`).join(", ")),
-          make("td", { class: "words" }, row.source)))))));
-  }));
 }
 
 function drawNotes() {

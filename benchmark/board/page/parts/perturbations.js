@@ -42,21 +42,23 @@ function perturbationRows(of, values, row, metric) {
   const margin = (Math.max(...all) - Math.min(...all) || 1) * 0.03;
   const [low, high] = [Math.min(...all.map((v) => v * sign)) - margin, Math.max(...all.map((v) => v * sign)) + margin];
   const on = { low, high, sign };
-  const head = ["Perturbation", "Group", metric, ...beside.map(([kind]) => kind), ""];
+  const head = [["Perturbation"], ["Group", "group"], ["Score"], ...beside.map(([kind]) => [kind, "beside"]), [""]];
+  const heading = ([text, kind]) => make("th", { scope: "col", class: kind }, text ? breakable(text) : hidden("drawn"));
   const lineOf = (i) => {
     const marks = Object.fromEntries(beside.filter(([, each]) => isNumber(each[i])).map(([kind, each]) => [`--at-${kind}`, place(on, each[i])]));
     return make("tr", {},
       make("th", { scope: "row" }, of.scores.labels[i]),
       make("td", { class: "group" }, of.scores.groups[i]),
       make("td", { class: "value" }, score(own[i])),
-      beside.map(([, each]) => make("td", { class: "value" }, score(each[i]))),
+      beside.map(([, each]) => make("td", { class: "value beside" }, score(each[i]))),
       make("td", { class: "drawn" }, plot([own[i], null, null], on, marks)));
   };
   const undefinedIn = own.length - order.length;
   return make("div", {},
     make("div", { class: "scroll" , tabindex: "0", role: "region", "aria-label": "Scores of each perturbation" },
       make("table", { class: "perturbations" },
-        make("thead", {}, make("tr", {}, head.map((text) => make("th", { scope: "col" }, text || hidden("drawn"))))),
+        make("thead", {}, make("tr", {}, head.map(heading))),
         make("tbody", {}, order.map(lineOf)))),
+    make("p", { class: "remark" }, "Drawn: this row as a dot, the baseline dashed, the ceiling as a line; further right is better."),
     undefinedIn ? make("p", {}, `Undefined or not tested: ${plural(undefinedIn, "perturbation")}.`) : "");
 }

@@ -4,7 +4,7 @@ const FIRST = 150;
 function drawTable() {
   const { rows } = board();
   if (!rows.length) {
-    byId("board").replaceChildren(make("p", {}, "There are no rows that were run here."));
+    byId("board").replaceChildren();
     return;
   }
   const shown = columns();
@@ -50,7 +50,7 @@ function heading(about, axes) {
     "aria-sort": isSorted ? (descends ? "descending" : "ascending") : null,
   },
   make("button", { type: "button", "data-sort": about.key, title: about.hint, click: act },
-    breakable(about.title), make("span", { class: "arrow", "aria-hidden": "true" }, isSorted ? (descends ? " ▼" : " ▲") : "")),
+    about.isMetric ? breakable(about.title) : about.title, make("span", { class: "arrow", "aria-hidden": "true" }, isSorted ? (descends ? "\u00a0▼" : "\u00a0▲") : "")),
   ends && make("span", { class: "ends", "aria-hidden": "true" },
     make("span", {}, score(ends.on.low * ends.on.sign)), make("span", {}, score(ends.on.high * ends.on.sign))));
 }

@@ -11,7 +11,7 @@ function drawVerdict() {
   const { verdict, rows } = board();
   const cards = verdict.metrics.map((each) => (state.group ? groupCard(each, rows) : card(each, rows)));
   byId("answer").replaceChildren(
-    make("p", { class: "summary" }, verdict.summary.join(" ")),
+    make("p", { class: "summary" }, make("strong", {}, verdict.summary[0]), ` ${verdict.summary.slice(1).join(" ")}`),
     make("div", { class: "cards" }, cards),
   );
 }
@@ -57,8 +57,9 @@ function value(metric, best, rows, of) {
     ["ceiling", rows.find((row) => row.kind === "ceiling")],
   ].filter(([, row]) => row && row !== best && isNumber(of(row)));
   const direction = { 1: "more is better", "-1": "less is better", 0: "" }[page.metrics[metric].better];
-  return make("p", { class: "value" }, `${metric} `, make("b", {}, score(of(best))), ` (${direction})`,
-    make("small", {}, beside.map(([name, row]) => `${name} ${score(of(row))}`).join(" · ")));
+  const held = [direction, ...beside.map(([name, row]) => `${name} ${score(of(row))}`)];
+  return make("p", { class: "value" }, breakable(metric), " ", make("b", {}, score(of(best))),
+    make("small", {}, held.filter(Boolean).join(" · ")));
 }
 
 /** Mean of a row over some seeds; null where it lacks one. */

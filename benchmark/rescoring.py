@@ -6,34 +6,37 @@ all that is recorded can be brought up to date, and runs of different age stay c
 
 from __future__ import annotations
 
-import json
 import logging
 import signal
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
 
 import pandas as pd
 from filelock import FileLock, Timeout
-from pydantic import ValidationError
 
-from benchmark.archive import file_digest, read_archive
 from benchmark.data import Dataset, load_dataset
 from benchmark.errors import BenchmarkError, unknown
-from benchmark.metrics import METRICS, Reference
+from benchmark.metrics import METRICS
 from benchmark.paths import project_home
 from benchmark.progress import Silent, report_to, stage
 from benchmark.record import Record, software_versions
+from benchmark.recorded import (
+    Place,
+    Question,
+    claimed,
+    metric_versions,
+    predictions,
+    question_of,
+    read_record,
+)
 from benchmark.results import score_fields, write_table
-from benchmark.scoring import ceiling, reference_of, score
-from benchmark.splits import Split, read_split, split_file
-from benchmark.submission import Predicts, read_submission
+from benchmark.scoring import ceiling, score
 from benchmark.tracking import StoredRun, Tracker
 
 _log = logging.getLogger("benchmark")
@@ -46,24 +49,6 @@ class Outcome:
     done: list[str] = field(default_factory=list)
     current: list[str] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
-
-
-class Place(NamedTuple):
-    """What a run was scored on, as its tags have it."""
-
-    dataset: str
-    dataset_digest: str
-    split: str
-    seed: str
-    split_digest: str
-
-
-class Question(NamedTuple):
-    """What is loaded once for all runs of a place."""
-
-    dataset: Dataset
-    split: Split
-    reference: Reference
 
 
 def rescore(run_id: str | None = None, *, force: bool = False, dataset: Dataset | None = None) -> Outcome:
@@ -88,16 +73,16 @@ def rescore(run_id: str | None = None, *, force: bool = False, dataset: Dataset 
     """
     outcome = Outcome()
     load = lru_cache(maxsize=1)(load_dataset if dataset is None else lambda name: dataset)
-    question = lru_cache(maxsize=1)(lambda place: _question(place, load))
+    question = lru_cache(maxsize=1)(lambda place: question_of(place, load))
     tracker = Tracker()
     with _alone():
         runs = _chosen(tracker.runs("attributes.status = 'FINISHED'"), run_id, dataset)
         due = [run for run in runs if force or not is_current(run)]
         outcome.current.extend(run.run_id for run in runs if run not in due)
         with stage("rescore", len(due)) as progress:
-            for run in sorted(due, key=_place):
+            for run in sorted(due, key=Place.of):
                 try:
-                    _renew(tracker, run, question(_place(run)))
+                    _renew(tracker, run, question(Place.of(run)))
                     outcome.done.append(run.run_id)
                 except BenchmarkError as error:
                     outcome.skipped[_name(run)] = str(error)
@@ -107,31 +92,17 @@ def rescore(run_id: str | None = None, *, force: bool = False, dataset: Dataset 
 
 def is_current(run: StoredRun) -> bool:
     """Whether the metrics of a run are those that apply to it now, in their present versions."""
-    recorded = _versions(run)
+    recorded = metric_versions(run)
     applicable = {
         name: declared.spec.version
         for name, declared in METRICS.items()
-        if _predicts(recorded) == "cells" or declared.spec.needs == "mean"
+        if claimed(recorded) == "cells" or declared.spec.needs == "mean"
     }
     return recorded == applicable
 
 
-def _versions(run: StoredRun) -> dict[str, str]:
-    return json.loads(run.tags.get("metric_versions", "{}"))
-
-
-def _predicts(recorded: Mapping[str, str]) -> Predicts:
-    """What a run predicted: metrics that need single cells were applied to those alone that give them."""
-    needs = {METRICS[name].spec.needs for name in recorded if name in METRICS}
-    return "cells" if "cells" in needs else "mean"
-
-
-def _place(run: StoredRun) -> Place:
-    return Place(*(run.tags.get(name, "") for name in Place._fields))
-
-
 def _name(run: StoredRun) -> str:
-    at = _place(run)
+    at = Place.of(run)
     return f"{run.tags.get('method')} on {at.dataset} {at.split}-{at.seed} (run {run.run_id})"
 
 
@@ -149,33 +120,10 @@ def _chosen(runs: list[StoredRun], run_id: str | None, dataset: Dataset | None) 
     return found
 
 
-def _question(place: Place, load: Callable[[str], Dataset]) -> Question:
-    """Load data, split and reference of a place, which must be those that the runs were scored on."""
-    dataset = load(place.dataset)
-    path = split_file(place.dataset, place.split, int(place.seed))
-    if path is None:
-        raise BenchmarkError(
-            f"there is no frozen split {place.split}-{place.seed} of {place.dataset}; restore its file."
-        )
-    split = read_split(path)
-    for what, now, then in (
-        ("data set", dataset.digest, place.dataset_digest),
-        ("split", split.digest, place.split_digest),
-    ):
-        if now != then:
-            raise BenchmarkError(
-                f"its {what} has the digest {now[:12]} now, not {then[:12]}; restore that, or run it again."
-            )
-    return Question(dataset, split, reference_of(dataset, split))
-
-
 def _renew(tracker: Tracker, run: StoredRun, question: Question) -> None:
     """Score one run and replace what it scored before."""
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
-        try:
-            record = tracker.record(run.run_id)
-        except ValidationError as error:
-            raise BenchmarkError("its record is of an older version; run it again.") from error
+        record = read_record(tracker, run)
         with report_to(Silent()):
             scores = _scores(tracker, record, question, Path(folder))
         now = {"at": datetime.now(UTC).isoformat(timespec="seconds"), **software_versions()}
@@ -189,16 +137,8 @@ def _scores(tracker: Tracker, record: Record, question: Question, folder: Path) 
     dataset, split, reference = question
     if not record.archive:
         return ceiling(dataset, split, reference)
-    path = tracker.artifact(record.run_id, record.archive, folder)
-    if file_digest(path) != record.archive_sha256:
-        raise BenchmarkError(
-            f"its archive {record.archive} is not the file that was recorded (another SHA-256); run it again."
-        )
-    if record.reading:
-        submission = read_submission(path, dataset, split, seed=split.seed, **record.reading)
-        return score(dataset, split, submission.predicted, submission.predicts, reference)
-    predicted = read_archive(path, list(dataset.adata.var_names))
-    return score(dataset, split, predicted, _predicts(record.metric_versions), reference)
+    predicted, predicts = predictions(tracker, record, question, folder)
+    return score(dataset, split, predicted, predicts, reference)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark import rescoring
+from benchmark import recorded
 from benchmark.anchors import ceiling_at, record_ceiling
 from benchmark.data import load_dataset
 from benchmark.errors import BenchmarkError
@@ -222,7 +222,7 @@ def test_the_reference_is_computed_once_for_all_runs_of_a_split(screen, dataset,
         seen.append(split.seed)
         return reference_of(dataset, split)
 
-    monkeypatch.setattr(rescoring, "reference_of", counted)
+    monkeypatch.setattr(recorded, "reference_of", counted)
     assert len(rescore(dataset=dataset).done) == 6
     assert seen == [0, 1]
 

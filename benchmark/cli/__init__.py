@@ -20,6 +20,7 @@ from benchmark.cli import (
     order,
     protocol,
     publish,
+    report,
     rescore,
     run,
     score,
@@ -45,6 +46,7 @@ app.command("tune")(tune.tune)
 app.command("sweep")(sweep.sweep)
 app.command("leaderboard")(leaderboard.leaderboard)
 app.command("publish")(publish.publish)
+app.command("report")(report.report)
 app.command("protocol")(protocol.protocol)
 app.command("network")(network.network)
 app.command("order")(order.order)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from benchmark.errors import BenchmarkError
+
+if TYPE_CHECKING:
+    from benchmark.data import Dataset
 
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="One hyper-parameter; repeatable.")
@@ -28,6 +32,25 @@ Separator = Annotated[str | None, typer.Option(help="For a path: what stands bet
 def given(**options: Any) -> dict[str, Any]:
     """Return the options that were given, by name; the others are None."""
     return {name: value for name, value in options.items() if value is not None}
+
+
+def data_of_runs(file: str | None, columns: Mapping[str, Any]) -> Callable[[str], Dataset]:
+    """Return what loads the data of recorded runs: by the name of their card, or a file that was given.
+
+    Raises
+    ------
+    BenchmarkError
+        When options of a file are given without one.
+    """
+    from benchmark.data import load_dataset
+
+    if file is None:
+        if columns:
+            raise BenchmarkError(
+                "The options of a file were given without one; name it with --dataset FILE.h5ad."
+            )
+        return load_dataset
+    return lambda name: load_dataset(file, **columns)
 
 
 def read_settings(pairs: list[str] | None) -> dict[str, str]:

@@ -1,0 +1,59 @@
+"""``benchmark report``: pictures of one run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmark.cli import options
+from benchmark.errors import BenchmarkError
+
+
+def report(
+    run: Annotated[
+        str,
+        typer.Argument(metavar="RUN", help="Beginning of a run id or key, a method run once, or 'latest'."),
+    ],
+    perturbations: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B+C", help="Test perturbations to draw one by one; four are chosen unless said."
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where to; a folder in reports/ unless said.")
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(metavar="FILE.h5ad", help="The data of the run, where they have no card.")
+    ] = None,
+    perturbation_column: options.PerturbationColumn = None,
+    control_label: options.ControlLabel = None,
+    expression: options.Expression = None,
+    separator: options.Separator = None,
+) -> None:
+    """Draw a finished run: one HTML page that needs no other file, and each picture as PNG and CSV."""
+    from benchmark.progress import report_to
+    from benchmark.report.write import Request, write_report
+    from benchmark.screen import ProgressBars
+
+    if output is not None and output.exists() and not output.is_dir():
+        raise BenchmarkError(f"{output} is a file; name a folder for the report.")
+    request = Request(
+        run=run,
+        perturbations=tuple(name.strip() for name in (perturbations or "").split(",") if name.strip()),
+        output=output,
+    )
+    columns = options.given(
+        perturbation_column=perturbation_column,
+        control_label=control_label,
+        expression=expression,
+        separator=separator,
+    )
+    with report_to(ProgressBars()):
+        written = write_report(request, options.data_of_runs(dataset, columns))
+    for each in written.drawn:
+        if each.left_out:
+            print(f"Left out {each.picture.name}: {each.left_out}")
+    print(f"{written.page} has {sum(bool(each.png) for each in written.drawn)} pictures")

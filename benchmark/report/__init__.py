@@ -1,0 +1,1 @@
+"""Pictures of one run: what it predicted beside what was measured."""

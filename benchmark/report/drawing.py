@@ -1,0 +1,65 @@
+"""How every picture looks: colours that the colour-blind tell apart (Okabe and Ito 2008), axes, files."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+INK, MUTED, GRID = "#1f2430", "#5b6472", "#d9dde3"
+CONTROL, REAL, PREDICTED, THIRD, FOURTH = "#9aa1ab", "#0072b2", "#d55e00", "#009e73", "#cc79a7"
+CYCLE = (REAL, PREDICTED, THIRD, FOURTH, "#e69f00", "#56b4e9")
+DOTS_PER_INCH = 130
+UP_AND_DOWN = LinearSegmentedColormap.from_list(
+    "down and up", ["#0b4f8a", "#8fbfe0", "#f4f4f2", "#f0a868", "#a63d00"]
+)
+"""Blue for down, orange for up, nearly white for no change."""
+
+
+def panels(
+    count: int, *, columns: int = 2, width: float = 5.0, height: float = 4.0
+) -> tuple[Figure, list[Axes]]:
+    """Make a figure of `count` tidy panels; `width` and `height` of each are inches."""
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = list(np.ravel(figure.subplots(rows, columns, squeeze=False)))
+    for panel in axes[:count]:
+        tidy(panel)
+    for panel in axes[count:]:
+        panel.remove()
+    return figure, axes[:count]
+
+
+def tidy(panel: Axes) -> None:
+    """Leave of a panel what is read: two axes, a light grid, grey numbers."""
+    panel.tick_params(labelsize=8, colors=MUTED, length=0)
+    panel.grid(color=GRID, linewidth=0.6)
+    panel.set_axisbelow(True)
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.spines[["bottom", "left"]].set_color(GRID)
+
+
+def name_axes(panel: Axes, x: str, y: str, title: str = "") -> None:
+    """Write what is on the axes, and above them."""
+    panel.set_xlabel(x, color=INK, fontsize=9)
+    panel.set_ylabel(y, color=INK, fontsize=9)
+    panel.set_title(title, color=INK, fontsize=10, loc="left")
+
+
+def key(figure: Figure, panel: Axes) -> None:
+    """Put the legend of one panel below the whole figure."""
+    handles, labels = panel.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False, fontsize=9)
+
+
+def as_png(figure: Figure) -> bytes:
+    """Draw a figure as a PNG; the same figure gives the same bytes."""
+    file = BytesIO()
+    figure.savefig(file, format="png", dpi=DOTS_PER_INCH, facecolor="white", metadata={"Software": None})
+    return file.getvalue()

@@ -1,0 +1,10 @@
+"""One file per picture; this is their order in a report."""
+
+from __future__ import annotations
+
+from benchmark.report.picture import Picture
+from benchmark.report.pictures import changes, dots, effect_size, embedding, losses, volcano
+
+PICTURES: tuple[Picture, ...] = tuple(
+    module.PICTURE for module in (effect_size, changes, volcano, dots, embedding, losses)
+)

@@ -1,0 +1,127 @@
+"""What a report is about: one run, what it predicted, and the real cells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from benchmark.board import HEADLINE
+from benchmark.data import Dataset
+from benchmark.errors import BenchmarkError, unknown
+from benchmark.metrics import Reference
+from benchmark.metrics.differential import differential_expression
+from benchmark.metrics.response import Response
+from benchmark.metrics.sorted_cells import Matrix, mean_of
+from benchmark.perturbation import CONTROL
+from benchmark.record import Record
+from benchmark.splits import Split
+from benchmark.submission import Predicts
+from benchmark.views import cells_by_label, held_out_cells
+
+SHOWN = 4
+"""Perturbations that are drawn one by one, unless others are named."""
+CHOSEN_BY = "pearson"
+"""The metric by which they are chosen: from the best predicted to the worst."""
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """One run with everything that pictures of it are made from.
+
+    Attributes
+    ----------
+    record
+        Its record.
+    dataset, split, reference
+        What it was scored on.
+    predicted
+        Test perturbation -> predicted cells, (cells, genes) log1p CP10K; empty where none were kept.
+    predicts
+        Whether it claims to predict cells, or means alone.
+    chosen
+        Test perturbations that are drawn one by one.
+    curves
+        Name -> (step, value): what the training reported.
+    """
+
+    record: Record
+    dataset: Dataset
+    split: Split
+    reference: Reference
+    predicted: Mapping[str, Matrix]
+    predicts: Predicts
+    chosen: tuple[str, ...]
+    curves: Mapping[str, Sequence[tuple[int, float]]]
+    _responses: dict[str, tuple[Response, Response]] = field(default_factory=dict)
+
+    @property
+    def genes(self) -> list[str]:
+        """Gene symbols, in the order of every array of genes."""
+        return list(self.reference.genes)
+
+    @cached_property
+    def real(self) -> Mapping[str, csr_matrix]:
+        """Test perturbation -> real cells."""
+        return held_out_cells(self.dataset, self.split)
+
+    @cached_property
+    def control(self) -> csr_matrix:
+        """The control cells."""
+        return cells_by_label(self.dataset, [CONTROL])[CONTROL]
+
+    @cached_property
+    def real_changes(self) -> dict[str, np.ndarray]:
+        """Test perturbation -> mean over real cells minus mean over control cells, (genes,)."""
+        return {label: mean_of(cells) - self.reference.control.mean for label, cells in self.real.items()}
+
+    @cached_property
+    def predicted_changes(self) -> dict[str, np.ndarray]:
+        """The same of predicted cells."""
+        control = self.reference.control.mean
+        return {label: mean_of(self.predicted[label]) - control for label in self.real if self.predicted}
+
+    @cached_property
+    def groups(self) -> dict[str, str]:
+        """Test perturbation -> its group."""
+        return dict(zip(self.record.perturbations, self.record.groups, strict=True))
+
+    def responses(self, label: str) -> tuple[Response, Response]:
+        """The real and the predicted response to one perturbation, with tests; computed once."""
+        if label not in self._responses:
+            sides = (self.real[label], self.predicted[label])
+            real, predicted = (differential_expression(self.reference, label, cells) for cells in sides)
+            self._responses[label] = real, predicted
+        return self._responses[label]
+
+
+def choose(record: Record, asked: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the perturbations that were asked for, or some from the best predicted to the worst.
+
+    Unless asked, they are spread evenly over the order of their Pearson correlation, both ends included;
+    those for which it is undefined, or which the method refused, are left out where others are left.
+
+    Raises
+    ------
+    BenchmarkError
+        When one that was asked for is not in the test part.
+    """
+    for label in asked:
+        if label not in record.perturbations:
+            raise unknown("test perturbation", label, record.perturbations)
+    if asked:
+        return tuple(dict.fromkeys(asked))
+    metric = CHOSEN_BY if CHOSEN_BY in record.scores else HEADLINE[0]
+    if metric not in record.scores:
+        raise BenchmarkError(
+            f"The run has no scores in {CHOSEN_BY} to choose perturbations by; name some: --perturbations A."
+        )
+    values = dict(zip(record.perturbations, record.scores[metric], strict=True))
+    defined = {label: value for label, value in values.items() if value is not None}
+    usable = [label for label in defined if label not in record.fallbacks] or list(values)
+    ordered = sorted(usable, key=lambda label: (-defined.get(label, 0.0), label))
+    places = np.linspace(0, len(ordered) - 1, min(SHOWN, len(ordered))).round().astype(int)
+    return tuple(ordered[place] for place in places)

@@ -1,0 +1,124 @@
+"""A report from a run to its files."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark.data import Dataset, load_dataset
+from benchmark.errors import BenchmarkError
+from benchmark.metrics.sorted_cells import Matrix
+from benchmark.paths import project_home, replacing
+from benchmark.record import Record
+from benchmark.recorded import Place, finished_run, predictions, question_of, read_record
+from benchmark.report.draw import Drawn, draw_all
+from benchmark.report.page import as_html
+from benchmark.report.pictures import PICTURES
+from benchmark.report.subject import Subject, choose
+from benchmark.submission import Predicts
+from benchmark.tracking import Tracker
+
+PAGE = "index.html"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What somebody asks for on the command line.
+
+    Attributes
+    ----------
+    run
+        As `finished_run` takes it.
+    perturbations
+        Test perturbations that are drawn one by one; some are chosen where none is named.
+    output
+        The folder to write to; one in ``reports`` of the project home unless said.
+    """
+
+    run: str
+    perturbations: tuple[str, ...] = ()
+    output: Path | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was written: the page, and what each picture came to."""
+
+    page: Path
+    drawn: list[Drawn]
+
+
+def write_report(request: Request, load: Callable[[str], Dataset] = load_dataset) -> Report:
+    """Draw a run and write page, pictures and their numbers; nothing is written before all is drawn.
+
+    Raises
+    ------
+    BenchmarkError
+        When there is no such run or perturbation, or its data or predictions are not what they were.
+    """
+    tracker = Tracker()
+    run = finished_run(tracker.runs("attributes.status = 'FINISHED'"), request.run)
+    try:
+        record = read_record(tracker, run)
+        chosen = choose(record, request.perturbations)
+        with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
+            subject = _subject(tracker, Place.of(run), record, chosen, load, Path(folder))
+            drawn = draw_all(subject, PICTURES)
+    except BenchmarkError as error:
+        raise BenchmarkError(f"Run {run.run_id[:8]} cannot be reported: {error}") from error
+    at = record.coordinates
+    name = f"{at.method}-{at.dataset}-{at.split}-{at.seed}-{record.run_id[:8]}"
+    output = request.output or project_home() / "reports" / name
+    return Report(_write(output, as_html(record, drawn, _notes(subject, request)), drawn), drawn)
+
+
+def _subject(
+    tracker: Tracker,
+    place: Place,
+    record: Record,
+    chosen: tuple[str, ...],
+    load: Callable[[str], Dataset],
+    folder: Path,
+) -> Subject:
+    question = question_of(place, load)
+    cells: Mapping[str, Matrix] = {}
+    predicts: Predicts = "mean"
+    if record.archive:
+        cells, predicts = predictions(tracker, record, question, folder)
+    return Subject(record, *question, cells, predicts, chosen, curves_of(tracker, record.run_id))
+
+
+def curves_of(tracker: Tracker, run_id: str) -> dict[str, list[tuple[int, float]]]:
+    """Read the series that a training reported; numbers with one value, such as scores, are none."""
+    found = {}
+    for name in tracker.client.get_run(run_id).data.metrics:
+        if "/" in name:
+            points = tracker.client.get_metric_history(run_id, name)
+            found[name] = sorted((point.step, point.value) for point in points)
+    return found
+
+
+def _notes(subject: Subject, request: Request) -> list[str]:
+    how = (
+        "as asked"
+        if request.perturbations
+        else "from the best predicted to the worst, by Pearson correlation"
+    )
+    return [f"Perturbations that are drawn one by one ({how}): {', '.join(subject.chosen)}."]
+
+
+def _write(folder: Path, page: str, drawn: Sequence[Drawn]) -> Path:
+    """Write each file whole, the page last: what it shows is there then."""
+    for each in drawn:
+        for suffix, content in ((".png", each.png), (".csv", each.csv.encode())):
+            path = folder / f"{each.picture.name}{suffix}"
+            if content:
+                with replacing(path) as draft:
+                    draft.write_bytes(content)
+            else:
+                path.unlink(missing_ok=True)  # of an earlier report into the same folder
+    with replacing(folder / PAGE) as draft:
+        draft.write_text(page, encoding="utf-8")
+    return folder / PAGE

@@ -11,6 +11,7 @@ from benchmark.cards import DatasetCard
 from benchmark.data import Dataset
 from benchmark.metrics import Reference
 from benchmark.record import Coordinates, Record, Summary
+from benchmark.report.refit import Cascade
 from benchmark.report.subject import Subject
 from benchmark.splits import Split
 
@@ -93,6 +94,7 @@ def subject(**changes: object) -> Subject:
         "predicts": "cells",
         "chosen": ("A+B", "C"),
         "curves": {},
+        "cascade": Cascade(),
     }
     return Subject(**{**parts, **changes})
 

@@ -178,7 +178,7 @@ def reader() -> MapReader:
 def latents(project: Projection, of: str = "cells", each: int = 3, seed: int = 0) -> torch.Tensor:
     """Latents of two perturbations of three and four pairs."""
     config = GRNFlowSparsePCA.Config(attention_of=of, latents_per_perturbation=each)
-    return training_latents(reader(), PAIRS, project, config, seed)
+    return training_latents(reader(), PAIRS, project, config, seed)[0]
 
 
 def standardised(raw: torch.Tensor) -> torch.Tensor:

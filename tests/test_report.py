@@ -93,6 +93,7 @@ def test_the_page_needs_no_other_file_and_shows_every_picture(done, screen, type
         assert min(png_size(picture.read_bytes())) > 200
         assert len(pd.read_csv(picture.with_suffix(".csv")))
     assert "Left out losses: The method reported no losses" in out
+    assert "Left out trajectory: The method does not generate a change of the network first." in out
     assert "Left out: The method reported no losses" in page
     assert done.run_id in page
     assert {path.suffix for path in folder.iterdir()} == {".png", ".csv", ".html"}
@@ -137,3 +138,24 @@ def test_an_archive_that_is_not_the_recorded_one_is_refused(done, screen, type_,
     assert code == 2
     assert "not the file that was recorded" in err
     assert not (tmp_path / "x").exists()
+
+
+def test_refit_draws_the_cascade_and_says_whether_it_is_the_recorded_training(screen, store, type_, tmp_path):
+    smoke = request(screen, "grnflow_sparse_pca", preset="smoke", device="cpu")
+    run(smoke)
+    data = ["--dataset", screen, *PATH_OPTIONS, "--output", tmp_path / "pictures"]
+    code, out, err = type_("report", "latest", *data)
+    assert code == 0, err
+    assert "Left out network: A run keeps no weights; --refit trains the method again and draws this." in out
+    code, out, err = type_("report", "latest", "--refit", *data)
+    assert code == 0, err
+    assert "Left out" not in out
+    page = (tmp_path / "pictures" / "index.html").read_text(encoding="utf-8")
+    assert "trained again for the two stages, and predicts the recorded cells of" in page
+    assert {"network.png", "trajectory.png"} <= {path.name for path in (tmp_path / "pictures").iterdir()}
+
+
+def test_refit_is_refused_where_there_is_nothing_to_follow(done, screen, type_, tmp_path):
+    code, _, err = type_("report", "latest", "--refit", "--dataset", screen, *PATH_OPTIONS)
+    assert code == 2
+    assert "--refit is for methods that work in two stages" in err

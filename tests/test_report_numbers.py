@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,19 @@ from matplotlib.image import imread
 from benchmark.report.draw import draw_all
 from benchmark.report.drawing import as_png
 from benchmark.report.picture import LeftOutError
-from benchmark.report.pictures import PICTURES, changes, dots, effect_size, embedding, losses, volcano
+from benchmark.report.pictures import (
+    PICTURES,
+    changes,
+    dots,
+    effect_size,
+    embedding,
+    interaction,
+    losses,
+    network,
+    trajectory,
+    volcano,
+)
+from benchmark.report.refit import Cascade, not_asked
 from benchmark.report.subject import choose
 from tests.report_case import png_size, record, subject
 
@@ -134,7 +147,7 @@ def test_curves_are_drawn_as_they_were_reported():
 @pytest.mark.parametrize(
     ("changed", "out"),
     [
-        ({"predicted": {}}, {"changes", "volcano", "dots", "embedding", "losses"}),
+        ({"predicted": {}}, {"changes", "volcano", "dots", "embedding", "interaction", "network"}),
         ({"predicts": "mean"}, {"embedding", "dots", "losses"}),
         ({"record": record(scores={}, metrics={}, metric_versions={})}, {"effect_size", "dots", "losses"}),
     ],
@@ -152,14 +165,12 @@ def test_a_picture_that_does_not_apply_is_left_out_with_a_sentence(changed, out)
 
 
 def test_every_picture_shows_something_and_the_same_numbers_give_the_same_picture():
-    one = subject(curves={"train/loss": [(1, 2.0), (5, 0.1)]})
+    cascade = Cascade({"A+B": Trace(NETWORK)})
+    one = subject(curves={"train/loss": [(1, 2.0), (5, 0.1)]}, cascade=cascade)
     for label in one.chosen:
         object.__setattr__(one.responses(label)[0], "fdr", np.array([0.01, 0.2, 0.01]))
     for picture in PICTURES:
-        try:
-            table = picture.numbers(one)
-        except LeftOutError:
-            continue
+        table = picture.numbers(one)
         png = as_png(picture.draw(table))
         assert min(png_size(png)) > 200, picture.name
         image = imread(io.BytesIO(png))[..., :3]
@@ -174,3 +185,88 @@ def test_perturbations_are_chosen_from_the_best_predicted_to_the_worst():
     # G1 was refused and G2 is undefined; of the eight that are left, the places 0, 2.33, 4.67 and 7.
     assert choose(kept) == ("G4", "G7", "G8", "G3")
     assert choose(kept, ["G2", "G1", "G2"]) == ("G2", "G1")
+
+
+def test_a_double_is_compared_with_the_sum_of_its_singles_its_targets_left_out():
+    """A alone moves C by 0 and B alone by -1: the sum is -1, the truth +1, the prediction -1."""
+    table = interaction.numbers(subject())
+    assert table[["perturbation", "gene", "additive", "predicted", "real"]].to_dict("records") == [
+        {"perturbation": "A+B", "gene": "C", "additive": -1, "predicted": -1, "real": 1}
+    ]
+    assert list(table[["real_strength", "predicted_strength", "real_deviation"]].iloc[0]) == [-1, 1, 2]
+
+
+def test_strength_is_the_multiple_of_the_sum():
+    additive = np.array([1.0, -2.0, 0.5])
+    assert interaction.strength(1.5 * additive, additive) == pytest.approx(1.5)
+    # What is at a right angle to the sum does not count.
+    assert interaction.strength(additive + [2, 1, 0], additive) == pytest.approx(1)
+    assert np.isnan(interaction.strength(additive, np.zeros(3)))
+
+
+def test_without_measured_singles_there_is_no_interaction_map():
+    plain = subject()
+    alone = replace(plain.reference, singles={"A": plain.reference.singles["A"]})
+    with pytest.raises(LeftOutError, match="No test perturbation is a double"):
+        interaction.numbers(replace(plain, reference=alone))
+
+
+@dataclass
+class Trace:
+    """A cascade of two cells in two steps, three genes and latents of one number."""
+
+    network: np.ndarray | None
+    steps_of_predictions: tuple[int, int] = (1, 1)
+    latent: np.ndarray = field(default_factory=lambda: np.arange(18.0).reshape(3, 2, 3, 1) ** 1.5)
+    expression: np.ndarray = field(default_factory=lambda: np.arange(18.0).reshape(3, 2, 3))
+
+
+NETWORK = np.array([[9.0, -0.5, 0.1], [0.2, 9.0, 0.0], [0.7, -0.3, 9.0]])
+
+
+def test_the_network_has_the_largest_changes_and_no_gene_reads_itself(monkeypatch):
+    monkeypatch.setattr(network, "EDGES", 3)
+    table = network.numbers(subject(cascade=Cascade({"A+B": Trace(NETWORK)})))
+    assert table[["reads", "is_read", "change"]].to_numpy().tolist() == [
+        ["C", "A", 0.7],
+        ["A", "B", -0.5],
+        ["C", "B", -0.3],
+    ]
+    monkeypatch.setattr(network, "EDGES", 99)
+    assert len(network.largest_edges(NETWORK, ["A", "B", "C"])) == 6
+
+
+def test_paths_are_drawn_in_the_plane_of_the_cells():
+    """The plane of real and control cells is that of the picture of cells, so the points must be too."""
+    one = subject(chosen=("A+B",), cascade=Cascade({"A+B": Trace(NETWORK)}))
+    table = trajectory.numbers(one)
+    cells = embedding.numbers(one)
+    for kind in ("control", "real"):
+        own = of(table, stage="expression", kind=kind)[["x", "y"]].to_numpy()
+        np.testing.assert_allclose(own, of(cells, kind=kind)[["x", "y"]].to_numpy())
+    path = of(table, stage="expression", kind="path")
+    assert list(path["time"]) == [0, 0, 0.5, 0.5, 1, 1]
+    assert list(path["cell"]) == [0, 1] * 3
+    # Every step of every cell is the same vector, so is its shadow.
+    moves = [np.diff(of(path, cell=cell)[["x", "y"]].to_numpy(), axis=0) for cell in (0, 1)]
+    np.testing.assert_allclose(np.concatenate(moves), np.broadcast_to(moves[0][0], (4, 2)), atol=1e-9)
+    latents = of(table, stage="network")
+    assert len(latents) == 6
+    # The plane is that of the finished latents, whose mean is its origin.
+    np.testing.assert_allclose(of(latents, time=1.0)[["x", "y"]].mean(), 0, atol=1e-9)
+
+
+def test_a_latent_without_directions_has_no_network_and_another_method_no_cascade():
+    with pytest.raises(LeftOutError, match="not towards which genes"):
+        network.numbers(subject(cascade=Cascade({"A+B": Trace(None)})))
+    for picture in (network, trajectory):
+        with pytest.raises(LeftOutError, match="does not generate a change of the network first"):
+            picture.numbers(subject())
+
+
+@pytest.mark.parametrize(
+    ("method", "sentence"), [("grnflow_scalar", "--refit trains"), ("submitted", "not generate")]
+)
+def test_a_cascade_says_what_would_draw_it(method, sentence):
+    at = record().coordinates.model_copy(update={"method": method})
+    assert sentence in not_asked(record(coordinates=at)).missing

@@ -12,6 +12,7 @@ import typer
 from typer.exceptions import TyperException
 
 from benchmark.cli import (
+    compare,
     install,
     leaderboard,
     listings,
@@ -47,6 +48,7 @@ app.command("sweep")(sweep.sweep)
 app.command("leaderboard")(leaderboard.leaderboard)
 app.command("publish")(publish.publish)
 app.command("report")(report.report)
+app.command("compare")(compare.compare)
 app.command("protocol")(protocol.protocol)
 app.command("network")(network.network)
 app.command("order")(order.order)

@@ -23,6 +23,10 @@ Anchors = Annotated[
         help="Also record no_change, train_mean, additive and the ceiling, where they are missing.",
     ),
 ]
+DataOfRuns = Annotated[
+    str | None,
+    typer.Option("--dataset", metavar="FILE.h5ad", help="The data of the run, where they have no card."),
+]
 PerturbationColumn = Annotated[str | None, typer.Option(help="For a path: obs column of labels.")]
 ControlLabel = Annotated[str | None, typer.Option(help="For a path: label of control cells.")]
 Expression = Annotated[str | None, typer.Option(help="For a path: what X holds, counts or log1p.")]
@@ -32,6 +36,11 @@ Separator = Annotated[str | None, typer.Option(help="For a path: what stands bet
 def given(**options: Any) -> dict[str, Any]:
     """Return the options that were given, by name; the others are None."""
     return {name: value for name, value in options.items() if value is not None}
+
+
+def names(text: str | None) -> tuple[str, ...]:
+    """Read names between commas."""
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
 
 
 def data_of_runs(file: str | None, columns: Mapping[str, Any]) -> Callable[[str], Dataset]:

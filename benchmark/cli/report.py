@@ -25,9 +25,10 @@ def report(
     output: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Where to; a folder in reports/ unless said.")
     ] = None,
-    dataset: Annotated[
-        str | None, typer.Option(metavar="FILE.h5ad", help="The data of the run, where they have no card.")
-    ] = None,
+    refit: Annotated[
+        bool, typer.Option("--refit", help="Train the method again, to draw the two stages of a cascade.")
+    ] = False,
+    dataset: options.DataOfRuns = None,
     perturbation_column: options.PerturbationColumn = None,
     control_label: options.ControlLabel = None,
     expression: options.Expression = None,
@@ -42,7 +43,8 @@ def report(
         raise BenchmarkError(f"{output} is a file; name a folder for the report.")
     request = Request(
         run=run,
-        perturbations=tuple(name.strip() for name in (perturbations or "").split(",") if name.strip()),
+        perturbations=options.names(perturbations),
+        refit=refit,
         output=output,
     )
     columns = options.given(

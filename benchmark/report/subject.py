@@ -18,6 +18,7 @@ from benchmark.metrics.response import Response
 from benchmark.metrics.sorted_cells import Matrix, mean_of
 from benchmark.perturbation import CONTROL
 from benchmark.record import Record
+from benchmark.report.refit import Cascade
 from benchmark.splits import Split
 from benchmark.submission import Predicts
 from benchmark.views import cells_by_label, held_out_cells
@@ -46,6 +47,8 @@ class Subject:
         Test perturbations that are drawn one by one.
     curves
         Name -> (step, value): what the training reported.
+    cascade
+        What is known of how it predicted in two stages.
     """
 
     record: Record
@@ -56,6 +59,7 @@ class Subject:
     predicts: Predicts
     chosen: tuple[str, ...]
     curves: Mapping[str, Sequence[tuple[int, float]]]
+    cascade: Cascade
     _responses: dict[str, tuple[Response, Response]] = field(default_factory=dict)
 
     @property

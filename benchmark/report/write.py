@@ -16,6 +16,7 @@ from benchmark.recorded import Place, finished_run, predictions, question_of, re
 from benchmark.report.draw import Drawn, draw_all
 from benchmark.report.page import as_html
 from benchmark.report.pictures import PICTURES
+from benchmark.report.refit import not_asked, refitted
 from benchmark.report.subject import Subject, choose
 from benchmark.submission import Predicts
 from benchmark.tracking import Tracker
@@ -33,12 +34,15 @@ class Request:
         As `finished_run` takes it.
     perturbations
         Test perturbations that are drawn one by one; some are chosen where none is named.
+    refit
+        Whether the method is trained again, to draw what its two stages do.
     output
         The folder to write to; one in ``reports`` of the project home unless said.
     """
 
     run: str
     perturbations: tuple[str, ...] = ()
+    refit: bool = False
     output: Path | None = None
 
 
@@ -62,9 +66,8 @@ def write_report(request: Request, load: Callable[[str], Dataset] = load_dataset
     run = finished_run(tracker.runs("attributes.status = 'FINISHED'"), request.run)
     try:
         record = read_record(tracker, run)
-        chosen = choose(record, request.perturbations)
         with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
-            subject = _subject(tracker, Place.of(run), record, chosen, load, Path(folder))
+            subject = _subject(tracker, Place.of(run), record, request, load, Path(folder))
             drawn = draw_all(subject, PICTURES)
     except BenchmarkError as error:
         raise BenchmarkError(f"Run {run.run_id[:8]} cannot be reported: {error}") from error
@@ -78,16 +81,21 @@ def _subject(
     tracker: Tracker,
     place: Place,
     record: Record,
-    chosen: tuple[str, ...],
+    request: Request,
     load: Callable[[str], Dataset],
     folder: Path,
 ) -> Subject:
+    chosen = choose(record, request.perturbations)
     question = question_of(place, load)
     cells: Mapping[str, Matrix] = {}
     predicts: Predicts = "mean"
     if record.archive:
         cells, predicts = predictions(tracker, record, question, folder)
-    return Subject(record, *question, cells, predicts, chosen, curves_of(tracker, record.run_id))
+    cascade = not_asked(record)
+    if request.refit:
+        cascade = refitted(record, question.dataset, question.split, cells, chosen)
+    curves = curves_of(tracker, record.run_id)
+    return Subject(record, *question, cells, predicts, chosen, curves, cascade)
 
 
 def curves_of(tracker: Tracker, run_id: str) -> dict[str, list[tuple[int, float]]]:
@@ -106,7 +114,8 @@ def _notes(subject: Subject, request: Request) -> list[str]:
         if request.perturbations
         else "from the best predicted to the worst, by Pearson correlation"
     )
-    return [f"Perturbations that are drawn one by one ({how}): {', '.join(subject.chosen)}."]
+    drawn = f"Perturbations that are drawn one by one ({how}): {', '.join(subject.chosen)}."
+    return [drawn, *subject.cascade.notes]
 
 
 def _write(folder: Path, page: str, drawn: Sequence[Drawn]) -> Path:

@@ -34,6 +34,12 @@ class Solver:
     name: str
     steps: int
 
+    def path(self, rate: Callable, start: Tensor) -> Tensor:
+        """Follow dy/dt = rate(t, y) from `start` at time 0; y at the start and after each step."""
+        return odeint(
+            rate, start, torch.arange(self.steps + 1, device=start.device) / self.steps, method=self.name
+        )
+
     def integrate(self, rate: Callable, start: Tensor | tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
         """Follow dy/dt = rate(t, y) from `start` at time 0 and return y at time 1."""
         first = start if isinstance(start, Tensor) else start[0]
@@ -148,17 +154,9 @@ def sample_expression(
         Expression in the flow's units, float32 (cells, genes), on the CPU.
     """
     device = next(flow.parameters()).device
-    given, x0 = x_ctrl.to(device), x0.to(device)
+    x0 = x0.to(device)
     with autocast(device, options.precision):
-        genes = torch.arange(x_ctrl.shape[1], device=device)
-        encoded = flow.encode(genes, perturbation.to(device))
-
-        def velocity(
-            x: Tensor, z: Tensor | None, t_expr: Tensor, t_latent: Tensor | None
-        ) -> tuple[Tensor, Tensor | None]:
-            v_expr, v_latent = flow(x, given, encoded, t_expr, z, t_latent, context)
-            return v_expr.float(), None if v_latent is None else v_latent.float()
-
+        velocity = _velocity(flow, x_ctrl.to(device), perturbation, context)
         if z0 is None:
             alone = options.expression.integrate(
                 lambda t, x: velocity(x, None, t.expand(len(x0)), None)[0], x0
@@ -166,6 +164,50 @@ def sample_expression(
             return alone.cpu()
         sampler = SAMPLERS[options.order]
         return sampler(velocity, x0, z0.to(device), options.latent, options.expression).cpu()
+
+
+@torch.no_grad()
+def trace_cascade(
+    flow: Flow,
+    x_ctrl: Tensor,
+    perturbation: Tensor,
+    x0: Tensor,
+    z0: Tensor,
+    context: Tensor | None,
+    options: SamplingOptions,
+) -> tuple[Tensor, Tensor]:
+    """Follow what `sample_expression` does with the order ``latent_first``, and keep every step of it.
+
+    Returns
+    -------
+    tuple
+        Latents (points, cells, genes, d) and expression (points, cells, genes) in the flow's units, on the
+        CPU, each from noise at time 0 to time 1.
+    """
+    device = next(flow.parameters()).device
+    x0 = x0.to(device)
+    rest, done = x0.new_zeros(len(x0)), x0.new_ones(len(x0))
+    with autocast(device, options.precision):
+        velocity = _velocity(flow, x_ctrl.to(device), perturbation, context)
+        latent = options.latent.path(lambda t, z: velocity(x0, z, rest, t.expand(len(x0)))[1], z0.to(device))
+        expression = options.expression.path(
+            lambda t, x: velocity(x, latent[-1], t.expand(len(x0)), done)[0], x0
+        )
+    return latent.cpu(), expression.cpu()
+
+
+def _velocity(flow: Flow, given: Tensor, perturbation: Tensor, context: Tensor | None) -> Velocity:
+    """Both velocities of a flow for given control cells and one perturbation; genes are encoded once."""
+    genes = torch.arange(given.shape[1], device=given.device)
+    encoded = flow.encode(genes, perturbation.to(given.device))
+
+    def velocity(
+        x: Tensor, z: Tensor | None, t_expr: Tensor, t_latent: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        v_expr, v_latent = flow(x, given, encoded, t_expr, z, t_latent, context)
+        return v_expr.float(), None if v_latent is None else v_latent.float()
+
+    return velocity
 
 
 def non_negative(cells: Tensor) -> Tensor:

@@ -69,7 +69,7 @@ class MapReader:
 
 def training_latents(
     reader: MapReader, pairs: Pairs, project: Projection, config: GRNFlowConfig, seed: int
-) -> Tensor:
+) -> tuple[Tensor, Standardiser]:
     """Compute the latents of every perturbation.
 
     Parameters
@@ -90,6 +90,8 @@ def training_latents(
     Tensor
         (perturbations, latents, genes, d), standardised over all of them, float16 on the CPU; one latent
         per perturbation where changes are of means.
+    Standardiser
+        What they were standardised with.
     """
     rng, wanted = np.random.default_rng(seed), config.latents_per_perturbation
     found = []
@@ -105,4 +107,28 @@ def training_latents(
             progress.advance()
     stacked = torch.stack(found)
     flat = stacked.flatten(0, 1)
-    return Standardiser.fit(flat).apply(flat).half().unflatten(0, stacked.shape[:2])
+    units = Standardiser.fit(flat)
+    return units.apply(flat).half().unflatten(0, stacked.shape[:2]), units
+
+
+def network_of(latent: Tensor, units: Standardiser, project: Projection) -> Tensor | None:
+    """The change of the map that a latent stands for, (genes, genes): row = gene that reads.
+
+    A latent is a row times the basis, so many rows have the same; this is the shortest of them, by the
+    pseudoinverse (Penrose 1955). Where a row was cut to its largest entries before, the cut is not undone.
+
+    Parameters
+    ----------
+    latent
+        Standardised, (genes, d), on the CPU.
+    units, project
+        As the training latents were made with.
+
+    Returns
+    -------
+    Tensor or None
+        None where signs were dropped: such a latent says how much a gene changes and not towards which.
+    """
+    if project.magnitude:
+        return None
+    return (latent * units.deviation + units.mean) @ torch.linalg.pinv(project.basis.cpu())

@@ -21,11 +21,11 @@ from torch import Tensor
 from benchmark.config import MethodConfig
 from benchmark.device import choose_device
 from benchmark.perturbation import Perturbation
-from methods._flow.backbone import FlowShape, count_parameters
+from methods._flow.backbone import FlowShape, choose_context, count_parameters
 from methods._flow.cascade import CascadeObjective, TimeRule, cascaded_times
-from methods._flow.paths import antithetic
+from methods._flow.paths import antithetic, gaussian
 from methods._flow.pool import CellPool
-from methods._flow.sampling import SamplingOptions, Solver
+from methods._flow.sampling import SamplingOptions, Solver, seeded_generator, trace_cascade
 from methods._flow.vocabulary import GeneVocabulary
 from methods._flow_method import FlowMethod, control_rows, perturbed_rows
 from methods._grn.attention import AttentionSource
@@ -33,7 +33,7 @@ from methods._grn.features import Projection
 from methods._grn.pairing import pair_cells, principal_components
 from methods._grn.pretrain import moments
 from methods._grnflow.config import GRNFlowConfig
-from methods._grnflow.latents import MapReader, Pairs, training_latents
+from methods._grnflow.latents import MapReader, Pairs, network_of, training_latents
 from methods._grnflow.sources import Given, build_source
 
 COMPONENTS = 30
@@ -56,6 +56,30 @@ class RegulatoryMaps:
     genes: list[str]
     attention: np.ndarray
     changes: Iterator[tuple[str, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class CascadeTrace:
+    """How one perturbation was predicted, step by step.
+
+    Attributes
+    ----------
+    latent
+        (points, cells, genes, d): the change of the network, standardised, from noise to what is generated.
+    expression
+        (points, cells, genes), log1p CP10K: from noise to the predicted cells, before they are recentred and
+        clamped.
+    network
+        (genes, genes): the change of the map that the mean latent stands for, row = gene that reads; None
+        where the latent does not say which genes are read.
+    steps_of_predictions
+        Steps that predictions take in each stage.
+    """
+
+    latent: np.ndarray
+    expression: np.ndarray
+    network: np.ndarray | None
+    steps_of_predictions: tuple[int, int]
 
 
 class GRNFlow(FlowMethod):
@@ -98,6 +122,8 @@ class GRNFlow(FlowMethod):
         self.vocabulary_ = GeneVocabulary(genes, {gene for pair in named for gene in pair})
         projection = self.projection(reader.source)
         self.shape_ = self._shape(self.config, len(self.vocabulary_), projection.basis.shape[1])
+        latent, self.units_ = training_latents(reader, pairs, projection, self.config, self.seed)
+        self.projection_ = replace(projection, basis=projection.basis.cpu())
         control, perturbed = (np.concatenate(rows) for rows in zip(*pairs.values(), strict=True))
         used, partner = np.unique(control, return_inverse=True)
         pool = CellPool(
@@ -106,7 +132,7 @@ class GRNFlow(FlowMethod):
             partner=torch.from_numpy(partner),
             size=torch.tensor([len(rows) for _, rows in pairs.values()]),
             tokens=torch.tensor([self.vocabulary_.tokens(pair) for pair in named]),
-            latent=training_latents(reader, pairs, projection, self.config, self.seed),
+            latent=latent,
         )
         objective = CascadeObjective(
             self.prepared(pool, train, list(pairs)),
@@ -130,6 +156,52 @@ class GRNFlow(FlowMethod):
         """How cells are predicted: the latent first."""
         latent = Solver(self.config.solver, self.config.latent_ode_steps)
         return replace(super().sampling(), latent=latent)
+
+    def trace(self, control: AnnData, perturbation: Perturbation, steps: int) -> CascadeTrace | None:
+        """Follow both stages for one perturbation; None for a method that was loaded, or of another order.
+
+        What makes a network of a latent is known after `fit` alone: predictions do not need it, so it is not
+        saved.
+
+        Parameters
+        ----------
+        control
+            Control cells to start from, as for `predict`; one path for each.
+        perturbation
+            What is predicted.
+        steps
+            Steps of each stage, at least; as many as a prediction takes where those are more.
+        """
+        self.require_fitted()
+        options = self.sampling()
+        if not hasattr(self, "units_") or options.order != "latent_first":
+            return None
+        flow = self.flow_.to(choose_device(self.device))
+        start = self.in_units(sparse.csr_matrix(control.X, dtype=np.float32))
+        generator = seeded_generator(self.seed, str(perturbation))
+        x0 = self.noise(start, generator)
+        context = choose_context(start.shape[1], self.config.context_genes, generator)
+        z0 = gaussian((*start.shape, self.shape_.latent), generator)
+        latent, expression = trace_cascade(
+            flow,
+            self.control_side(start, perturbation),
+            torch.tensor([self.tokens(perturbation)]),
+            x0,
+            z0,
+            context,
+            replace(
+                options,
+                latent=replace(options.latent, steps=max(steps, options.latent.steps)),
+                expression=replace(options.expression, steps=max(steps, options.expression.steps)),
+            ),
+        )
+        network = network_of(latent[-1].mean(0), self.units_, self.projection_)
+        return CascadeTrace(
+            latent=latent.numpy(),
+            expression=torch.stack([self.out_of_units(cells, perturbation) for cells in expression]).numpy(),
+            network=None if network is None else network.numpy(),
+            steps_of_predictions=(options.latent.steps, options.expression.steps),
+        )
 
     def regulatory_maps(self, train: AnnData) -> RegulatoryMaps:
         """What the attention source says of the network, without training a flow.

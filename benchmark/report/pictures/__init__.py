@@ -3,8 +3,29 @@
 from __future__ import annotations
 
 from benchmark.report.picture import Picture
-from benchmark.report.pictures import changes, dots, effect_size, embedding, losses, volcano
+from benchmark.report.pictures import (
+    changes,
+    dots,
+    effect_size,
+    embedding,
+    interaction,
+    losses,
+    network,
+    trajectory,
+    volcano,
+)
 
 PICTURES: tuple[Picture, ...] = tuple(
-    module.PICTURE for module in (effect_size, changes, volcano, dots, embedding, losses)
+    module.PICTURE
+    for module in (
+        effect_size,
+        changes,
+        volcano,
+        dots,
+        embedding,
+        interaction,
+        trajectory,
+        network,
+        losses,
+    )
 )

@@ -1,0 +1,1 @@
+"""Two runs side by side: paired differences, perturbation by perturbation."""

@@ -146,6 +146,14 @@ def test_the_command_says_what_failed_and_exits_with_one(command, type_):
     assert "counts" in out.partition("runs done")[0]
 
 
+def test_a_damaged_store_is_one_sentence_and_nothing_begins(case, command, store, type_):
+    store.write_text("This is no database. " * 100)
+    code, _, err = type_(*command("Counts"))
+    assert code == 2
+    assert f"{store} cannot be used" in err
+    assert not (case.file.parent / "fits").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -86,3 +86,16 @@ def test_the_last_columns_are_whole_where_all_columns_are_wide(trials):
     assert text.count("1234.6") == 14
     assert text.count("98765 s") == (14 if trials != "0" else 0)
     assert "…" not in text
+
+
+@pytest.mark.parametrize("width", [40, 80, 110])
+def test_a_narrow_terminal_costs_no_name_and_no_number(width):
+    labels = names(30)
+    runs = [stored(f"method_{k}", alike(noisy(k)), labels=labels) for k in range(2)]
+    (block,) = build_board(runs)
+    text = as_table([block], width=width)
+    for row in block.rows:
+        (line,) = [line for line in text.splitlines() if f" {row.method} " in line]
+        assert line.split()[1] == row.method
+        for name in HEADLINE:
+            assert f"[{row.metrics[name].low:.3f}, {row.metrics[name].high:.3f}]" in text

@@ -14,7 +14,7 @@ from benchmark.board.rows import Block
 from benchmark.board.tables import TABLES, Table
 
 WIDTH = 140
-"""Of a table that goes to a file."""
+"""Of a table that goes to a file, and the least that one with many columns needs."""
 
 WORDS = 12
 """Least width of the names of methods."""
@@ -40,7 +40,8 @@ def as_table(blocks: Sequence[Block], table: str = "scores", width: int | None =
         view = TABLES[table](block)
         console.print(_title(block), style="bold", markup=False)
         if view.rows:
-            console.print(_drawn(view))
+            # In less, Rich would leave names away; so a narrow terminal breaks the lines of a wide table.
+            Console(file=screen, width=max(console.width, WIDTH)).print(_drawn(view))
             reading = view.reading
         else:
             console.print(f"  {view.absent}", markup=False)

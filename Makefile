@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup hosts demo test lint docs board clean
+.PHONY: help tracking-server setup hosts demo test lint docs board clean
 
 help:
 	@echo "make demo    the environment, every method on the simulated data set, the leaderboard"
@@ -13,6 +13,7 @@ help:
 	@echo "make lint    ruff and mypy"
 	@echo "make docs    build the documentation site into build/site, without a network"
 	@echo "make board   publish the records of finished runs, and render the leaderboard from all that are published"
+	@echo "make tracking-server   MLflow pages of the recorded runs, on this machine alone"
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, not " + sys.version.split()[0])'
@@ -47,6 +48,9 @@ board: setup
 	$(BIN)/python -m benchmark leaderboard --records leaderboard/records --format json --output leaderboard/results.json
 	$(BIN)/python -m benchmark leaderboard --records leaderboard/records --format markdown --output leaderboard/README.md
 	$(BIN)/python -m benchmark leaderboard --records leaderboard/records --format html --output leaderboard/index.html
+
+tracking-server: setup
+	$(BIN)/python -m benchmark tracking-server
 
 clean:
 	rm -rf .venv build dist datasets/cache

@@ -27,6 +27,7 @@ from benchmark.cli import (
     score,
     splits,
     sweep,
+    tracking_server,
     tune,
 )
 from benchmark.errors import BenchmarkError
@@ -52,6 +53,7 @@ app.command("compare")(compare.compare)
 app.command("protocol")(protocol.protocol)
 app.command("network")(network.network)
 app.command("order")(order.order)
+app.command("tracking-server")(tracking_server.tracking_server)
 app.command("install")(install.install)
 app.command("methods")(listings.methods)
 app.command("datasets")(listings.datasets)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.record import Status
-from benchmark.tracking import TAG_LENGTH, Recording, Tracker, this_process
+from benchmark.tracking import TAG_LENGTH, Tracker, this_process
 from benchmark.tuning.study import Outcome
 
 EXPERIMENT = "tuning"
@@ -64,7 +64,7 @@ class Journal:
         if outcome.value is not None:
             numbers["value"] = outcome.value
         with _trouble():
-            Recording(self._tracker, run_id).write_curves(curves)
+            self._tracker.log_curves(run_id, curves)
             self._tracker.log(run_id, numbers, {"state": outcome.state.name.lower()})
             self._tracker.close(run_id, status, outcome.reason)
 

@@ -1,0 +1,126 @@
+"""A result on its way into the store; where the store is away it waits in a folder, and is not lost."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+from mlflow.entities import Metric
+
+from benchmark.errors import BenchmarkError
+from benchmark.paths import project_home
+from benchmark.record import Record
+from benchmark.tracking.store import readable
+from benchmark.tracking.tags import board_tags, code_tags
+
+if TYPE_CHECKING:
+    from benchmark.tracking.tracker import Tracker
+
+PAGE = 1000
+_log = logging.getLogger("benchmark")
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """All that the store gets when a run has finished.
+
+    Attributes
+    ----------
+    record
+        What came of the run.
+    metrics
+        Numbers with their moments, so that what is delivered twice is the same, and kept once.
+    files
+        The run's files, the record not among them.
+    """
+
+    record: Record
+    metrics: list[Metric] = field(default_factory=list)
+    files: Sequence[Path] = ()
+
+    def deliver(self, tracker: Tracker) -> None:
+        """Hand everything to the store, and only then call the run finished; it may be done again."""
+        run_id, client = self.record.run_id, tracker.client
+        with record_file(self.record) as path, readable(tracker.uri):
+            for file in (*self.files, path):
+                client.log_artifact(run_id, str(file))
+            for start in range(0, len(self.metrics), PAGE):
+                client.log_batch(run_id, metrics=self.metrics[start : start + PAGE])
+            tracker.log(run_id, {}, {**code_tags(self.record), **board_tags(self.record)})
+        tracker.close(run_id, "finished")
+
+    def keep(self, uri: str) -> Path:
+        """Write everything to a folder of the project, whole or not at all.
+
+        Parameters
+        ----------
+        uri
+            Of the store that it is for.
+        """
+        folder = waiting_room() / self.record.run_id
+        draft = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
+        (draft / "files").mkdir(parents=True)
+        for file in self.files:
+            shutil.copy2(file, draft / "files")
+        metrics = [[each.key, each.value, each.timestamp, each.step] for each in self.metrics]
+        about = {"uri": uri, "metrics": metrics, "record": self.record.model_dump(mode="json")}
+        (draft / "delivery.json").write_text(json.dumps(about))
+        draft.replace(folder)
+        return folder
+
+    @classmethod
+    def read(cls, folder: Path, uri: str) -> Delivery | None:
+        """Read what `keep` wrote; None where it is for another store."""
+        about = json.loads((folder / "delivery.json").read_text())
+        if about["uri"] != uri:
+            return None
+        metrics = [Metric(*values) for values in about["metrics"]]
+        return cls(Record.model_validate(about["record"]), metrics, sorted((folder / "files").iterdir()))
+
+
+def waiting_room() -> Path:
+    """Return the folder of what could not be delivered."""
+    return project_home() / "undelivered"
+
+
+def deliver_all(tracker: Tracker) -> None:
+    """Hand over what waits for this store; what cannot be delivered now is warned of, and goes on waiting."""
+    if not waiting_room().is_dir():
+        return
+    with FileLock(project_home() / ".undelivered.lock"):
+        for folder in _folders():
+            try:
+                delivery = Delivery.read(folder, tracker.uri)
+                if delivery is None:
+                    continue
+                delivery.deliver(tracker)
+            except BenchmarkError as error:
+                _log.warning("The result in %s still waits for its run store: %s", folder, error)
+                continue
+            shutil.rmtree(folder)
+            at = delivery.record.coordinates
+            _log.info(
+                "The result of %s on %s, which had waited, is in the run store now.", at.method, at.dataset
+            )
+
+
+def _folders() -> Iterable[Path]:
+    return sorted(path for path in waiting_room().iterdir() if not path.name.startswith("."))
+
+
+@contextmanager
+def record_file(record: Record) -> Iterator[Path]:
+    """Write a record to ``record.json`` for as long as the block takes."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "record.json"
+        path.write_text(record.model_dump_json(indent=1))
+        yield path

@@ -1,0 +1,87 @@
+"""One open run: what it says of itself at once, and what it keeps until it has finished."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlflow.entities import Metric, Param
+
+from benchmark.errors import BenchmarkError
+from benchmark.record import Coordinates, Record
+from benchmark.tracking.delivery import Delivery
+from benchmark.tracking.store import readable
+from benchmark.tracking.surroundings import SystemMonitor, environment_text, inputs
+from benchmark.tracking.tags import TAG_LENGTH
+
+if TYPE_CHECKING:
+    from benchmark.tracking.tracker import Tracker
+
+_log = logging.getLogger("benchmark")
+Curves = Mapping[str, Sequence[tuple[int, float]]]
+
+
+@dataclass
+class Recording:
+    """One open run."""
+
+    tracker: Tracker
+    run_id: str
+    monitor: SystemMonitor = field(default_factory=SystemMonitor)
+    _curves: list[Metric] = field(default_factory=list)
+
+    def write_parameters(self, coordinates: Coordinates) -> None:
+        """Log hyper-parameters and coordinates as MLflow parameters, data and split as its inputs."""
+        values: dict[str, Any] = coordinates.model_dump(
+            include={"dataset", "split", "seed", "cells", "samples"}
+        )
+        values.update(coordinates.config)
+        parameters = [Param(name, str(value)[:TAG_LENGTH]) for name, value in values.items()]
+        with readable(self.tracker.uri):
+            self.tracker.client.log_batch(self.run_id, params=parameters)
+            self.tracker.client.log_inputs(self.run_id, inputs(coordinates))
+
+    def write_curves(self, curves: Curves) -> None:
+        """Keep named series of (step, value), such as losses, until the run has finished."""
+        self._curves += as_metrics(curves)
+
+    def finish(self, record: Record, files: Sequence[Path]) -> None:
+        """Keep the record and its files, and only then call the run finished.
+
+        Where the store is away, they wait in a folder of the project, and the next command that finds the
+        store delivers them.
+        """
+        now = int(time.time() * 1000)
+        numbers = [Metric(name, value, now, 0) for name, value in numbers_of(record).items()]
+        with tempfile.TemporaryDirectory() as folder:
+            environment = Path(folder) / "environment.txt"
+            environment.write_text(environment_text())
+            metrics = [*self._curves, *self.monitor.metrics, *numbers]
+            delivery = Delivery(record, metrics, [*files, environment])
+            try:
+                delivery.deliver(self.tracker)
+            except BenchmarkError as error:
+                kept = delivery.keep(self.tracker.uri)
+                _log.warning(
+                    "%s The result is safe in %s; the next command delivers it when the store is back.",
+                    error,
+                    kept,
+                )
+
+
+def as_metrics(curves: Curves) -> list[Metric]:
+    """Turn named series of (step, value) into what MLflow keeps of this moment."""
+    now = int(time.time() * 1000)
+    return [Metric(name, value, now, step) for name, curve in curves.items() for step, value in curve]
+
+
+def numbers_of(record: Record) -> dict[str, float]:
+    """What MLflow shows as metrics of a run."""
+    numbers = {name: summary.mean for name, summary in record.metrics.items() if summary.mean is not None}
+    numbers.update({f"seconds_{part}": value for part, value in record.seconds.items()})
+    return numbers | {"coverage": record.coverage, "peak_memory_mb": record.peak_memory_mb}

@@ -1,0 +1,89 @@
+"""What is kept of the surroundings of a run: packages, the machine and its load, data that it rests on."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import threading
+import time
+from contextlib import suppress
+from functools import lru_cache
+from importlib.metadata import distributions
+from typing import Self
+
+import psutil
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric
+from mlflow.system_metrics.metrics.base_metrics_monitor import BaseMetricsMonitor
+from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
+from mlflow.system_metrics.metrics.gpu_monitor import GPUMonitor
+
+from benchmark.record import Coordinates
+
+INTERVAL = 10.0
+"""Seconds between two looks at the load of the machine."""
+DIGEST_LENGTH = 36
+"""What MLflow keeps of a digest; the whole ones are tags."""
+
+
+@lru_cache
+def environment_text() -> str:
+    """Python, the machine and every installed package with its version, a line each."""
+    packages = sorted({f"{found.name}=={found.version}" for found in distributions()}, key=str.lower)
+    memory = psutil.virtual_memory().total / 2**30
+    about = [
+        f"# Python {sys.version.split()[0]}, {platform.platform()}",
+        f"# {psutil.cpu_count()} CPUs, {memory:.0f} GiB",
+    ]
+    return "\n".join([*about, *packages]) + "\n"
+
+
+def inputs(at: Coordinates) -> list[DatasetInput]:
+    """The data set and the split of a run, as MLflow shows inputs."""
+    named = {"data": (at.dataset, at.dataset_digest), "split": (f"{at.split}-{at.seed}", at.split_digest)}
+    return [
+        DatasetInput(
+            Dataset(name=name, digest=digest[:DIGEST_LENGTH], source_type="local", source=at.dataset),
+            [InputTag("mlflow.data.context", context)],
+        )
+        for context, (name, digest) in named.items()
+    ]
+
+
+class SystemMonitor:
+    """Looks at the load of the machine while a block runs, in a thread of its own.
+
+    MLflow's own classes measure: CPUs and main memory, and GPUs where ``nvidia-ml-py`` is installed. What
+    they find is kept here, so that a store that is away for a while costs nothing.
+    """
+
+    def __init__(self, interval: float = INTERVAL) -> None:
+        self._monitors: list[BaseMetricsMonitor] = [CPUMonitor()]
+        with suppress(ImportError, RuntimeError):  # no GPU, or nothing that could ask it
+            self._monitors.append(GPUMonitor())
+        self._interval = interval
+        self._looks = 0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self.metrics: list[Metric] = []
+
+    def __enter__(self) -> Self:
+        self._look()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(self._interval):
+            self._look()
+
+    def _look(self) -> None:
+        now, step = int(time.time() * 1000), self._looks
+        self._looks += 1
+        for monitor in self._monitors:
+            monitor.collect_metrics()
+            values = monitor.aggregate_metrics()
+            monitor.clear_metrics()
+            self.metrics += [Metric(f"system/{name}", value, now, step) for name, value in values.items()]

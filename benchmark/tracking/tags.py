@@ -1,0 +1,114 @@
+"""What is said of a run in its tags, and what can be read from them again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, cast
+
+from mlflow.entities import Run
+
+from benchmark.record import Coordinates, Record, Status
+from benchmark.tracking.process import is_alive
+
+TAG_LENGTH = 4500
+SCORES = "scores"
+"""Name of the tags that hold, as one JSON text in parts, what every test perturbation scored."""
+CONFIG = "config"
+"""Name of the tags that hold, as one JSON text in parts, the hyper-parameters."""
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A run as one query returns it."""
+
+    run_id: str
+    status: Status
+    started: float
+    tags: dict[str, str]
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether it has the tags that this version writes; one recorded by an older version may not."""
+        needed = {"config_digest", "split_digest"}
+        return self.tags.keys() >= (needed | {f"{SCORES}.0000"} if self.status == "finished" else needed)
+
+    @cached_property
+    def scores(self) -> dict[str, dict[str, float]]:
+        """Per metric the value of each test perturbation; NaN where undefined."""
+        labels, columns = self._packed["perturbations"], self._packed["scores"].items()
+        return {name: dict(zip(labels, values, strict=True)) for name, values in columns}
+
+    @property
+    def groups(self) -> dict[str, str]:
+        """The group of each test perturbation; empty for a run that is older than this entry."""
+        return dict(zip(self._packed["perturbations"], self._packed.get("groups", []), strict=False))
+
+    @property
+    def config(self) -> dict[str, Any] | None:
+        """Its hyper-parameters; None for a run that is older than this entry."""
+        text = self._joined(CONFIG)
+        return json.loads(text) if text else None
+
+    @cached_property
+    def _packed(self) -> dict[str, Any]:
+        return json.loads(self._joined(SCORES))
+
+    def _joined(self, name: str) -> str:
+        """The text that `_in_parts` spread over several tags; empty where there is none."""
+        return "".join(self.tags[tag] for tag in sorted(self.tags) if tag.startswith(f"{name}."))
+
+
+def stored(run: Run) -> StoredRun:
+    """Read a run; one whose process has ended without a word counts as killed."""
+    tags = run.data.tags
+    status = cast(Status, tags.get("status", "failed"))
+    if status == "running" and not is_alive(tags):
+        status = "killed"
+    return StoredRun(run.info.run_id, status, run.info.start_time / 1000, tags)
+
+
+def coordinate_tags(at: Coordinates) -> dict[str, str]:
+    """What a run is, as the tags that it is found and shown by."""
+    tags = {
+        **at.model_dump(mode="json", exclude={"config"}),
+        "key": at.key,
+        "config_digest": at.config_digest,
+    }
+    text = json.dumps(at.config, sort_keys=True, separators=(",", ":"))
+    return {name: str(value) for name, value in tags.items()} | _in_parts(CONFIG, text)
+
+
+def board_tags(record: Record) -> dict[str, str]:
+    """What came of a run, as the tags that a board is made from."""
+    tags = {
+        "coverage": f"{record.coverage:.4f}",
+        "fallbacks": str(len(record.fallbacks)),
+        "seconds": f"{record.seconds['total']:.2f}",
+        "peak_memory_mb": f"{record.peak_memory_mb:.0f}",
+        "device": record.device,
+        "metric_versions": json.dumps(record.metric_versions, sort_keys=True),
+    }
+    if record.tuning is not None:
+        tags["tuning_trials"] = str(record.tuning.trials)
+        tags["tuning_seconds"] = f"{record.tuning.seconds:.2f}"
+        tags["tuning_overlap"] = str(len(record.tuned_on_test))
+    scores = {
+        name: [float("nan") if value is None else float(f"{value:.6g}") for value in values]
+        for name, values in record.scores.items()
+    }
+    packed = {"perturbations": record.perturbations, "groups": record.groups, "scores": scores}
+    return tags | _in_parts(SCORES, json.dumps(packed, separators=(",", ":")))
+
+
+def code_tags(record: Record) -> dict[str, str]:
+    """Which code a run ran, and whether files differed from its commit; MLflow shows the first."""
+    commit, changes, _ = record.versions.get("commit", "").partition("+changes")
+    return {"mlflow.source.git.commit": commit, "dirty": str(bool(changes)).lower()}
+
+
+def _in_parts(name: str, text: str) -> dict[str, str]:
+    """Spread a text over tags, none of which is longer than a store takes."""
+    starts = range(0, len(text), TAG_LENGTH)
+    return {f"{name}.{part:04d}": text[start : start + TAG_LENGTH] for part, start in enumerate(starts)}

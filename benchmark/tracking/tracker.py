@@ -1,0 +1,180 @@
+"""The store of runs: found, opened, closed, read again."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from mlflow.entities import Metric, RunTag
+
+from benchmark.errors import BenchmarkError
+from benchmark.paths import project_home
+from benchmark.record import Coordinates, Record, Status
+from benchmark.tracking.delivery import PAGE, deliver_all, record_file
+from benchmark.tracking.process import this_process
+from benchmark.tracking.recording import Curves, Recording, as_metrics, numbers_of
+from benchmark.tracking.store import SQLITE, opened, readable, store_uri
+from benchmark.tracking.tags import SCORES, TAG_LENGTH, StoredRun, board_tags, coordinate_tags, stored
+
+EXPERIMENT = "benchmark"
+RECORD = "record"
+"""Name of the tag that says which file holds the record, where it was written anew."""
+MLFLOW_STATUS = {
+    "running": "RUNNING",
+    "finished": "FINISHED",
+    "failed": "FAILED",
+    "interrupted": "KILLED",
+    "killed": "KILLED",
+}
+
+
+class Tracker:
+    """The MLflow store; what had to wait for it is delivered when it is opened."""
+
+    def __init__(self, experiment: str = EXPERIMENT) -> None:
+        home = project_home()
+        self.uri = store_uri()
+        with opened(self.uri, home) as self.client:
+            self.experiment_id = self._experiment(experiment, home)
+        deliver_all(self)
+
+    def _experiment(self, name: str, home: Path) -> str:
+        found = self.client.get_experiment_by_name(name)
+        if found is not None:
+            return found.experiment_id
+        local = self.uri.startswith(SQLITE)
+        where = (home / "mlartifacts").resolve().as_uri() if local else None
+        return self.client.create_experiment(name, artifact_location=where)
+
+    def runs(self, query: str = "") -> list[StoredRun]:
+        """All runs, newest first; one whose process has ended without a word counts as killed."""
+        found: list[StoredRun] = []
+        token = None
+        with readable(self.uri):
+            while True:
+                page = self.client.search_runs(
+                    [self.experiment_id], query, max_results=PAGE, page_token=token
+                )
+                found += [stored(run) for run in page]
+                token = page.token
+                if not token:
+                    return found
+
+    def finished(self, key: str) -> Record | None:
+        """The record of the newest finished run with these coordinates."""
+        for run in self.runs(f"tags.key = '{key}'"):
+            if run.status == "finished":
+                return self.record(run.run_id)
+        return None
+
+    def record(self, run_id: str) -> Record:
+        """Read the record of one run."""
+        with tempfile.TemporaryDirectory() as folder, readable(self.uri):
+            name = self.client.get_run(run_id).data.tags.get(RECORD, "record.json")
+            path = self.client.download_artifacts(run_id, name, folder)
+            return Record.model_validate_json(Path(path).read_text())
+
+    def artifact(self, run_id: str, name: str, folder: Path) -> Path:
+        """Fetch a file of a run into a folder.
+
+        Raises
+        ------
+        BenchmarkError
+            When the run has no such file any more.
+        """
+        with readable(self.uri):
+            if name not in {file.path for file in self.client.list_artifacts(run_id)}:
+                raise BenchmarkError(f"its file {name} is not in the run store; run it again with --force.")
+            return Path(self.client.download_artifacts(run_id, name, str(folder)))
+
+    def replace_scores(self, record: Record, files: Sequence[Path]) -> None:
+        """Keep another record of a finished run, with its files; what it scored before stays beside it.
+
+        The new files get a folder of their own, and one transaction of the store turns to them with all that
+        the board reads. Until then, whatever happens, the run is the old one; an MLflow metric may then be
+        new already, which nothing reads but the MLflow pages.
+        """
+        text = record.model_dump_json(indent=1)
+        folder_name = f"rescored-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+        with record_file(record) as path, readable(self.uri):
+            for file in (*files, path):
+                self.client.log_artifact(record.run_id, str(file), folder_name)
+            before = self.client.get_run(record.run_id).data.tags
+            # Tags cannot be deleted in the same transaction: parts that are no longer needed are emptied.
+            tags = {name: "" for name in before if name.startswith(f"{SCORES}.")}
+            tags |= {**board_tags(record), RECORD: f"{folder_name}/{path.name}"}
+            self.log(record.run_id, numbers_of(record), tags)
+
+    def log(self, run_id: str, numbers: dict[str, float], tags: dict[str, str]) -> None:
+        """Set metrics and tags of a run: the tags in one transaction."""
+        now = int(time.time() * 1000)
+        self.client.log_batch(
+            run_id,
+            metrics=[Metric(name, value, now, 0) for name, value in numbers.items()],
+            tags=[RunTag(name, value) for name, value in tags.items()],
+        )
+
+    def log_curves(self, run_id: str, curves: Curves) -> None:
+        """Log named series of (step, value) of a run."""
+        points = as_metrics(curves)
+        with readable(self.uri):
+            for start in range(0, len(points), PAGE):
+                self.client.log_batch(run_id, metrics=points[start : start + PAGE])
+
+    def close_dead_runs(self) -> None:
+        """Write down for runs whose process has ended without a word that they were killed."""
+        for run in self.runs("attributes.status = 'RUNNING'"):
+            # A process may have finished its run between the query and the look at the process.
+            if run.status == "killed" and self._still(run.run_id) == "killed":
+                self.close(run.run_id, "killed", "the process ended without a word")
+
+    def _still(self, run_id: str) -> Status:
+        with readable(self.uri):
+            return stored(self.client.get_run(run_id)).status
+
+    def close(self, run_id: str, status: Status, reason: str = "") -> None:
+        """End a run with its status and, where it is no success, the reason."""
+        with readable(self.uri):
+            self.client.set_tag(run_id, "status", status)
+            if reason:
+                self.client.set_tag(run_id, "reason", reason[:TAG_LENGTH])
+            self.client.set_terminated(run_id, MLFLOW_STATUS[status])
+
+    @contextmanager
+    def recording(self, coordinates: Coordinates) -> Iterator[Recording]:
+        """Open a run; whatever ends the block ends the run with the status that fits."""
+        at = coordinates
+        with readable(self.uri):
+            tags = {
+                **coordinate_tags(at),
+                "status": "running",
+                **this_process(),
+                "mlflow.runName": f"{at.method} {at.dataset} {at.split}-{at.seed}",
+            }
+            run = self.client.create_run(
+                self.experiment_id, tags={name: str(value) for name, value in tags.items()}
+            )
+            recording = Recording(self, run.info.run_id)
+            recording.write_parameters(coordinates)
+        try:
+            with recording.monitor:
+                yield recording
+        except KeyboardInterrupt:
+            self._close_after_trouble(run.info.run_id, "interrupted", "stopped from the keyboard")
+            raise
+        except BaseException as error:
+            first_line = str(error).partition("\n")[0]
+            self._close_after_trouble(run.info.run_id, "failed", f"{type(error).__name__}: {first_line}")
+            raise
+
+    def _close_after_trouble(self, run_id: str, status: Status, reason: str) -> None:
+        """End a run without hiding what ended it, should the store be in trouble too."""
+        try:
+            self.close(run_id, status, reason)
+        except BenchmarkError as trouble:
+            logging.getLogger("benchmark").warning("The run could not be closed as %s: %s", status, trouble)

@@ -41,7 +41,13 @@ class Server:
             *("--host", LOOPBACK, "--port", str(self.port)),
         ]
         with (self.folder / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+            self._process = subprocess.Popen(
+                command,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+            )
         patience = time.monotonic() + 120
         while not self._answers():
             assert self._process.poll() is None, (self.folder / "server.log").read_text()

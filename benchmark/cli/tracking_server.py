@@ -30,6 +30,8 @@ def tracking_server(
         if probe.connect_ex((LOOPBACK, port)) == 0:
             raise BenchmarkError(f"Something listens on port {port} already; choose another with --port.")
     print(f"http://{LOOPBACK}:{port} shows the runs; Ctrl-C ends it.", flush=True)
+    # Of no use here, and a dozen processes.
+    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     artifacts = (project_home() / "mlartifacts").resolve()
     os.execv(
         sys.executable,

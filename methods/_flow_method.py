@@ -193,7 +193,7 @@ class FlowMethod(Method):
                     _log.info("Training goes on from the checkpoint of step %d.", training.step)
                     progress.advance(training.step)
                 for _, losses in training:
-                    progress.advance(**losses)
+                    progress.advance(**losses, waiting=training.waiting)
         except DivergedError as error:
             raise BenchmarkError(str(error)) from error
         self.flow_ = training.result.eval()

@@ -73,8 +73,7 @@ class GRNFlowPrior(SparsePCA):
         prior = torch.stack([told[Perturbation.parse(label)] for label in labels])
         if not self.config.centred:
             return replace(pool, prior=prior)
-        centre = prior[..., 0].repeat_interleave(pool.size, dim=0)
-        return replace(pool, prior=prior, perturbed=pool.perturbed - centre)
+        return replace(pool, prior=prior, centre=prior[..., 0])
 
     def control_side(self, start: Tensor, perturbation: Perturbation) -> Tensor:
         """The control cells, and what is told of the perturbation, in the flow's units."""

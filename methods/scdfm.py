@@ -15,6 +15,7 @@ from torch import Tensor
 from benchmark.config import MethodConfig, parameter, with_default
 from benchmark.perturbation import Perturbation
 from methods._flow.backbone import Flow, FlowShape, count_parameters
+from methods._flow.cells import DenseRows
 from methods._flow.graph import correlation
 from methods._flow.pool import CellPool
 from methods._flow.randomness import seeded
@@ -100,8 +101,8 @@ class ScDFM(FlowMethod):
         self.shape_ = self._shape(self.config, len(self.vocabulary_))
         rows = np.concatenate(list(groups.values()))
         pool = CellPool(
-            control=self.in_units(cells[control_rows(train)]),
-            perturbed=self.in_units(cells[rows]),
+            control=DenseRows(cells, control_rows(train), self.in_units),
+            perturbed=DenseRows(cells, rows, self.in_units),
             size=torch.tensor([len(group) for group in groups.values()]),
             tokens=torch.tensor([self.tokens(Perturbation(pair)) for pair in named]),
         )

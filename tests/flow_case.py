@@ -119,5 +119,5 @@ class RecordingFlow:
 def record(learns: object, steps: int = 200, seed: int = 0) -> tuple[RecordingFlow, Sequence[dict]]:
     """Draw batches for a recording flow; returns it, and the losses of each."""
     flow, draws = RecordingFlow(), generator(seed)
-    losses = [learns.losses(flow, draws, torch.device("cpu")) for _ in range(steps)]
+    losses = [learns.losses(flow, learns.draw(draws), torch.device("cpu")) for _ in range(steps)]
     return flow, losses

@@ -76,8 +76,11 @@ def test_an_error_in_the_middle_of_a_step_changes_nothing(path, step):
     calls = []
 
     class Fails:
-        def losses(self, flow, generator, device):
-            found = objective().losses(flow, generator, device)
+        def draw(self, generator):
+            return objective().draw(generator)
+
+        def losses(self, flow, batch, device):
+            found = objective().losses(flow, batch, device)
             calls.append(1)
             if len(calls) == step:
                 raise TroubleError

@@ -101,8 +101,11 @@ class Diverges:
     def __init__(self, step: int, kind: str) -> None:
         self.step, self.kind, self.done = step, kind, 0
 
-    def losses(self, flow, generator, device):
-        found = objective().losses(flow, generator, device)
+    def draw(self, generator):
+        return objective().draw(generator)
+
+    def losses(self, flow, batch, device):
+        found = objective().losses(flow, batch, device)
         self.done += 1
         if self.done == self.step:
             if self.kind == "gradient":

@@ -210,7 +210,7 @@ def test_a_flow_learns_from_pairs_in_standard_units(monkeypatch):
     dense = train.X.toarray()
     units = (dense - dense.mean(0)) / dense.std(0)
     control, perturbed = (np.concatenate(rows) for rows in zip(*pairs.values(), strict=True))
-    np.testing.assert_allclose(pool.perturbed, units[perturbed], atol=1e-4)
+    np.testing.assert_allclose(pool.perturbed[:], units[perturbed], atol=1e-4)
     np.testing.assert_allclose(pool.control[pool.partner], units[control], atol=1e-4)
     assert len(pool.control) == len(set(control))
     assert pool.size.tolist() == [8] * 6

@@ -21,12 +21,16 @@ from benchmark.mapped import OnDisk, belongs_on_disk, is_mapped
 from benchmark.method import Method
 from benchmark.paths import cache_folder
 from benchmark.perturbation import Perturbation
+from benchmark.progress import CurveKeeper, report_to
 from benchmark.scoring import ceiling, score
 from benchmark.splits import Split, make_split
 from benchmark.views import training_views
 from methods.additive import Additive
+from methods.grnflow_prior import GRNFlowPrior
+from methods.grnflow_sparse_pca import GRNFlowSparsePCA
 from methods.linear import Linear
 from methods.main_effects import MainEffects
+from methods.scdfm import ScDFM
 from tests.large_case import OPTIONS, run_limited, write_large
 from tests.tiny import COLUMNS
 
@@ -181,6 +185,35 @@ def test_predictions_score_the_same(screen: Path, monkeypatch: pytest.MonkeyPatc
     assert ceiling(sides[0], split).equals(ceiling(sides[1], split))
 
 
+def trained(method: type[Method], dataset: Dataset, split: Split) -> tuple[dict, dict[str, np.ndarray]]:
+    """The curves of a short training, and predictions."""
+    keeper = CurveKeeper()
+    with report_to(keeper):
+        config = method.Config.build("smoke", {"steps": 6, "checks": 2})
+        predicted = answers(method(config, seed=1), dataset, split)
+    return keeper.curves, predicted
+
+
+@pytest.mark.parametrize("method", [ScDFM, GRNFlowSparsePCA, GRNFlowPrior])
+def test_flows_train_and_predict_the_same(
+    screen: Path, method: type[Method], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All losses, validation scores and cells, bit by bit; how long steps waited for cells is kept, too."""
+    sides = both(screen, monkeypatch)
+    split = make_split(sides[0], "doubles", 0)
+    found = []
+    for where, dataset in zip(HOMES, sides, strict=True):
+        monkeypatch.setenv("BENCHMARK_HOME", str(screen.parent / where))  # no transformer is shared
+        found.append(trained(method, dataset, split))
+    (curves, memory), (from_disk, disk) = found
+    for side in (curves, from_disk):
+        assert all(0 <= share <= 1 for _, share in side.pop("train flow/waiting"))
+    assert len(curves["train flow/loss"]) == 6
+    assert len(curves["train flow/validation"]) == 2
+    assert curves == from_disk
+    assert all(np.array_equal(memory[label], disk[label]) for label in split.test)
+
+
 def test_memory_decides_where_cells_are_unless_somebody_does(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half of what is available is the border."""
     monkeypatch.setattr(mapped, "available_memory", lambda: 1000)
@@ -267,25 +300,29 @@ def test_a_matrix_without_values_is_kept_as_well() -> None:
     assert kept.matrix().shape == (3, 4)
 
 
-def test_a_screen_is_prepared_and_baselines_learn_in_a_fraction_of_its_size(tmp_path: Path) -> None:
+def test_baselines_and_a_flow_learn_in_a_fraction_of_its_size(tmp_path: Path) -> None:
     """A limit on the process: what it may get is a fifth of what X takes; memory mode dies of it."""
     path = tmp_path / "large.h5ad"
-    room = 50 * 2**20
-    assert write_large(path, cells=33_000) > 5 * room
+    room = 60 * 2**20
+    assert write_large(path, cells=40_000) > 5 * room
     imports = (
         "from benchmark.data import load_dataset\nfrom benchmark.leaks import check_views\n"
         "from benchmark.splits import make_split\nfrom benchmark.views import training_views\n"
-        "from methods.additive import Additive\nimport methods.linear\n"
+        "from methods.additive import Additive\nimport methods.linear\nfrom methods.scdfm import ScDFM\n"
+        "import torch._dynamo  # which the optimiser of the first training imports\n"
     )
     work = f"""
 dataset = load_dataset({str(path)!r}, **{OPTIONS})
 split = make_split(dataset, "doubles", 0)
 views = training_views(dataset, split)
 check_views(dataset, split, *views)
-print(len(Additive().fit(*views).genes_), dataset.digest)
+additive = Additive().fit(*views)
+config = ScDFM.Config.build("smoke", {{"steps": 3, "graph_neighbours": 0, "checks": 0, "width": 8}})
+flow = ScDFM(config, seed=0, device="cpu").fit(*views)
+print(len(additive.genes_), "singles", flow.device_used)
 """
     done = run_limited(imports, work, room)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("8 ")
+    assert done.stdout == "8 singles cpu\n"
     in_memory = f"import os; os.environ['{mapped.VARIABLE}'] = 'memory'\n"
     assert "MemoryError" in run_limited(imports, in_memory + work, room).stderr

@@ -108,7 +108,7 @@ def test_a_flow_that_knows_the_velocity_has_r2_1_and_ends_where_the_cells_are():
     x1 = random.perturbed[random.draw_cells(kinds, draws)]
     torch.randint(len(random.control), (6,), generator=draws)
     flow.x1 = x1[:, torch.randperm(GENES, generator=draws)]
-    losses = learns.losses(flow, generator(5), torch.device("cpu"))
+    losses = learns.losses(flow, learns.draw(generator(5)), torch.device("cpu"))
     assert losses["expr_r2"].item() == pytest.approx(1, abs=1e-5)
     assert losses["mmd"].item() == pytest.approx(mmd_by_hand(flow.x1.numpy(), flow.x1.numpy()), abs=1e-5)
 
@@ -138,7 +138,7 @@ def gradient(cells: CellPool, mmd_weight: float) -> torch.Tensor:
             return x_t * weight[encoded], None
 
     learns = UnpairedObjective(cells, replace(OPTIONS, mmd_weight=mmd_weight))
-    losses = learns.losses(Scales(), generator(), torch.device("cpu"))
+    losses = learns.losses(Scales(), learns.draw(generator()), torch.device("cpu"))
     assert losses["loss"].isfinite()
     losses["loss"].backward()
     return weight.grad

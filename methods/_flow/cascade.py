@@ -80,6 +80,21 @@ def independent_times(cells: int, options: CascadeOptions, generator: torch.Gene
 
 
 @dataclass(frozen=True)
+class CascadeBatch:
+    """One step's cells: where both paths begin and end, control side, times, genes, tokens and context."""
+
+    x0: Tensor
+    x1: Tensor
+    z0: Tensor
+    z1: Tensor
+    x_ctrl: Tensor
+    times: Times
+    genes: Tensor
+    tokens: Tensor
+    context: Tensor | None
+
+
+@dataclass(frozen=True)
 class CascadeObjective:
     """Velocity matching of two streams on batches of mixed perturbations.
 
@@ -105,14 +120,8 @@ class CascadeObjective:
     control_token: int
     unknown_token: int
 
-    def losses(self, flow: Flow, generator: torch.Generator, device: torch.device) -> dict[str, Tensor]:
-        """Draw a batch and compare velocities.
-
-        Returns
-        -------
-        dict
-            ``loss``, what is minimised; ``expr_r2`` and ``latent_r2``, see `cascade_losses`.
-        """
+    def draw(self, generator: torch.Generator) -> CascadeBatch:
+        """Draw a batch of mixed perturbations."""
         pool, options = self.pool, self.options
         assert pool.partner is not None
         kinds = pool.draw_perturbations(options.batch_size, generator)
@@ -120,27 +129,38 @@ class CascadeObjective:
         genes = random_genes(pool.n_genes, options.genes_per_step, generator)
         times = self.times(options.batch_size, options, generator)
         tokens = self._hide(pool.tokens[kinds], generator)
-        x1 = pool.perturbed[rows][:, genes]
+        x1 = pool.targets(rows, kinds, genes)
         if options.mean_share:
             times, x1 = self._towards_means(times, x1, pool.mean[kinds][:, genes], generator)
         z1 = pool.draw_latents(kinds, generator)[:, genes]
         x0, z0 = gaussian(x1.shape, generator), gaussian(z1.shape, generator)
         context = choose_context(len(genes), options.context_genes, generator)
         x_ctrl = pool.control_side(pool.partner[rows], kinds, genes)
-        x_t, z_t = at_time(x0, x1, times.t_expr), at_time(z0, z1, times.t_latent)
-        with autocast(device, options.precision):
+        return CascadeBatch(x0, x1, z0, z1, x_ctrl, times, genes, tokens, context)
+
+    def losses(self, flow: Flow, batch: CascadeBatch, device: torch.device) -> dict[str, Tensor]:
+        """Compare velocities.
+
+        Returns
+        -------
+        dict
+            ``loss``, what is minimised; ``expr_r2`` and ``latent_r2``, see `cascade_losses`.
+        """
+        times = batch.times
+        x_t = at_time(batch.x0, batch.x1, times.t_expr)
+        z_t = at_time(batch.z0, batch.z1, times.t_latent)
+        with autocast(device, self.options.precision):
             v_expr, v_latent = flow(
                 x_t.to(device),
-                x_ctrl.to(device),
-                flow.encode(genes.to(device), tokens.to(device)),
+                batch.x_ctrl.to(device),
+                flow.encode(batch.genes.to(device), batch.tokens.to(device)),
                 times.t_expr.to(device),
                 z_t.to(device),
                 times.t_latent.to(device),
-                context,
+                batch.context,
             )
-        return cascade_losses(
-            v_expr, v_latent, velocity(x0, x1).to(device), velocity(z0, z1).to(device), times
-        )
+        target_expr, target_latent = velocity(batch.x0, batch.x1), velocity(batch.z0, batch.z1)
+        return cascade_losses(v_expr, v_latent, target_expr.to(device), target_latent.to(device), times)
 
     def _towards_means(
         self, times: Times, x1: Tensor, mean: Tensor, generator: torch.Generator

@@ -57,9 +57,9 @@ class SharedStep(nn.Module):
         super().__init__()
         self.flow, self.objective, self.devices = flow, objective, devices
 
-    def forward(self, generator: torch.Generator, device: torch.device) -> dict[str, Tensor]:
-        """Return the losses, the same in every process."""
-        return self.objective.losses(SharedFlow(self.flow, self.devices), generator, device)
+    def forward(self, batch: Any, device: torch.device) -> dict[str, Tensor]:
+        """Return the losses of a batch that all processes have drawn, the same in every process."""
+        return self.objective.losses(SharedFlow(self.flow, self.devices), batch, device)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-ROWS = 4096
+from methods._flow.cells import blocks, mean_of_genes
 
 
 def correlation(cells: sparse.csr_matrix, *, log_again: bool = False) -> np.ndarray:
@@ -20,15 +20,14 @@ def correlation(cells: sparse.csr_matrix, *, log_again: bool = False) -> np.ndar
     log_again
         Take log1p once more before, as scDFM was published.
     """
-    values = cells.astype(np.float64)
-    if log_again:
-        values.data = np.log1p(values.data)
-    n_cells, n_genes = values.shape
+    n_cells, n_genes = cells.shape
+    transform = np.log1p if log_again else np.asarray
     products = np.zeros((n_genes, n_genes))
-    for start in range(0, n_cells, ROWS):
-        dense = values[start : start + ROWS].toarray()
+    for block in blocks(cells):
+        block.data = transform(block.data)
+        dense = block.toarray()
         products += dense.T @ dense
-    mean = np.asarray(values.mean(axis=0)).ravel()
+    mean = mean_of_genes(cells, transform)
     covariance = products / n_cells - np.outer(mean, mean)
     deviation = np.sqrt(np.maximum(np.diag(covariance), 0))
     scale = np.where(deviation > 1e-6, deviation, np.inf)

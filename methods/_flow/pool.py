@@ -8,6 +8,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from methods._flow.cells import DenseRows
+
 
 @dataclass(frozen=True)
 class CellPool:
@@ -18,7 +20,7 @@ class CellPool:
     control
         What the flow is given of each control cell, (controls, genes).
     perturbed
-        What it is to generate, (cells, genes).
+        What it is to generate, (cells, genes), but for `centre`.
     size
         Cells of each perturbation, (perturbations,).
     tokens
@@ -29,15 +31,19 @@ class CellPool:
         Some latents of each perturbation, (perturbations, latents, genes, d), or None.
     prior
         What is known of each perturbation beforehand, (perturbations, genes, values), or None.
+    centre
+        What is taken from the cells of each perturbation before they are generated, (perturbations, genes),
+        or None.
     """
 
-    control: Tensor
-    perturbed: Tensor
+    control: Tensor | DenseRows
+    perturbed: Tensor | DenseRows
     size: Tensor
     tokens: Tensor
     partner: Tensor | None = None
     latent: Tensor | None = None
     prior: Tensor | None = None
+    centre: Tensor | None = None
 
     @property
     def n_genes(self) -> int:
@@ -47,7 +53,12 @@ class CellPool:
     @cached_property
     def mean(self) -> Tensor:
         """Mean over the perturbed cells of each perturbation, (perturbations, genes)."""
-        return torch.stack([cells.mean(0) for cells in self.perturbed.split(self.size.tolist())])
+        ends = self.size.cumsum(0).tolist()
+        means = []
+        for kind, (start, end) in enumerate(zip([0, *ends], ends, strict=False)):
+            cells = self.perturbed[start:end]
+            means.append((cells if self.centre is None else cells - self.centre[kind]).mean(0))
+        return torch.stack(means)
 
     def draw_perturbations(self, count: int, generator: torch.Generator) -> Tensor:
         """Draw perturbations, each as likely as any other, with replacement, (count,)."""
@@ -65,6 +76,11 @@ class CellPool:
         assert self.latent is not None
         which = torch.randint(self.latent.shape[1], perturbations.shape, generator=generator)
         return self.latent[perturbations, which].float()
+
+    def targets(self, rows: Tensor, perturbations: Tensor, genes: Tensor) -> Tensor:
+        """What is to be generated of some genes: perturbed cells without their centre, (cells, genes)."""
+        cells = self.perturbed[rows][:, genes]
+        return cells if self.centre is None else cells - self.centre[perturbations][:, genes]
 
     def control_side(self, control_rows: Tensor, perturbations: Tensor, genes: Tensor) -> Tensor:
         """What the flow is told of some genes: the control cell, then the prior, (cells, genes, values)."""

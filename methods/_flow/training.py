@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from methods._flow.ahead import Ahead, Drawn
 from methods._flow.backbone import Flow
 from methods._flow.devices import Devices, SharedStep
 from methods._flow.files import save_whole
@@ -24,8 +25,11 @@ from methods._flow.randomness import seeded
 class Objective(Protocol):
     """Draws batches and says how wrong a flow is."""
 
-    def losses(self, flow: Flow, generator: torch.Generator, device: torch.device) -> dict[str, Tensor]:
-        """Draw a batch with `generator`; ``loss`` is minimised, everything else is reported."""
+    def draw(self, generator: torch.Generator) -> Any:
+        """Draw a batch with `generator` alone, on the CPU; a thread does it while the flow computes."""
+
+    def losses(self, flow: Flow, batch: Any, device: torch.device) -> dict[str, Tensor]:
+        """Compare a flow with a batch; ``loss`` is minimised, everything else is reported."""
 
 
 class DivergedError(ArithmeticError):
@@ -103,6 +107,8 @@ class Training:
     checkpoint: Path | None = None
     devices: Devices | None = None
     step: int = field(default=0, init=False)
+    waiting: float = field(default=0.0, init=False)
+    """Share of the time so far in which a step waited for its batch."""
 
     def __post_init__(self) -> None:
         options = self.options
@@ -135,13 +141,15 @@ class Training:
         DivergedError
             When the loss or its gradient is not finite.
         """
-        due = checks_due(self.options)
-        while self.step < self.options.steps and not self._gave_up:
-            losses = self._one_step()
-            if self.validate is not None and self.step in due:
-                losses["validation"] = self._check(self.validate)
-            self._save_when_due()
-            yield self.step, losses
+        due, start = checks_due(self.options), time.perf_counter()
+        with Ahead(self.objective, self.generator).running() as ahead:
+            while self.step < self.options.steps and not self._gave_up:
+                losses = self._one_step(ahead.take())
+                if self.validate is not None and self.step in due:
+                    losses["validation"] = self._check(self.validate)
+                self._save_when_due()
+                self.waiting = ahead.waited / (time.perf_counter() - start)
+                yield self.step, losses
         if self.checkpoint is not None and self._writes:
             self.checkpoint.unlink(missing_ok=True)
 
@@ -160,10 +168,10 @@ class Training:
     def _writes(self) -> bool:
         return self.devices is None or self.devices.rank == 0
 
-    def _one_step(self) -> dict[str, float]:
+    def _one_step(self, drawn: Drawn) -> dict[str, float]:
         self.flow.train()
-        with seeded(int(torch.randint(2**62, (1,), generator=self.generator))):  # for dropout
-            losses = self._losses(self.generator, self.device)
+        with seeded(drawn.seed):  # for dropout
+            losses = self._losses(drawn.batch, self.device)
         if not losses["loss"].isfinite():
             raise DivergedError(self._last_words("loss"))
         self.optimiser.zero_grad(set_to_none=True)

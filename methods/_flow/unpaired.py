@@ -42,6 +42,19 @@ class UnpairedOptions:
 
 
 @dataclass(frozen=True)
+class UnpairedBatch:
+    """One step's cells: where paths begin and end, the control cells, times, genes, tokens and context."""
+
+    x0: Tensor
+    x1: Tensor
+    x_ctrl: Tensor
+    times: Tensor
+    genes: Tensor
+    tokens: Tensor
+    context: Tensor | None
+
+
+@dataclass(frozen=True)
 class UnpairedObjective:
     """scDFM's objective.
 
@@ -56,31 +69,36 @@ class UnpairedObjective:
     pool: CellPool
     options: UnpairedOptions
 
-    def losses(self, flow: Flow, generator: torch.Generator, device: torch.device) -> dict[str, Tensor]:
-        """Draw a batch of one perturbation and compare velocities, and the one-step ends as sets.
+    def draw(self, generator: torch.Generator) -> UnpairedBatch:
+        """Draw a batch of one perturbation."""
+        pool, options = self.pool, self.options
+        kinds = pool.draw_perturbations(1, generator).expand(options.batch_size)
+        rows = pool.draw_cells(kinds, generator)
+        controls = torch.randint(len(pool.control), (options.batch_size,), generator=generator)
+        genes = random_genes(pool.n_genes, options.genes_per_step, generator)
+        x1, x_ctrl = pool.targets(rows, kinds, genes), pool.control_side(controls, kinds, genes)
+        x0 = start_noise(options.noise, x_ctrl[..., 0], generator)
+        times = torch.rand(options.batch_size, generator=generator)
+        context = choose_context(len(genes), options.context_genes, generator)
+        return UnpairedBatch(x0, x1, x_ctrl, times, genes, pool.tokens[kinds[:1]], context)
+
+    def losses(self, flow: Flow, batch: UnpairedBatch, device: torch.device) -> dict[str, Tensor]:
+        """Compare velocities, and the one-step ends as sets.
 
         Returns
         -------
         dict
             ``loss``, what is minimised; ``mmd``; ``expr_r2``, 1 - error / mean square of the velocity.
         """
-        pool, options = self.pool, self.options
-        kinds = pool.draw_perturbations(1, generator).expand(options.batch_size)
-        rows = pool.draw_cells(kinds, generator)
-        controls = torch.randint(len(pool.control), (options.batch_size,), generator=generator)
-        genes = random_genes(pool.n_genes, options.genes_per_step, generator)
-        x1, x_ctrl = pool.perturbed[rows][:, genes], pool.control_side(controls, kinds, genes)
-        x0 = start_noise(options.noise, x_ctrl[..., 0], generator)
-        times = torch.rand(options.batch_size, generator=generator)
-        context = choose_context(len(genes), options.context_genes, generator)
-        x_t = at_time(x0, x1, times).to(device)
+        options, times = self.options, batch.times
+        x_t = at_time(batch.x0, batch.x1, times).to(device)
         with autocast(device, options.precision):
-            encoded = flow.encode(genes.to(device), pool.tokens[kinds[:1]].to(device))
-            v_expr, _ = flow(x_t, x_ctrl.to(device), encoded, times.to(device), context=context)
-        v_expr, target = v_expr.float(), velocity(x0, x1).to(device)
+            encoded = flow.encode(batch.genes.to(device), batch.tokens.to(device))
+            v_expr, _ = flow(x_t, batch.x_ctrl.to(device), encoded, times.to(device), context=batch.context)
+        v_expr, target = v_expr.float(), velocity(batch.x0, batch.x1).to(device)
         error = (v_expr - target).square().mean()
         end = x_t + (1 - times.to(device)).unsqueeze(1) * v_expr
-        discrepancy = mmd(end, x1.to(device))
+        discrepancy = mmd(end, batch.x1.to(device))
         return {
             "loss": error + options.mmd_weight * discrepancy,
             "mmd": discrepancy.detach(),

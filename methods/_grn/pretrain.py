@@ -13,12 +13,15 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
+from methods._flow.cells import blocks, mean_of_genes
 from methods._flow.files import save_whole
 from methods._flow.randomness import seeded
 from methods._grn.pairing import principal_components
 from methods._grn.transformer import GeneTransformer
 
 CACHE_VERSION = 2
+VALUES_AT_ONCE = 2**20
+"""Of a digest, whose cells may be mapped from disk."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,8 @@ def cells_digest(cells: sparse.csr_matrix, genes: Sequence[str]) -> str:
     """SHA-256 of the expression of cells and of the names of its genes."""
     digest = hashlib.sha256("\n".join(genes).encode())
     for part, kind in ((cells.indptr, np.int64), (cells.indices, np.int32), (cells.data, np.float32)):
-        digest.update(np.ascontiguousarray(part, dtype=kind).tobytes())
+        for start in range(0, len(part), VALUES_AT_ONCE):
+            digest.update(np.ascontiguousarray(part[start : start + VALUES_AT_ONCE], dtype=kind).data)
     return digest.hexdigest()
 
 
@@ -125,11 +129,12 @@ def masked_error(predicted: Tensor, target: Tensor, masked: Tensor) -> Tensor:
 def moments(cells: sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of each gene over cells, float32, the latter 0 where a gene is constant."""
     n_cells, n_genes = cells.shape
-    values = cells.astype(np.float64)  # sums of float32 drift
-    mean = np.asarray(values.mean(axis=0)).ravel()
-    # Squares around the mean, since a difference of means makes constant genes look varied.
-    squares = np.bincount(values.indices, (values.data - mean[values.indices]) ** 2, n_genes)
-    zeros = n_cells - np.bincount(values.indices, minlength=n_genes)
+    mean = mean_of_genes(cells, np.asarray)
+    squares, zeros = np.zeros(n_genes), np.full(n_genes, n_cells)
+    for block in blocks(cells):
+        # Squares around the mean, since a difference of means makes constant genes look varied.
+        np.add.at(squares, block.indices, (block.data - mean[block.indices]) ** 2)
+        zeros -= np.bincount(block.indices, minlength=n_genes)
     deviation = np.sqrt((squares + zeros * mean**2) / n_cells)
     deviation[deviation < 1e-6] = 0.0
     return mean.astype(np.float32), deviation.astype(np.float32)

@@ -23,6 +23,7 @@ from benchmark.device import choose_device
 from benchmark.perturbation import Perturbation
 from methods._flow.backbone import FlowShape, choose_context, count_parameters
 from methods._flow.cascade import CascadeObjective, TimeRule, cascaded_times
+from methods._flow.cells import DenseRows
 from methods._flow.paths import antithetic, gaussian
 from methods._flow.pool import CellPool
 from methods._flow.sampling import SamplingOptions, Solver, seeded_generator, trace_cascade
@@ -127,8 +128,8 @@ class GRNFlow(FlowMethod):
         control, perturbed = (np.concatenate(rows) for rows in zip(*pairs.values(), strict=True))
         used, partner = np.unique(control, return_inverse=True)
         pool = CellPool(
-            control=self.in_units(cells[used]),
-            perturbed=self.in_units(cells[perturbed]),
+            control=DenseRows(cells, used, self.in_units),
+            perturbed=DenseRows(cells, perturbed, self.in_units),
             partner=torch.from_numpy(partner),
             size=torch.tensor([len(rows) for _, rows in pairs.values()]),
             tokens=torch.tensor([self.vocabulary_.tokens(pair) for pair in named]),

@@ -46,12 +46,14 @@ def weighted_means(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     numpy.ndarray
         NaN where nothing that is defined has a weight.
     """
-    defined = ~np.isnan(values)
-    counts = weights @ defined
-    sums = weights @ np.where(defined, values, 0.0)
-    seeds = np.divide(sums, counts, out=np.zeros_like(sums), where=counts > 0)
-    present = (counts > 0).sum(axis=0)
-    return np.divide(seeds.sum(axis=0), present, out=np.full(present.shape, np.nan), where=present > 0)
+    total, present = np.zeros((2, len(weights), values.shape[2]))
+    for of_seed in values:  # one by one: what is at hand stays in the processor's cache
+        defined = ~np.isnan(of_seed)
+        counts = weights @ defined.astype(float)
+        sums = weights @ np.where(defined, of_seed, 0.0)
+        total += np.divide(sums, counts, out=sums, where=counts > 0)  # a sum without a weight is 0
+        present += counts > 0
+    return np.divide(total, present, out=np.full(present.shape, np.nan), where=present > 0)
 
 
 def middle(resampled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -252,6 +252,17 @@ def test_every_text_has_contrast(page, scheme):
     assert min(found) >= 4.5
 
 
+def test_a_browser_that_cannot_unpack_it_says_so(chromium, path):
+    """Before 2023 browsers had no DecompressionStream."""
+    hide = {"source": "delete globalThis.DecompressionStream"}
+    hidden = chromium.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", hide)
+    chromium.get("about:blank")
+    chromium.get(path.as_uri())
+    chromium.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", hidden)
+    assert "cannot be drawn here" in one(chromium, "#answer .notice").text
+    assert "DecompressionStream is not defined" in chromium.get_log("browser")[0]["message"]
+
+
 def test_a_view_can_be_sent_to_somebody(page, path):
     choose(page, "dataset", "second")
     one(page, '[data-sort="mse"]').click()

@@ -71,7 +71,7 @@ function seedTable(row) {
   ];
   return make("section", {}, make("h3", {}, "Seed by seed"),
     make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Values of each seed" }, make("table", { class: "plain" },
-      make("thead", {}, make("tr", {}, head.map((text) => make("th", { scope: "col" }, text)))),
+      make("thead", {}, make("tr", {}, head.map((text) => make("th", { scope: "col" }, breakable(text))))),
       make("tbody", {}, row.runs.map((run) => make("tr", {},
         make("th", { scope: "row" }, String(run.seed)), cells(run).map((text) => make("td", { class: "value" }, text))))))));
 }

@@ -34,4 +34,8 @@ async function start() {
   document.documentElement.dataset.ready = "yes";
 }
 
-start();
+start().catch((error) => {
+  byId("answer").replaceChildren(make("p", { class: "notice" },
+    "This page cannot be drawn here: it needs a browser of 2023 or newer."));
+  throw error;
+});

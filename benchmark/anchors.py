@@ -69,6 +69,7 @@ def method_at(name: str, done: Coordinates) -> Coordinates:
             "config": config.model_dump(mode="json"),
             "source_digest": source_digest(method),
             "samples": 1,
+            "devices": 1,
         }
     )
 
@@ -84,6 +85,7 @@ def ceiling_at(done: Coordinates) -> Coordinates:
             "source_digest": hashlib.sha256(Path(scoring.__file__).read_bytes()).hexdigest(),
             "cells": 0,
             "samples": 1,
+            "devices": 1,
         }
     )
 

@@ -6,19 +6,25 @@ All of them run the same command. The first one records, writes and prints; the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from benchmark.device import choose_device
 from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
     import numpy as np
     from accelerate import Accelerator
     from torch import Tensor, nn
+    from torch.nn.parallel import DistributedDataParallel
 
 T = TypeVar("T")
+
+
+class LostProcessError(BenchmarkError):
+    """Another process of the run has ended in the middle of it."""
 
 
 @dataclass(frozen=True)
@@ -50,16 +56,9 @@ class Group:
 
     def averaging(self, module: nn.Module) -> nn.Module:
         """Wrap a module so that its gradients are the mean over all processes."""
-        wrapped: nn.Module = self.accelerator.prepare_model(module)
+        wrapped: DistributedDataParallel = self.accelerator.prepare_model(module)
+        wrapped.broadcast_buffers = False  # the graph of genes, large and the same everywhere
         return wrapped
-
-    def agree(self, value: T) -> T:
-        """Return what the first process gave."""
-        from accelerate.utils import broadcast_object_list
-
-        values = [value]
-        broadcast_object_list(values)
-        return values[0]
 
 
 _group: ContextVar[Group | None] = ContextVar("group", default=None)
@@ -68,6 +67,25 @@ _group: ContextVar[Group | None] = ContextVar("group", default=None)
 def current() -> Group | None:
     """The processes that this one works with; None where it works alone."""
     return _group.get()
+
+
+def first_goes_first() -> AbstractContextManager[None]:
+    """Let the first process do what is inside before the others do: these find what it has cached."""
+    group = current()
+    turns: AbstractContextManager[None]
+    turns = nullcontext() if group is None else group.accelerator.main_process_first()
+    return turns
+
+
+def agree(value: T) -> T:
+    """Return what the first process gave; a process that works alone always agrees."""
+    if current() is None:
+        return value
+    from accelerate.utils import broadcast_object_list
+
+    values = [value]
+    broadcast_object_list(values)
+    return values[0]
 
 
 def spread(do: Callable[[T], np.ndarray], items: Sequence[T]) -> Iterator[np.ndarray]:
@@ -105,6 +123,8 @@ def joined(cpu: bool) -> Iterator[Group]:
     ------
     BenchmarkError
         Where Accelerate is not installed.
+    LostProcessError
+        When another process ends in the middle.
     """
     try:
         from accelerate import Accelerator
@@ -114,15 +134,33 @@ def joined(cpu: bool) -> Iterator[Group]:
             f"Several devices need Accelerate, which cannot be imported ({error}); "
             'install it with `pip install -c constraints.txt -e ".[devices]"`.'
         ) from error
-    # Not every parameter of a flow is used by every objective, and its one buffer never changes.
-    unused = DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False)
-    accelerator = Accelerator(cpu=cpu, mixed_precision="no", kwargs_handlers=[unused])
-    token = _group.set(Group(accelerator))
+    # Not every parameter of a flow is used by every objective.
+    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+    with noticing_loss():
+        group = Group(Accelerator(cpu=cpu, mixed_precision="no", kwargs_handlers=[unused]))
+        token = _group.set(group)
+        try:
+            yield group
+        finally:
+            _group.reset(token)
+            _part()
+
+
+@contextmanager
+def noticing_loss() -> Iterator[None]:
+    """Say in one sentence that another process has ended, where the connection says it at length."""
     try:
-        yield Group(accelerator)
-    finally:
-        _group.reset(token)
-        _part()
+        yield
+    except RuntimeError as error:
+        from torch.distributed import DistError
+
+        # gloo raises plain RuntimeErrors, which name the file of its sources.
+        if not isinstance(error, DistError) and "/gloo/" not in str(error):
+            raise
+        raise LostProcessError(
+            "Another process of this run has ended in the middle of it; "
+            "the same command goes on from the last checkpoint, if one had been written."
+        ) from error
 
 
 def _part() -> None:
@@ -131,3 +169,15 @@ def _part() -> None:
 
     if distributed.is_initialized():
         distributed.destroy_process_group()
+
+
+def require_devices(count: int, device: str) -> None:
+    """Raise `BenchmarkError` unless this machine has so many devices of the kind asked for."""
+    import torch
+
+    if choose_device(device).type == "cuda" and torch.cuda.device_count() < count:
+        found = torch.cuda.device_count()
+        raise BenchmarkError(
+            f"{count} devices were asked for, but this machine has {found} of CUDA; "
+            f"give --devices {found}, or --device cpu for {count} processes on CPUs."
+        )

@@ -19,6 +19,8 @@ from benchmark.processes import become_worker, threads_for_each
 LOST = 3
 """Exit code of a process that ended because another one had; it says nothing."""
 INTERRUPTED = 130
+SAID = (1, 2)
+"""Exit codes of a first process that has said what is wrong; with code 1 every process does."""
 PATIENCE = 10
 """Seconds that processes have to notice that another one has ended, and then once more to record it."""
 
@@ -65,9 +67,8 @@ def launch(work: Callable[..., object], arguments: Sequence[Any], count: int) ->
     _join(processes)
     _end(processes)
     codes = [process.exitcode or 0 for process in processes]
-    said = [code for code in codes if 0 < code != LOST]
-    if codes[0] in said or 1 in said:
-        return codes[0] if codes[0] in said else 1
+    if codes[0] in SAID or 1 in codes:
+        return codes[0] if codes[0] in SAID else 1
     raise BenchmarkError(
         f"Process {first} of {count} (counted from 0) {_how(codes[first])} in the middle of the run, which "
         "ended with it; the same command goes on from the last checkpoint, if one had been written."

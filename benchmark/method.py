@@ -36,6 +36,8 @@ class Method(ABC):
         ``"cells"`` where predicted cells vary as real ones should, ``"mean"`` where only their mean does.
     resources
         What a run takes of a machine, for `sweep` on a cluster.
+    spreads
+        Whether several processes can share its training and its predictions, see `benchmark.devices`.
     """
 
     name: ClassVar[str]
@@ -43,6 +45,7 @@ class Method(ABC):
     Config: ClassVar[type[MethodConfig]] = MethodConfig
     predicts: ClassVar[Literal["cells", "mean"]] = "cells"
     resources: ClassVar[Resources] = Resources()
+    spreads: ClassVar[bool] = False
 
     def __init__(self, config: MethodConfig | None = None, *, seed: int = 0, device: str = "auto") -> None:
         self.config = type(self).Config() if config is None else config

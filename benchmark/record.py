@@ -42,6 +42,8 @@ class Coordinates(BaseModel):
     """Control cells that each perturbation is predicted for."""
     samples: int = 1
     """How many cells are predicted for each of them."""
+    devices: int = 1
+    """How many processes shared the training, each with a batch as large as the configuration says."""
 
     @property
     def config_digest(self) -> str:
@@ -52,11 +54,13 @@ class Coordinates(BaseModel):
     def key(self) -> str:
         """SHA-256 of all that decides the numbers; names and labels do not.
 
-        One sample is left out: runs that are older than samples keep the key that they were recorded with.
+        One sample and one device are left out: runs that are older than these keep the key that they were
+        recorded with.
         """
         parts = self.model_dump(exclude={"configuration", "dataset", "split"})
-        if self.samples == 1:
-            del parts["samples"]
+        for name in ("samples", "devices"):
+            if parts[name] == 1:
+                del parts[name]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

@@ -9,6 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from anndata import AnnData
+
+from benchmark import devices
 from benchmark.archive import write_archive
 from benchmark.config import MethodConfig
 from benchmark.data import Dataset, load_dataset
@@ -41,6 +45,7 @@ class Request:
     device: str = "auto"
     cells: int = CELLS
     samples: int = 1
+    devices: int = 1
     force: bool = False
     columns: Mapping[str, Any] = field(default_factory=dict)
     """How to read an h5ad given by path: what `load_dataset` takes beside its name."""
@@ -112,10 +117,17 @@ def perform(task: Task, force: bool = False) -> tuple[Record, bool]:
     tracker.close_dead_runs()
     if not force:
         earlier = tracker.finished(task.coordinates.key)
+        devices.agree(earlier is None)
         if earlier is not None:
             return earlier, False
-    with tracker.recording(task.coordinates) as recording:
+    with tracker.recording(task.coordinates) as recording, devices.noticing_loss():
         return record_predictions(task, fit(task), recording), True
+
+
+def assist(task: Task, force: bool = False) -> None:
+    """Do the share of a process that is not the first of a run on several devices; the first one records."""
+    if force or devices.agree(True):
+        predict(task, fit(task).method)
 
 
 def prepare(request: Request, dataset: Dataset | None = None) -> Task:
@@ -127,7 +139,7 @@ def prepare(request: Request, dataset: Dataset | None = None) -> Task:
     coordinates = Coordinates(
         method=method_class.name,
         method_version=method_class.version,
-        configuration=request.tuning.label if request.tuning else configuration_label(config),
+        configuration=_label(request, config),
         config=config.model_dump(mode="json"),
         source_digest=source_digest(method_class),
         dataset=dataset.name,
@@ -137,6 +149,7 @@ def prepare(request: Request, dataset: Dataset | None = None) -> Task:
         seed=request.seed,
         cells=request.cells,
         samples=request.samples,
+        devices=request.devices,
     )
     return Task(coordinates, method_class, config, request.device, dataset, split, request.tuning)
 
@@ -150,11 +163,18 @@ def check(request: Request) -> tuple[type[Method], MethodConfig]:
         raise BenchmarkError(f"At least 2 cells per perturbation must be predicted, not {request.cells}.")
     if request.samples < 1:
         raise BenchmarkError(f"At least 1 sample per control cell must be drawn, not {request.samples}.")
+    if request.devices > 1 and not method_class.spreads:
+        raise BenchmarkError(f"{method_class.name} works on one device alone; leave out --devices.")
     if request.device != "auto":
         choose_device(request.device)
     if request.split not in SCHEMES:
         raise unknown("split", request.split, SCHEMES, "`python -m benchmark splits` lists them")
     return method_class, config
+
+
+def _label(request: Request, config: MethodConfig) -> str:
+    label = request.tuning.label if request.tuning else configuration_label(config)
+    return label if request.devices == 1 else f"{label}, devices={request.devices}"
 
 
 def fit(task: Task) -> Fitted:
@@ -167,6 +187,14 @@ def fit(task: Task) -> Fitted:
     with report_to(curves), clock.time("fit"):
         method.fit(train, validation)
     return Fitted(method, started, clock.seconds()["fit"], curves.curves)
+
+
+def predict(task: Task, method: Method) -> tuple[AnnData, dict[str, np.ndarray], dict[str, str]]:
+    """Predict with a fitted method: the control cells it starts from, and what `predict_all` returns."""
+    at = task.coordinates
+    start = sample_cells(control_cells(task.dataset), at.cells, at.seed, at.samples)
+    train, validation = training_views(task.dataset, task.split)
+    return start, *predict_all(method, start, task.split.test, train, validation)
 
 
 def record_predictions(task: Task, fitted: Fitted, recording: Recording) -> Record:
@@ -185,12 +213,9 @@ def record_predictions(task: Task, fitted: Fitted, recording: Recording) -> Reco
     curves = CurveKeeper()
     method = fitted.method
     control = control_cells(task.dataset)
-    train, validation = training_views(task.dataset, task.split)
     with report_to(curves):
         with clock.time("predict"):
-            at = task.coordinates
-            start = sample_cells(control, at.cells, at.seed, at.samples)
-            predicted, fallbacks = predict_all(method, start, task.split.test, train, validation)
+            start, predicted, fallbacks = predict(task, method)
         with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
             with clock.time("archive"):
                 archive = Path(folder) / "predictions.h5ad"

@@ -120,4 +120,6 @@ def _cost(record: Record) -> str:
     if not parts:
         return ""
     total, memory = record.seconds["total"], record.peak_memory_mb
-    return f"{total:.1f} s ({parts}), {memory:.0f} MB at most, {record.device}; "
+    count = record.coordinates.devices
+    device = record.device if count == 1 else f"{count} x {record.device}"
+    return f"{total:.1f} s ({parts}), {memory:.0f} MB at most, {device}; "

@@ -61,6 +61,7 @@ class FlowMethod(Method):
     Config = FlowConfig
     config: FlowConfig
     resources: ClassVar[Resources] = Resources(gpus=1, memory_gb=4)
+    spreads: ClassVar[bool] = True
     clamp: ClassVar[Callable[[Tensor], Tensor]] = staticmethod(non_negative)
     """How sampled cells are kept from going below zero."""
     selected_in: ClassVar[tuple[Order, ...]] = ("latent_first",)

@@ -157,7 +157,7 @@ def _unfinished_row(run: StoredRun) -> Row:
 
 def _configuration(run: StoredRun) -> tuple[str, ...]:
     names = ("method", "method_version", "config_digest", "cells")
-    return (*(run.tags[name] for name in names), _samples(run.tags))
+    return (*(run.tags[name] for name in names), _samples(run.tags), run.tags.get("devices", "1"))
 
 
 def _samples(tags: dict[str, str]) -> str:

@@ -76,6 +76,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
             [argument for argument in arguments if argument != "--debug"],
             prog_name="python -m benchmark",
             standalone_mode=False,
+            obj=arguments,
         )
     except KeyboardInterrupt:
         code = INTERRUPTED

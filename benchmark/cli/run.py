@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from benchmark.cli import options
+from benchmark.cli.together import in_processes, processes, taking_part
 from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 
 def run(
+    context: typer.Context,
     method: Annotated[str, typer.Option(help="Name of a method, or path/to/file.py:Class.")],
     dataset: Annotated[str, typer.Option(help="Name of a data set, or path to an .h5ad file.")] = "simulated",
     split: Annotated[str, typer.Option(help="Split scheme.")] = "doubles",
@@ -30,6 +32,9 @@ def run(
     cells: Annotated[int, typer.Option(help="Control cells that each perturbation is predicted for.")] = 256,
     samples: Annotated[int, typer.Option(help="Predicted cells per control cell.")] = 1,
     device: options.Device = "auto",
+    devices: Annotated[
+        int, typer.Option(help="Processes that share the training, each with a device of its own.", min=1)
+    ] = 1,
     force: Annotated[bool, typer.Option("--force", help="Repeat a run that is finished.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the record as one JSON object.")] = False,
     perturbation_column: options.PerturbationColumn = None,
@@ -40,11 +45,14 @@ def run(
 ) -> None:
     """Fit a method, predict the test perturbations, score them and keep the record."""
     from benchmark.anchors import ensure_anchors
-    from benchmark.progress import report_to
-    from benchmark.runner import Request
-    from benchmark.runner import run as run_request
+    from benchmark.devices import first_goes_first
+    from benchmark.progress import Silent, report_to
+    from benchmark.runner import Request, assist, perform, prepare
     from benchmark.screen import ProgressBars, print_record
 
+    started = processes(devices)
+    if started < devices:
+        raise typer.Exit(in_processes(context.obj, devices, device))
     columns = options.given(
         perturbation_column=perturbation_column,
         control_label=control_label,
@@ -64,13 +72,23 @@ def run(
         device=device,
         cells=cells,
         samples=samples,
+        devices=started,
         force=force,
         columns=columns,
         tuning=tuning,
     )
     # What a method prints would spoil the one JSON object.
-    with report_to(ProgressBars()), redirect_stdout(sys.stderr):
-        record, done_now = run_request(request)
+    with (
+        redirect_stdout(sys.stderr),
+        taking_part(started, device) as first,
+        report_to(ProgressBars() if first else Silent()),
+    ):
+        with first_goes_first():
+            task = prepare(request)
+        if not first:
+            assist(task, force)
+            return
+        record, done_now = perform(task, force)
     if json:
         print(record.model_dump_json())
     else:

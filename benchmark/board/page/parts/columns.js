@@ -2,6 +2,7 @@
 function columns() {
   const rows = board().rows;
   const tuned = rows.some((row) => row.trials > 0);
+  const refused = rows.some((row) => row.fallbacks > 0);
   return [
     column("rank", "Rank", "By the mean rank over the headline metrics", (row) => row.rank, rankCell, 0),
     column("label", "Method", "Open a row for all that is known of it", (row) => row.label, null, 0),
@@ -10,8 +11,8 @@ function columns() {
       (row) => row.mean_rank?.[0], meanRankCell, 0),
     column("seeds", "Seeds", "Random divisions into training and test perturbations",
       (row) => row.seeds?.length, seedsCell, 1),
-    column("fallbacks", "Refused", "Perturbations that it could not predict; the train mean is scored there",
-      (row) => row.fallbacks, fallbacksCell, 0),
+    ...(refused ? [column("fallbacks", "Refused", "Perturbations that it could not predict; the train mean is scored there",
+      (row) => row.fallbacks, fallbacksCell, 0)] : []),
     column("seconds", "Time", "Mean time of a run: fit, predict and score",
       (row) => row.seconds, (row) => duration(row.seconds), 0),
     ...(tuned ? [column("trials", "Tuned", "Configurations that were tried before, and the time that took",

@@ -89,12 +89,12 @@ def test_a_run_knows_its_configuration_in_the_store_and_in_a_record(screen, tmp_
 
 
 def test_a_long_configuration_is_spread_over_tags(monkeypatch):
-    from benchmark import tracking
+    from benchmark.tracking import tags
 
-    monkeypatch.setattr(tracking, "TAG_LENGTH", 7)
-    parts = tracking._in_parts("config", '{"width": 64}')
+    monkeypatch.setattr(tags, "TAG_LENGTH", 7)
+    parts = tags._in_parts("config", '{"width": 64}')
     assert parts == {"config.0000": '{"width', "config.0001": '": 64}'}
-    assert tracking.StoredRun("id", "finished", 0, parts).config == {"width": 64}
+    assert tags.StoredRun("id", "finished", 0, parts).config == {"width": 64}
 
 
 def test_scores_per_perturbation_come_back_to_three_digits():

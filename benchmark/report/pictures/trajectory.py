@@ -110,8 +110,8 @@ def _draw_stage(panel: Axes, rows: pd.DataFrame, colour: str) -> None:
     panel.scatter(
         first["x"],
         first["y"],
-        s=16,
-        facecolor="white",
+        s=70,
+        facecolor="none",
         edgecolor=INK,
         linewidths=0.8,
         zorder=3,

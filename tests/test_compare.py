@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from benchmark.comparison.pairs import chosen_metrics, compare, require_comparable
+from benchmark.comparison.words import metric_rows
 from benchmark.errors import BenchmarkError
 from benchmark.runner import run
 from benchmark.statistics import holm, interval, signed_rank
@@ -61,6 +62,13 @@ def test_intervals_and_tests_are_those_of_the_shared_statistics(compared):
     for difference, values, p in zip(compared.metrics, defined, corrected, strict=True):
         assert (difference.low, difference.high) == pytest.approx(interval(values))
         assert difference.corrected == pytest.approx(p)
+
+
+def test_means_are_of_the_perturbations_where_both_are_defined(compared):
+    """So that they differ by the mean difference: 2.8 / 7 = 0.4 and 1.9 / 7."""
+    row = metric_rows(compared)[1]
+    assert (row["first"], row["second"], row["difference"]) == ("0.4000", "0.2714", "+0.1286")
+    assert row["undefined"] == 1
 
 
 def test_of_few_perturbations_there_is_no_interval():

@@ -43,7 +43,9 @@ def metric_rows(comparison: Comparison) -> list[dict[str, Any]]:
 
 
 def _metric_row(comparison: Comparison, each: Difference) -> dict[str, Any]:
-    means = [comparison.table[f"{side}_{each.metric}"].mean() for side in ("first", "second")]
+    # Of perturbations where both are defined, as the difference is.
+    paired = comparison.table.dropna(subset=[f"{GAIN}{each.metric}"])
+    means = [paired[f"{side}_{each.metric}"].mean() for side in ("first", "second")]
     return {
         "metric": each.metric,
         "first": _number(means[0]),

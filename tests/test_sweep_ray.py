@@ -98,6 +98,15 @@ def test_a_cluster_that_is_not_there_is_one_sentence(case):
         sweep(case.plan("linear"), Where("ray", address="127.0.0.1:1"))
 
 
+def test_a_cluster_that_does_not_start_is_one_sentence(case, monkeypatch):
+    def too_busy(**options):
+        raise Exception("The current node timed out during startup.")  # as Ray words it
+
+    monkeypatch.setattr(ray, "init", too_busy)
+    with pytest.raises(BenchmarkError, match="timed out during startup"):
+        sweep(case.plan("linear"), Where("ray", jobs=1))
+
+
 def test_a_method_that_needs_more_memory_than_any_machine_has_is_said(case):
     case.file.write_text(
         case.file.read_text()

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmark.devices import joined, spread
+from benchmark.devices import agree, joined, spread
 from benchmark.launching import launch
 from methods._flow.backbone import FlowShape, build_flow
 from methods._flow.devices import with_whole_batch
@@ -72,7 +72,7 @@ def work(folder: Path) -> None:
             found[name] = train((shape, with_whole_batch(learns, group.count)), group)
         numbers = [np.full(2, number) for number in range(5)]
         found["spread"] = [int(values[0]) for values in spread(lambda number: -number, numbers)]
-        found["agreed"] = group.agree(group.rank)
+        found["agreed"] = agree(group.rank)
         torch.save(found, folder / f"{group.rank}.pt")
 
 

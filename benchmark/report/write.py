@@ -22,6 +22,8 @@ from benchmark.submission import Predicts
 from benchmark.tracking import Tracker
 
 PAGE = "index.html"
+MACHINE = "system/"
+"""Begins the names under which MLflow keeps the load of the machine."""
 
 
 @dataclass(frozen=True)
@@ -99,10 +101,10 @@ def _subject(
 
 
 def curves_of(tracker: Tracker, run_id: str) -> dict[str, list[tuple[int, float]]]:
-    """Read the series that a training reported; numbers with one value, such as scores, are none."""
+    """Read the series that a training reported, "STAGE/NAME"; scores, and what the machine did, are none."""
     found = {}
     for name in tracker.client.get_run(run_id).data.metrics:
-        if "/" in name:
+        if "/" in name and not name.startswith(MACHINE):
             points = tracker.client.get_metric_history(run_id, name)
             found[name] = sorted((point.step, point.value) for point in points)
     return found

@@ -186,6 +186,30 @@ def test_what_no_store_knows_waits_and_stops_nothing(store, record, caplog):
     assert folder.is_dir()
 
 
+def test_a_kill_while_a_delivered_folder_is_removed_stops_nothing(store, record, monkeypatch):
+    remove = shutil.rmtree
+
+    def killed(folder, *args, **options):
+        if not str(folder).endswith(".delivered"):
+            return remove(folder, *args, **options)
+        (folder / "delivery.json").unlink()
+        raise KeyboardInterrupt
+
+    Delivery(record).keep(Tracker().uri)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            Tracker()
+    assert len(Tracker().runs()) == 1
+
+
+def test_what_cannot_be_kept_whole_leaves_nothing(store, record, tmp_path):
+    missing = tmp_path / "not_there.h5ad"
+    with pytest.raises(FileNotFoundError):
+        Delivery(record, files=[missing]).keep("somewhere")
+    assert not list(waiting_room().iterdir())
+
+
 def test_a_server_killed_at_random_moments_loses_and_doubles_nothing(server, screen):
     rng = random.Random(0)
     case = Case(screen)

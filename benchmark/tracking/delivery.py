@@ -68,13 +68,17 @@ class Delivery:
         """
         folder = waiting_room() / self.record.run_id
         draft = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
-        (draft / "files").mkdir(parents=True)
-        for file in self.files:
-            shutil.copy2(file, draft / "files")
-        metrics = [[each.key, each.value, each.timestamp, each.step] for each in self.metrics]
-        about = {"uri": uri, "metrics": metrics, "record": self.record.model_dump(mode="json")}
-        (draft / "delivery.json").write_text(json.dumps(about))
-        draft.replace(folder)
+        try:
+            (draft / "files").mkdir(parents=True)
+            for file in self.files:
+                shutil.copy2(file, draft / "files")
+            metrics = [[each.key, each.value, each.timestamp, each.step] for each in self.metrics]
+            about = {"uri": uri, "metrics": metrics, "record": self.record.model_dump(mode="json")}
+            (draft / "delivery.json").write_text(json.dumps(about))
+            draft.replace(folder)
+        except OSError:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
         return folder
 
     @classmethod
@@ -106,7 +110,10 @@ def deliver_all(tracker: Tracker) -> None:
             except BenchmarkError as error:
                 _log.warning("The result in %s still waits for its run store: %s", folder, error)
                 continue
-            shutil.rmtree(folder)
+            # It leaves the waiting room whole: a kill amid the removal would leave what nobody can read.
+            delivered = folder.with_name(f".{folder.name}.delivered")
+            folder.replace(delivered)
+            shutil.rmtree(delivered)
             at = delivery.record.coordinates
             _log.info(
                 "The result of %s on %s, which had waited, is in the run store now.", at.method, at.dataset

@@ -34,15 +34,8 @@ def record_path(folder: Path, at: Coordinates) -> Path:
     One that differs in nothing but the code that it ran has the same place, as it has on the board, where the
     newest of them stands.
     """
-    identity = {
-        "config": at.config,
-        "cells": at.cells,
-        "samples": at.samples,
-        "method_version": at.method_version,
-        "dataset_digest": at.dataset_digest,
-        "split_digest": at.split_digest,
-    }
-    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
+    run = StoredRun("", "finished", 0.0, coordinate_tags(at))
+    digest = hashlib.sha256(json.dumps(_identity(run)).encode()).hexdigest()[:12]
     dataset, split, method = (re.sub(r"[^\w.-]+", "_", name) for name in (at.dataset, at.split, at.method))
     return folder / dataset / f"{split}-{at.seed}" / f"{method}-{digest}{SUFFIX}"
 
@@ -115,10 +108,12 @@ def newest(runs: Sequence[StoredRun]) -> list[StoredRun]:
     runs
         Newest first, as a store returns them.
     """
-    names = ("method", "method_version", "config_digest", "cells", "dataset_digest", "split_digest", "seed")
     kept: dict[tuple[str, ...], StoredRun] = {}
     for run in runs:
         if run.status == "finished" and run.is_readable:
-            identity = (*(run.tags[name] for name in names), run.tags.get("samples", "1"))
-            kept.setdefault(identity, run)
+            kept.setdefault(_identity(run), run)
     return list(kept.values())
+
+
+def _identity(run: StoredRun) -> tuple[str, ...]:
+    return (*run.row_key, *(run.tags[name] for name in ("dataset_digest", "split_digest", "seed")))

@@ -68,6 +68,7 @@ def test_other_code_has_the_same_place_and_another_configuration_another(record,
         {"seed": 7},
         {"dataset_digest": "0"},
         {"samples": 2},
+        {"devices": 2},
     ):
         assert record_path(folder, at.model_copy(update=change)) != place
 

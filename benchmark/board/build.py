@@ -72,11 +72,11 @@ def _rows(runs: Sequence[StoredRun], metrics: Sequence[str] | None, frozen: Froz
     finished: dict[tuple[str, ...], dict[int, StoredRun]] = defaultdict(dict)
     for run in runs:  # newest first: of runs that differ in nothing but code, the newest counts
         if run.status == "finished":
-            finished[_configuration(run)].setdefault(int(run.tags["seed"]), run)
+            finished[run.row_key].setdefault(int(run.tags["seed"]), run)
     rest = {
-        (*_configuration(run), run.tags["seed"]): run
+        (*run.row_key, run.tags["seed"]): run
         for run in reversed(runs)
-        if run.status != "finished" and int(run.tags["seed"]) not in finished[_configuration(run)]
+        if run.status != "finished" and int(run.tags["seed"]) not in finished[run.row_key]
     }
     shown = _finished_rows(
         [list(by_seed.values()) for by_seed in finished.values() if by_seed], metrics, frozen
@@ -119,7 +119,7 @@ def _member(runs: Sequence[StoredRun], names: Sequence[str], labels: Sequence[st
         if name in METRICS and METRICS[name].spec.version != version
     }
     row = Row(
-        **_identity(runs[0].tags),
+        **_identity(runs[0]),
         status="finished",
         seeds=len(runs),
         seed_list=list(table.seeds),
@@ -146,7 +146,7 @@ def _ledger(runs: Sequence[StoredRun]) -> dict[str, Any]:
 
 def _unfinished_row(run: StoredRun) -> Row:
     return Row(
-        **_identity(run.tags),
+        **_identity(run),
         status=run.status,
         seeds=1,
         seed_list=[int(run.tags["seed"])],
@@ -155,16 +155,6 @@ def _unfinished_row(run: StoredRun) -> Row:
     )
 
 
-def _configuration(run: StoredRun) -> tuple[str, ...]:
-    names = ("method", "method_version", "config_digest", "cells")
-    return (*(run.tags[name] for name in names), _samples(run.tags), run.tags.get("devices", "1"))
-
-
-def _samples(tags: dict[str, str]) -> str:
-    """Samples per control cell; runs that are older than samples had one."""
-    return tags.get("samples", "1")
-
-
-def _identity(tags: dict[str, str]) -> dict[str, Any]:
+def _identity(run: StoredRun) -> dict[str, Any]:
     names = ("dataset", "dataset_digest", "split", "method", "configuration", "cells")
-    return {name: tags[name] for name in names} | {"samples": _samples(tags)}
+    return {name: run.tags[name] for name in names} | {"samples": run.samples}

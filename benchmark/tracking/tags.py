@@ -46,6 +46,17 @@ class StoredRun:
         return dict(zip(self._packed["perturbations"], self._packed.get("groups", []), strict=False))
 
     @property
+    def samples(self) -> str:
+        """Samples per control cell; runs that are older than samples had one."""
+        return self.tags.get("samples", "1")
+
+    @property
+    def row_key(self) -> tuple[str, ...]:
+        """What runs on the same data and split share that stand in one row, whatever code they ran."""
+        names = ("method", "method_version", "config_digest", "cells")
+        return (*(self.tags[name] for name in names), self.samples, self.tags.get("devices", "1"))
+
+    @property
     def config(self) -> dict[str, Any] | None:
         """Its hyper-parameters; None for a run that is older than this entry."""
         text = self._joined(CONFIG)

@@ -14,11 +14,10 @@ from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from benchmark.errors import BenchmarkError
-from benchmark.processes import become_worker, threads_for_each
+from benchmark.processes import INTERRUPTED, become_worker, threads_for_each
 
 LOST = 3
 """Exit code of a process that ended because another one had; it says nothing."""
-INTERRUPTED = 130
 SAID = (1, 2)
 """Exit codes of a first process that has said what is wrong; with code 1 every process does."""
 PATIENCE = 10

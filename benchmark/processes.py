@@ -9,6 +9,9 @@ import threading
 from types import FrameType
 from typing import NoReturn
 
+INTERRUPTED = 130
+"""Exit code of a process that was stopped from the keyboard, or told to end."""
+
 
 def threads_for_each(processes: int) -> int:
     """Count the threads that each of so many processes may use, so that together they fill the machine."""

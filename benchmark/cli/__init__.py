@@ -31,6 +31,7 @@ from benchmark.cli import (
     tune,
 )
 from benchmark.errors import BenchmarkError
+from benchmark.processes import INTERRUPTED
 
 app = typer.Typer(
     name="benchmark",
@@ -60,7 +61,6 @@ app.command("datasets")(listings.datasets)
 app.command("metrics")(metrics.metrics)
 app.add_typer(splits.app, name="splits")
 
-INTERRUPTED = 130
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from benchmark.errors import BenchmarkError
-
-INTERRUPTED = 130
+from benchmark.processes import INTERRUPTED
 
 
 def in_processes(arguments: list[str], count: int, device: str) -> int:

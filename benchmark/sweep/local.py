@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
-from benchmark.processes import become_worker, threads_for_each
+from benchmark.processes import INTERRUPTED, become_worker, threads_for_each
 from benchmark.sweep.job import Job, Outcome
 
 PATIENCE = 30
@@ -100,4 +100,4 @@ def _work(connection: Connection, threads: int) -> None:
             while True:
                 connection.send(do(connection.recv()))
         except (KeyboardInterrupt, EOFError):
-            sys.exit(130)
+            sys.exit(INTERRUPTED)

@@ -10,7 +10,7 @@ from multiprocessing.context import SpawnProcess
 from multiprocessing.queues import SimpleQueue
 
 from benchmark.errors import BenchmarkError
-from benchmark.processes import become_worker, threads_for_each
+from benchmark.processes import INTERRUPTED, become_worker, threads_for_each
 from benchmark.tuning.plan import Plan
 
 LOOK = 0.5
@@ -82,7 +82,7 @@ def _work(plan: Plan, deadline: float, threads: int, reasons: SimpleQueue[str]) 
         with report_to(Silent()), redirect_stdout(sys.stderr):
             work(Bench.of(plan), deadline, done=lambda: None)
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except Exception as error:
         name = "" if isinstance(error, BenchmarkError) else f"{type(error).__name__}: "
         reasons.put(f"{name}{error}")

@@ -78,7 +78,7 @@ def test_the_ceiling_is_what_scoring_says_and_has_no_archive(asked, screen):
     assert (found.archive, found.archive_sha256, found.archive_mb) == ("", "", 0.0)
     assert Tracker().record(found.run_id) == found
     files = {file.path for file in Tracker().client.list_artifacts(found.run_id)}
-    assert files == {"record.json", "per_perturbation.csv"}
+    assert files == {"record.json", "per_perturbation.csv", "environment.txt"}
 
 
 def test_one_ceiling_serves_all_numbers_of_cells_and_samples(screen):

@@ -58,8 +58,10 @@ def test_cells_are_generated_around_what_is_told(monkeypatch):
     """Centred cells and the estimate add up to the cells that are learned without centring."""
     centred, _ = learned_pool(monkeypatch)
     plain, _ = learned_pool(monkeypatch, centred=False)
-    told = centred.prior[..., 0].repeat_interleave(centred.size, dim=0)
-    torch.testing.assert_close(centred.perturbed + told, plain.perturbed)
+    rows, genes = torch.arange(len(centred.perturbed)), torch.arange(centred.n_genes)
+    kinds = torch.arange(len(centred.size)).repeat_interleave(centred.size)
+    told = centred.prior[kinds, :, 0]
+    torch.testing.assert_close(centred.targets(rows, kinds, genes) + told, plain.targets(rows, kinds, genes))
     assert torch.equal(centred.prior, plain.prior)
     assert told.abs().max() > 0.1
 

@@ -49,7 +49,8 @@ def weighted_means(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     total, present = np.zeros((2, len(weights), values.shape[2]))
     for of_seed in values:  # one by one: what is at hand stays in the processor's cache
         defined = ~np.isnan(of_seed)
-        counts = weights @ defined.astype(float)
+        whole = defined.all()
+        counts = weights.sum(axis=1, keepdims=True) if whole else weights @ defined.astype(float)
         sums = weights @ np.where(defined, of_seed, 0.0)
         total += np.divide(sums, counts, out=sums, where=counts > 0)  # a sum without a weight is 0
         present += counts > 0
@@ -74,7 +75,8 @@ def middle(resampled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     bounds = np.full((2, resampled.shape[1]), np.nan)
     whole = ~undefined.any(axis=0)
     if whole.any():
-        bounds[:, whole] = np.quantile(resampled[:, whole], ends, axis=0)
+        # Columns one after the other in memory, where they are partitioned faster.
+        bounds[:, whole] = np.quantile(np.ascontiguousarray(resampled[:, whole].T), ends, axis=1)
     for column in np.flatnonzero(~whole & ~undefined.all(axis=0)):
         bounds[:, column] = np.quantile(resampled[~undefined[:, column], column], ends)
     return bounds[0], bounds[1]
@@ -86,16 +88,29 @@ def interval(values: np.ndarray, seed: int = 0) -> tuple[float, float]:
     return float(low[0]), float(high[0])
 
 
-def signed_rank(values: np.ndarray) -> float:
+def signed_rank(values: np.ndarray) -> np.ndarray:
     """Two-sided p-value of Wilcoxon's signed-rank test; zeros are ranked as Pratt (1959) does.
 
-    Where all values are zero it is 1.
+    Parameters
+    ----------
+    values
+        (n,) or (n, columns), none of them NaN.
+
+    Returns
+    -------
+    numpy.ndarray
+        () or (columns,); 1 where all values are zero.
     """
     from scipy.stats import wilcoxon
 
-    if not values.any():
-        return 1.0
-    return float(wilcoxon(values, zero_method="pratt").pvalue)
+    columns = values[:, None] if values.ndim == 1 else values
+    p = np.ones(columns.shape[1])
+    some = np.flatnonzero(columns.any(axis=0))
+    # Above 50 values SciPy approximates whatever they are; below, how it computes depends on those that it is
+    # given together.
+    for together in [some] if len(columns) > 50 and some.size else some:
+        p[together] = wilcoxon(columns[:, together], zero_method="pratt", axis=0).pvalue
+    return p.reshape(values.shape[1:])
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

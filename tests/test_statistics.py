@@ -31,6 +31,15 @@ def test_the_signed_rank_test_agrees_with_scipy_with_zeros_and_ties():
     assert signed_rank(np.zeros(7)) == 1.0
 
 
+@pytest.mark.parametrize("n", [9, 40, 70])
+def test_columns_are_tested_as_if_each_were_alone(n):
+    """Also where one has zeros or ties, and another none, or nothing but zeros."""
+    rng = np.random.default_rng(n)
+    columns = rng.normal(0.2, 1, (n, 4))
+    columns[:3, 1], columns[:, 2], columns[:, 3] = 0, 0, columns[:, 3].round(1)
+    assert signed_rank(columns).tolist() == [float(signed_rank(column)) for column in columns.T]
+
+
 def normal_approximation_of_pratt(values):
     """Pratt 1959: rank |d| with zeros, drop their ranks; mean and variance over signs of what is left."""
     from scipy.stats import norm, rankdata

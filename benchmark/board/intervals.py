@@ -43,9 +43,13 @@ class ScoreTable:
         shape = (len(per_seed), len(labels), len(names))
         values, listed = np.full(shape, np.nan), np.zeros(shape, dtype=bool)
         for seed, scores in enumerate(per_seed.values()):
+            scored: list[str] = []
+            rows = np.empty(0, dtype=int)
             for column, name in enumerate(names):
                 found = scores.get(name, {})
-                rows = [position[label] for label in found]
+                if list(found) != scored:  # as a rule all metrics of a run score the same perturbations
+                    scored = list(found)
+                    rows = np.array([position[label] for label in scored], dtype=int)
                 values[seed, rows, column] = list(found.values())
                 listed[seed, rows, column] = True
         return cls(tuple(per_seed), tuple(labels), tuple(names), values, listed)
@@ -62,7 +66,7 @@ class ScoreTable:
 
 def labels_of(per_seed: Iterable[Scores]) -> list[str]:
     """Every test perturbation that is scored, in alphabetical order."""
-    return sorted({label for scores in per_seed for values in scores.values() for label in values})
+    return sorted(set().union(*(values for scores in per_seed for values in scores.values())))
 
 
 def estimate(per_seed: Sequence[Scores]) -> dict[str, Estimate]:

@@ -61,6 +61,11 @@ def _compare(differences: np.ndarray) -> list[Comparison]:
     if not own.any():
         return [Comparison() for _ in range(differences.shape[1])]
     means, low, high = mean_and_bounds(differences[None, own])
+    p = np.empty(len(means))
+    whole = defined[own].all(axis=0)
+    p[whole] = signed_rank(differences[own][:, whole])
+    for column in np.flatnonzero(~whole):
+        p[column] = signed_rank(differences[defined[:, column], column])
     found = []
     for index, n in enumerate(defined.sum(axis=0)):
         each = Comparison(n=int(n))
@@ -68,6 +73,6 @@ def _compare(differences: np.ndarray) -> list[Comparison]:
             each.mean = float(means[index])
         if n >= FEWEST:
             each.low, each.high = float(low[index]), float(high[index])
-            each.p = signed_rank(differences[defined[:, index], index])
+            each.p = float(p[index])
         found.append(each)
     return found

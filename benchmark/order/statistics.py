@@ -121,7 +121,7 @@ def _difference(metric: str, pairs: Pairs) -> Difference:
         mean=float(values.mean()) if n else np.nan,
         low=low,
         high=high,
-        p=signed_rank(values) if n else np.nan,
+        p=float(signed_rank(values)) if n else np.nan,
         corrected=np.nan,
         better=float((values > 0).mean()) if n else np.nan,
         worse=float((values < 0).mean()) if n else np.nan,

@@ -12,6 +12,17 @@ REPOSITORY = Path(__file__).parents[1]
 REAL_DATA = REPOSITORY.parent / "shared" / "data"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How often the tests of random kills kill: few times as a rule, 20 to be sure."""
+    parser.addoption("--kills", type=int, default=3, help="processes that each test of random kills kills")
+
+
+@pytest.fixture
+def kills(pytestconfig) -> int:
+    """How many processes to kill at random moments."""
+    return pytestconfig.getoption("kills")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _outside_world():
     """No tracking server of the developer's, and real data where they lie beside a checkout."""

@@ -69,38 +69,38 @@ def workers(process):
     return [child for child in children(process) if "spawn_main" in " ".join(child.cmdline())]
 
 
-def test_workers_killed_at_random_moments_cost_nothing(case):
+def test_workers_killed_at_random_moments_cost_nothing(case, kills):
     """Where a worker is lost too often in the same run, that run fails, and the same sweep does it."""
-    plan = case.plan(case.spelt("Counts"), seeds=range(6))
     rng = random.Random(0)
     killed, over = [], threading.Event()
 
     def kill():
-        while len(killed) < 7 and not over.wait(rng.uniform(0.5, 4)):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                found = workers(psutil.Process())
-                killed.extend(rng.sample(found, min(1, len(found))))
-                killed[-1].kill()
+        while len(killed) < kills and not over.wait(rng.uniform(0.5, 4)):
+            with contextlib.suppress(psutil.NoSuchProcess, IndexError):
+                worker = rng.choice(workers(psutil.Process()))
+                worker.kill()
+                killed.append(worker)
 
     killer = threading.Thread(target=kill)
     killer.start()
+    seeds = 0
     try:
-        for _ in range(4):
-            done = sweep(plan, Where(jobs=2))
-            if not states(done)["failed"]:
-                break
+        while killer.is_alive():
+            seeds += 6
+            sweep(case.plan(case.spelt("Counts"), seeds=range(seeds)), Where(jobs=2))
     finally:
         over.set()
         killer.join()
-    assert killed
+    assert len(killed) == kills
+    done = sweep(case.plan(case.spelt("Counts"), seeds=range(seeds)), Where(jobs=2))
     assert states(done)["failed"] == 0
-    assert finished_by_run() == {("counts", str(seed)): 1 for seed in range(6)}
+    assert finished_by_run() == {("counts", str(seed)): 1 for seed in range(seeds)}
 
 
-def test_a_driver_killed_at_random_moments_goes_on_where_it_was(command):
+def test_a_driver_killed_at_random_moments_goes_on_where_it_was(command, kills):
     rng = random.Random(1)
-    arguments = [*COMMAND, *command("Counts", seeds="0-3")]
-    for _ in range(3):
+    for last in range(kills):
+        arguments = [*COMMAND, *command("Counts", seeds=f"0-{last}")]
         process = subprocess.Popen(arguments, env=environment(), stderr=subprocess.DEVNULL)
         while process.poll() is None and not workers(process):
             time.sleep(0.1)
@@ -111,7 +111,7 @@ def test_a_driver_killed_at_random_moments_goes_on_where_it_was(command):
         psutil.wait_procs(its, timeout=30)
         assert not [child for child in its if child.is_running()]
     subprocess.run(arguments, env=environment(), check=True, stderr=subprocess.DEVNULL)
-    assert finished_by_run() == {("counts", str(seed)): 1 for seed in range(4)}
+    assert finished_by_run() == {("counts", str(seed)): 1 for seed in range(kills)}
     assert not [run for run in Tracker().runs() if run.status == "running"]
 
 

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from benchmark.comparison.pairs import GAIN, Comparison
 from benchmark.order.statistics import Difference
-from benchmark.report.drawing import CYCLE, INK, MUTED, as_png, key, name_axes, panels
+from benchmark.report.drawing import CYCLE, INK, MUTED, as_png, key, name_axes, name_dot, panels
 
 NAMED = 2
 """Largest wins, and losses, whose perturbations are named."""
@@ -45,11 +45,10 @@ def _draw_metric(panel: Axes, comparison: Comparison, difference: Difference) ->
             difference.low, difference.high, color=MUTED, alpha=0.15, linewidth=0, label="95 % interval"
         )
     for part in comparison.extremes(difference.metric, NAMED):
-        for index, row in part.iterrows():
-            panel.annotate(
-                row["perturbation"], (x[index], row[gain]), textcoords="offset points", xytext=(4, 3),
-                fontsize=7, color=INK,
-            )  # fmt: skip
+        for place, (index, row) in enumerate(part.iterrows()):
+            # The second of two goes below its dot: the first may be just beside it.
+            left, below = x[index] > (x.min() + x.max()) / 2, place % 2 == 1
+            name_dot(panel, row["perturbation"], (x[index], row[gain]), left=left, below=below)
     name_axes(panel, x_name, f"difference in {difference.metric}", _title(difference))
     panel.margins(x=0.12, y=0.12)
 

@@ -52,6 +52,19 @@ def name_axes(panel: Axes, x: str, y: str, title: str = "") -> None:
     panel.set_title(title, color=INK, fontsize=10, loc="left")
 
 
+def name_dot(panel: Axes, name: str, at: tuple[float, float], *, left: bool, below: bool = False) -> None:
+    """Write the name of a dot beside it."""
+    panel.annotate(
+        name,
+        at,
+        textcoords="offset points",
+        xytext=(-4 if left else 4, -9 if below else 3),
+        ha="right" if left else "left",
+        fontsize=7,
+        color=INK,
+    )
+
+
 def key(figure: Figure, panel: Axes) -> None:
     """Put the legend of one panel below the whole figure."""
     handles, labels = panel.get_legend_handles_labels()

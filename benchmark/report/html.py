@@ -13,7 +13,8 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin-top: 2.5rem; }
 img { max-width: 100%; height: auto; background: white; border-radius: 4px; }
 .table { overflow-x: auto; } table { border-collapse: collapse; font-size: .9rem; }
 th, td { text-align: left; padding: .2rem .8rem .2rem 0; border-bottom: 1px solid #8886; }
-td { vertical-align: top; overflow-wrap: anywhere; } .out { opacity: .8; } figure { margin: 0; }
+td { vertical-align: top; overflow-wrap: anywhere; } td:first-child { min-width: 9rem; }
+.out { opacity: .8; } figure { margin: 0; }
 """
 
 

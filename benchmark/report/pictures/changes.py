@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from benchmark.metrics.agreement import correlation
 from benchmark.metrics.response import FDR_THRESHOLD
-from benchmark.report.drawing import CONTROL, INK, REAL, key, name_axes, panels
+from benchmark.report.drawing import CONTROL, INK, REAL, key, name_axes, name_dot, panels
 from benchmark.report.needs import one_by_one
 from benchmark.report.picture import Picture
 from benchmark.report.subject import Subject
@@ -63,15 +63,7 @@ def draw(table: pd.DataFrame) -> Figure:
             )
         for row in apart(part, 0.05 * (high - low)).itertuples():
             left = row.real_change > (low + high) / 2
-            panel.annotate(
-                row.gene,
-                (row.real_change, row.predicted_change),
-                textcoords="offset points",
-                xytext=(-4 if left else 4, 3),
-                ha="right" if left else "left",
-                fontsize=7,
-                color=INK,
-            )
+            name_dot(panel, row.gene, (row.real_change, row.predicted_change), left=left)
         r = correlation(part["real_change"].to_numpy(), part["predicted_change"].to_numpy())
         name_axes(
             panel,

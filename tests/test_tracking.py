@@ -176,6 +176,15 @@ def test_a_server_that_dies_in_mid_run_gets_the_result_when_it_is_back(server, s
     assert perform(task) == (record, False)
 
 
+def test_a_result_that_waited_takes_back_that_its_run_was_killed(store, record):
+    tracker = Tracker()
+    tracker.close(record.run_id, "killed", "the process ended without a word")
+    assert tracker.finished(record.coordinates.key) is None
+    Delivery(record).keep(tracker.uri)
+    (run,) = Tracker().runs()
+    assert (run.status, run.tags["reason"]) == ("finished", "")
+
+
 def test_what_waits_for_another_store_is_left_alone(store, record):
     folder = Delivery(record).keep("http://127.0.0.1:1")
     Tracker()

@@ -138,11 +138,12 @@ class Tracker:
             return stored(self.client.get_run(run_id)).status
 
     def close(self, run_id: str, status: Status, reason: str = "") -> None:
-        """End a run with its status and, where it is no success, the reason."""
+        """End a run with its status and, where it is no success, the reason.
+
+        A run that was called killed while its result waited for the store loses that reason.
+        """
         with readable(self.uri):
-            self.client.set_tag(run_id, "status", status)
-            if reason:
-                self.client.set_tag(run_id, "reason", reason[:TAG_LENGTH])
+            self.log(run_id, {}, {"status": status, "reason": reason[:TAG_LENGTH]})
             self.client.set_terminated(run_id, MLFLOW_STATUS[status])
 
     @contextmanager

@@ -130,7 +130,7 @@ def _renew(tracker: Tracker, run: StoredRun, question: Question) -> None:
         renewed = record.model_copy(update={**score_fields(scores, question.split), "rescored": now})
         table = write_table(scores, question.split, Path(folder))
         with _uninterrupted():
-            tracker.replace_scores(renewed, [table])
+            tracker.replace_record(renewed, [table])
 
 
 def _scores(tracker: Tracker, record: Record, question: Question, folder: Path) -> pd.DataFrame:

@@ -119,9 +119,21 @@ def perform(task: Task, force: bool = False) -> tuple[Record, bool]:
         earlier = tracker.finished(task.coordinates.key)
         devices.agree(earlier is None)
         if earlier is not None:
-            return earlier, False
+            return _with_ledger(earlier, task.tuning, tracker), False
     with tracker.recording(task.coordinates) as recording, devices.noticing_loss():
         return record_predictions(task, fit(task), recording), True
+
+
+def _with_ledger(record: Record, tuning: Tuning | None, tracker: Tracker) -> Record:
+    """Write into a finished run what it cost to choose its configuration, which was run before it was chosen.
+
+    So the board says how often a method was tuned also where nothing was better than its default.
+    """
+    if tuning is None or record.tuning == tuning:
+        return record
+    renewed = record.model_copy(update={"tuning": tuning})
+    tracker.replace_record(renewed)
+    return renewed
 
 
 def assist(task: Task, force: bool = False) -> None:

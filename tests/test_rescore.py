@@ -266,14 +266,14 @@ def test_an_interrupt_waits_until_a_run_is_written(screen, dataset, raised, monk
     """Ctrl-C comes in the middle of writing: that run is new as a whole, the next is old."""
     records = [run(request(screen, method))[0] for method in ("additive", "train_mean")]
     raised()
-    whole = Tracker.replace_scores
+    whole = Tracker.replace_record
     main = threading.main_thread().ident
 
     def interrupted(self, record, files):
         signal.pthread_kill(main, signal.SIGINT)
         whole(self, record, files)
 
-    monkeypatch.setattr(Tracker, "replace_scores", interrupted)
+    monkeypatch.setattr(Tracker, "replace_record", interrupted)
     with pytest.raises(KeyboardInterrupt):
         rescore(dataset=dataset)
     found = [stored(record)[1] for record in records]

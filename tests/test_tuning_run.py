@@ -66,6 +66,19 @@ def test_a_run_without_a_file_has_no_ledger(run_, case):
     assert not any(tag.startswith("tuning") for tag in run.tags)
 
 
+def test_a_default_that_nothing_was_better_than_gets_the_ledger_without_another_run(run_, case, file):
+    before = json.loads(run_(case.spelt("Scaled"), "--json")[1])
+    tuned = json.loads(file.read_text())
+    file.write_text(json.dumps({**tuned, "config": before["coordinates"]["config"]}))
+    after = json.loads(run_(case.spelt("Scaled"), "--config", file, "--json")[1])
+    assert after.pop("tuning")["trials"] == 4
+    assert after == {name: value for name, value in before.items() if name != "tuning"}
+    (run,) = Tracker().runs()
+    assert (run.tags["tuning_trials"], run.tags["configuration"]) == ("4", "default")
+    again = json.loads(run_(case.spelt("Scaled"), "--json")[1])
+    assert again["tuning"]["trials"] == 4
+
+
 def test_test_perturbations_that_chose_the_configuration_are_named(run_, case, file):
     """The seeds of a scheme share perturbations: what validates in one may be tested in another."""
     dataset = load_dataset(str(case.screen), **COLUMNS)

@@ -92,15 +92,15 @@ class Tracker:
                 raise BenchmarkError(f"its file {name} is not in the run store; run it again with --force.")
             return Path(self.client.download_artifacts(run_id, name, str(folder)))
 
-    def replace_scores(self, record: Record, files: Sequence[Path]) -> None:
-        """Keep another record of a finished run, with its files; what it scored before stays beside it.
+    def replace_record(self, record: Record, files: Sequence[Path] = ()) -> None:
+        """Keep another record of a finished run, with its files; what it said before stays beside it.
 
         The new files get a folder of their own, and one transaction of the store turns to them with all that
         the board reads. Until then, whatever happens, the run is the old one; an MLflow metric may then be
         new already, which nothing reads but the MLflow pages.
         """
         text = record.model_dump_json(indent=1)
-        folder_name = f"rescored-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+        folder_name = f"renewed-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
         with record_file(record) as path, readable(self.uri):
             for file in (*files, path):
                 self.client.log_artifact(record.run_id, str(file), folder_name)

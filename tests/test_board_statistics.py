@@ -59,7 +59,7 @@ def test_p_values_are_those_of_scipy_on_differences_averaged_over_shared_seeds_a
         for method, shift in (("a", 0.3), ("b", 0.2), ("c", 0.0))
         for seed in (0, 1)
     }
-    del scores["b", 1]
+    del scores["b", 1], scores["c", 1]
     runs = [stored(method, each, seed=seed, labels=labels) for (method, seed), each in scores.items()]
     (block,) = build_board(runs)
     assert [row.method for row in block.rows] == ["a", "b", "c"]
@@ -102,6 +102,27 @@ def test_a_row_without_the_seeds_of_the_others_is_shown_and_not_ranked():
     text = as_table([block])
     assert "unranked: easy, seed 27" in text
     assert "3.500" in text
+
+
+def test_one_row_of_one_seed_does_not_take_the_other_seeds_from_all():
+    runs = [stored(name, alike([1, 2]), seed=seed) for name in ("a", "b") for seed in (0, 1)]
+    (block,) = build_board([*runs, stored("c", alike([3, 3]), seed=0)])
+    assert [(row.method, row.rank) for row in block.rows] == [("a", 1), ("b", 1), ("c", None)]
+    assert block.rows[-1].reason.startswith("it has no run of seed 1")
+
+
+def test_where_no_more_than_half_have_a_seed_ranks_do_without_it():
+    """Two rows have seed 1, two have not."""
+    runs = [stored(name, alike([1, 2]), seed=seed) for name in ("a", "b") for seed in (0, 1)]
+    (block,) = build_board([*runs, *(stored(name, alike([0, 1]), seed=0) for name in ("c", "d"))])
+    assert [row.rank for row in block.rows] == [1, 1, 3, 3]
+
+
+def test_submitted_rows_have_no_say_in_the_seeds():
+    runs = [stored("mine", alike([1, 2]), seed=seed) for seed in (0, 1)]
+    others = [stored(f"d{index}", alike([3, 3]), seed=0, configuration="submitted") for index in range(4)]
+    (block,) = build_board([*runs, *others])
+    assert [row.method for row in block.rows if row.rank is not None] == ["mine"]
 
 
 def test_of_seeds_that_no_row_has_together_the_lowest_is_ranked_on():

@@ -120,6 +120,17 @@ def test_a_clear_lead_is_called_clear():
         assert sentence.startswith("Ahead of bad by 0.2 [0.2, 0.2], p < .001: more than chance")
 
 
+def test_a_lead_in_one_seed_alone_is_not_called_clear():
+    """Twenty perturbations say nothing of another training."""
+    runs = [run for run in scored("good", 0.4) + scored("bad", 0.2) if run.tags["seed"] == "0"]
+    for card in verdict(block_of(runs))["metrics"]:
+        assert card["lead"] == "single"
+        assert (
+            card["sentences"][1]
+            == "All rows were compared in one seed: other trainings may turn this around."
+        )
+
+
 def test_a_lead_that_may_be_chance_is_called_shared():
     block = block_of(scored("one", 0.300, noise=1) + scored("two", 0.299, noise=9) + scored("far", 0.0))
     card = verdict(block)["metrics"][0]

@@ -47,16 +47,17 @@ def ranked(members: Sequence[Member]) -> tuple[list[Member], list[Member]]:
     """Sort by mean rank over the headline metrics; an undefined mean ranks last, ties share their rank.
 
     Ranks compare the same seeds for all, those that most rows have: a seed of one's own choice would win. A
-    row that lacks one of them is not ranked, and its reason says so. Submitted rows do not count in the ranks
-    of others, or handing in decoys would move them. The interval of a mean rank is the middle 95 % of what
-    it is in 1,000 resamples of the perturbations, each drawn for all rows alike.
+    row that lacks one of them is not ranked, and its reason says so. Submitted rows have no say in the seeds
+    and do not count in the ranks of others, or handing in decoys would move them. The interval of a mean rank
+    is the middle 95 % of what it is in 1,000 resamples of the perturbations, each drawn for all rows alike.
 
     Returns
     -------
     tuple
         The ranked rows, best first, and the others.
     """
-    seeds = common_seeds([member.table.seeds for member in members])
+    own = [member for member in members if not member.row.is_submitted]
+    seeds = common_seeds([member.table.seeds for member in own or members])
     within = [member for member in members if seeds.issubset(member.table.seeds)]
     without = [member for member in members if member not in within]
     for member in without:
@@ -70,10 +71,15 @@ def ranked(members: Sequence[Member]) -> tuple[list[Member], list[Member]]:
 
 
 def common_seeds(seeds: Sequence[Collection[int]]) -> set[int]:
-    """The seeds that most rows have; of several that no row has together, the lowest."""
+    """The seeds that more than half of the rows have, else the lowest of the most frequent.
+
+    So a few rows of a single seed do not take the other seeds from all.
+    """
     counts = Counter(seed for of_row in seeds for seed in of_row)
-    most = {seed for seed, count in counts.items() if count == max(counts.values())}
-    return most if any(most.issubset(of_row) for of_row in seeds) else set(sorted(most)[:1])
+    most = {seed for seed, count in counts.items() if count > len(seeds) / 2}
+    if most and any(most.issubset(of_row) for of_row in seeds):
+        return most
+    return set(sorted(counts, key=lambda seed: (-counts[seed], seed))[:1])
 
 
 def _rank(members: Sequence[Member], seeds: Sequence[int]) -> None:

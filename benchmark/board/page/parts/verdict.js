@@ -1,6 +1,7 @@
 const LEADS = {
   clear: ["Clear lead", "clear"],
   shared: ["Shared lead", "shared"],
+  single: ["Lead in one seed", "shared"],
   untested: ["Too few to test", "open"],
   alone: ["No rival", "open"],
   unknown: ["Undefined", "open"],

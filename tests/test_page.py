@@ -139,6 +139,24 @@ def test_a_lead_that_may_be_chance_is_called_shared():
     assert card["sentences"][1].startswith("Beyond chance ahead of far by 0.3")
 
 
+def test_a_lead_in_most_perturbations_that_the_mean_does_not_share_is_not_beyond_chance():
+    """Nineteen of twenty are better by .01, one is worse by .19: the test says p < .01, the mean nothing."""
+    better = np.full(20, 0.01)
+    better[0] = -0.19 + 1e-6
+    runs = [
+        stored(method, alike(0.3 + gain), seed=seed, labels=names(20))
+        for method, gain in (("often", better), ("even", np.zeros(20)))
+        for seed in (0, 1)
+    ]
+    block = block_of(runs)
+    card = verdict(block)["metrics"][-1]
+    assert block.rows[card["row"]].method == "often"
+    (behind,) = (row.behind_best["pearson"] for row in block.rows if row.method == "even")
+    assert behind.corrected < 0.01
+    assert behind.low < 0 < behind.mean
+    assert card["lead"] == "shared"
+
+
 def test_few_perturbations_are_not_tested():
     block = block_of(scored("one", 0.4, n=4) + scored("two", 0.2, n=4))
     card = verdict(block)["metrics"][0]

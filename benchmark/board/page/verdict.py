@@ -32,8 +32,14 @@ def verdict(block: Block) -> dict[str, Any]:
 
 
 def is_behind(found: Comparison) -> bool:
-    """Whether a row is behind the best one by more than chance would have it."""
-    return found.corrected is not None and found.corrected < ALPHA
+    """Whether a row is behind the best one by more than chance would have it.
+
+    The test and the interval must both say so: the test speaks of most perturbations, the interval of the
+    mean, which a few of them may turn around.
+    """
+    if found.corrected is None or found.low is None:
+        return False
+    return found.corrected < ALPHA and found.low > 0
 
 
 def _summary(rows: Sequence[Row], block: Block) -> list[str]:

@@ -46,11 +46,23 @@ def weighted_means(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     numpy.ndarray
         NaN where nothing that is defined has a weight.
     """
+    means = np.empty((len(weights), values.shape[2]))
+    totals = weights.sum(axis=1, keepdims=True)
+    whole = ~np.isnan(values).any(axis=(0, 1)) & (totals > 0).all()
+    # Where all is defined, seeds may be averaged first, and there is one product instead of one for each.
+    if whole.any():
+        means[:, whole] = weights @ values[..., whole].mean(axis=0) / totals
+    if not whole.all():
+        means[:, ~whole] = _means_of_some(values[..., ~whole], weights)
+    return means
+
+
+def _means_of_some(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Do as `weighted_means` does, where something is undefined."""
     total, present = np.zeros((2, len(weights), values.shape[2]))
     for of_seed in values:  # one by one: what is at hand stays in the processor's cache
         defined = ~np.isnan(of_seed)
-        whole = defined.all()
-        counts = weights.sum(axis=1, keepdims=True) if whole else weights @ defined.astype(float)
+        counts = weights @ defined.astype(float)
         sums = weights @ np.where(defined, of_seed, 0.0)
         total += np.divide(sums, counts, out=sums, where=counts > 0)  # a sum without a weight is 0
         present += counts > 0

@@ -27,7 +27,7 @@ def verdict(block: Block) -> dict[str, Any]:
     return {
         "summary": [*_summary(rows, block), *_uneven(rows, seeds)],
         "seeds": seeds,
-        "metrics": [_of_seeds(_metric(name, rows, block), seeds) for name in HEADLINE],
+        "metrics": [_metric(name, rows, block, seeds) for name in HEADLINE],
     }
 
 
@@ -74,7 +74,7 @@ def _uneven(rows: Sequence[Row], seeds: Sequence[int]) -> list[str]:
     ]
 
 
-def _metric(metric: str, rows: Sequence[Row], block: Block) -> dict[str, Any]:
+def _metric(metric: str, rows: Sequence[Row], block: Block, seeds: Sequence[int]) -> dict[str, Any]:
     """Best row, and what is known of its lead."""
     best = next((row for row in rows if metric in row.best_in), None)
     about: dict[str, Any] = {"metric": metric, "question": QUESTIONS.get(metric, metric)}
@@ -83,18 +83,12 @@ def _metric(metric: str, rows: Sequence[Row], block: Block) -> dict[str, Any]:
     behind = {id(row): row.behind_best[metric] for row in rows if row is not best}
     others = [row for row in rows if row is not best and behind[id(row)].mean is not None]
     others.sort(key=lambda row: behind[id(row)].mean or 0.0)
-    return about | {"row": block.rows.index(best)} | _lead(others, behind, block)
+    return about | {"row": block.rows.index(best)} | _lead(others, behind, block, seeds)
 
 
-def _of_seeds(said: dict[str, Any], seeds: Sequence[int]) -> dict[str, Any]:
-    """Call no lead clear that rests on a single seed: the test speaks of perturbations, not of trainings."""
-    if said["lead"] != "clear" or len(seeds) > 1:
-        return said
-    caution = "All rows were compared in one seed: other trainings may turn this around."
-    return said | {"lead": "single", "sentences": [*said["sentences"], caution]}
-
-
-def _lead(others: Sequence[Row], behind: Mapping[int, Comparison], block: Block) -> dict[str, Any]:
+def _lead(
+    others: Sequence[Row], behind: Mapping[int, Comparison], block: Block, seeds: Sequence[int]
+) -> dict[str, Any]:
     """How sure it is that the best row is ahead of the others, the nearest first."""
     if not others:
         return {"lead": "alone", "sentences": ["There is no other row to compare it with."]}
@@ -109,7 +103,12 @@ def _lead(others: Sequence[Row], behind: Mapping[int, Comparison], block: Block)
     level = [row for row in others if not is_behind(behind[id(row)])]
     clear = [row for row in others if is_behind(behind[id(row)])]
     if not level:
-        return {"lead": "clear", "sentences": [f"A{ahead(clear[0])}: more than chance, as for all others."]}
+        said = f"A{ahead(clear[0])}: more than chance, as for all others."
+        if len(seeds) > 1:
+            return {"lead": "clear", "sentences": [said]}
+        # The test speaks of other perturbations, and not of other trainings.
+        caution = "All rows were compared in one seed: other trainings may turn this around."
+        return {"lead": "single", "sentences": [said, caution]}
     apart = f"Not told apart from {_named(level, block)}: a" if len(level) > 1 else "A"
     sentences = [f"{apart}{ahead(level[0])}, which may be chance."]
     if clear:

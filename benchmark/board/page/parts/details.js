@@ -54,12 +54,13 @@ function comparisons(row) {
         make("td", { class: "value" }, signed(found[0])),
         make("td", { class: "value" }, between(found) || `only ${plural(found[4], "perturbation")}`),
         make("td", { class: "value" }, pValue(found[3])),
-        make("td", {}, reading(found[3]))))))));
+        make("td", {}, reading(found))))))));
 }
 
-function reading(p) {
+/** The test and the interval must both say so, as for the short answer. */
+function reading([, low, high, p]) {
   if (p === null) return "not tested";
-  return p < page.alpha ? "more than chance" : "may be chance";
+  return p < page.alpha && low * high > 0 ? "more than chance" : "may be chance";
 }
 
 function seedTable(row) {

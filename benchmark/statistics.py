@@ -118,10 +118,11 @@ def signed_rank(values: np.ndarray) -> np.ndarray:
     columns = values[:, None] if values.ndim == 1 else values
     p = np.ones(columns.shape[1])
     some = np.flatnonzero(columns.any(axis=0))
-    # Above 50 values SciPy approximates whatever they are; below, how it computes depends on those that it is
-    # given together.
-    for together in [some] if len(columns) > 50 and some.size else some:
-        p[together] = wilcoxon(columns[:, together], zero_method="pratt", axis=0).pvalue
+    # Above 50 values SciPy approximates whatever they are; below, how it computes one column depends on the
+    # others that it is given.
+    for together in [some] if len(columns) > 50 else some[:, None]:
+        if len(together):
+            p[together] = wilcoxon(columns[:, together], zero_method="pratt", axis=0).pvalue
     return p.reshape(values.shape[1:])
 
 

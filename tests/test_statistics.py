@@ -105,6 +105,24 @@ def test_a_weighted_mean_is_taken_over_perturbations_and_then_over_seeds_by_hand
     assert np.isnan(found[:, 1]).all()
 
 
+def test_a_weighted_mean_where_all_is_defined_by_hand():
+    """Weights 1 and 3: (2 + 3 * 4) / 4 = 3.5 and (6 + 3 * 10) / 4 = 9; weights 0 and 1: 4 and 10."""
+    values = np.array([[[2.0], [4.0]], [[6.0], [10.0]]])
+    assert weighted_means(values, np.array([[1.0, 3.0], [0.0, 1.0]])).tolist() == [[6.25], [7.0]]
+
+
+def test_a_weighted_mean_does_not_depend_on_what_is_undefined_beside_it():
+    rng = np.random.default_rng(6)
+    values = rng.normal(size=(3, 12, 2))
+    beside = np.concatenate([values, np.where(rng.random((3, 12, 2)) < 0.3, nan, values)], axis=2)
+    weights = np.concatenate([draws(12, 40), np.eye(12)])
+    expected = np.mean([[np.average(each, axis=0, weights=w) for w in weights] for each in values], axis=0)
+    np.testing.assert_allclose(weighted_means(beside, weights)[:, :2], expected)
+    nothing = np.zeros((1, 12))
+    assert np.isnan(weighted_means(beside, nothing)).all()
+    np.testing.assert_allclose(weighted_means(beside, np.concatenate([weights, nothing]))[:-1, :2], expected)
+
+
 def test_bounds_leave_out_what_is_undefined():
     columns = np.column_stack([np.arange(101.0), np.full(101, nan), [nan, *np.arange(1.0, 101)]])
     low, high = middle(columns)

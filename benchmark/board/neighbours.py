@@ -61,11 +61,7 @@ def _compare(differences: np.ndarray) -> list[Comparison]:
     if not own.any():
         return [Comparison() for _ in range(differences.shape[1])]
     means, low, high = mean_and_bounds(differences[None, own])
-    p = np.empty(len(means))
-    whole = defined[own].all(axis=0)
-    p[whole] = signed_rank(differences[own][:, whole])
-    for column in np.flatnonzero(~whole):
-        p[column] = signed_rank(differences[defined[:, column], column])
+    p = _p_values(differences[own])
     found = []
     for index, n in enumerate(defined.sum(axis=0)):
         each = Comparison(n=int(n))
@@ -76,3 +72,14 @@ def _compare(differences: np.ndarray) -> list[Comparison]:
             each.p = float(p[index])
         found.append(each)
     return found
+
+
+def _p_values(differences: np.ndarray) -> np.ndarray:
+    """Signed-rank test of each column of (perturbations, metrics), over the perturbations that it has."""
+    defined = ~np.isnan(differences)
+    whole = defined.all(axis=0)
+    p = np.empty(differences.shape[1])
+    p[whole] = signed_rank(differences[:, whole])
+    for column in np.flatnonzero(~whole):
+        p[column] = signed_rank(differences[defined[:, column], column])
+    return p

@@ -127,9 +127,11 @@ def perform(task: Task, force: bool = False) -> tuple[Record, bool]:
 def _with_ledger(record: Record, tuning: Tuning | None, tracker: Tracker) -> Record:
     """Write into a finished run what it cost to choose its configuration, which was run before it was chosen.
 
-    So the board says how often a method was tuned also where nothing was better than its default.
+    So the board says how often a method was tuned also where nothing was better than its default. What was
+    spent is never forgotten for a study with fewer trials.
     """
-    if tuning is None or record.tuning == tuning:
+    known = record.tuning.trials if record.tuning else 0
+    if tuning is None or tuning.trials <= known:
         return record
     renewed = record.model_copy(update={"tuning": tuning})
     tracker.replace_record(renewed)

@@ -75,8 +75,11 @@ def test_a_default_that_nothing_was_better_than_gets_the_ledger_without_another_
     assert after == {name: value for name, value in before.items() if name != "tuning"}
     (run,) = Tracker().runs()
     assert (run.tags["tuning_trials"], run.tags["configuration"]) == ("4", "default")
-    again = json.loads(run_(case.spelt("Scaled"), "--json")[1])
-    assert again["tuning"]["trials"] == 4
+    assert json.loads(run_(case.spelt("Scaled"), "--json")[1])["tuning"]["trials"] == 4
+    for trials, known in ((2, 4), (9, 9)):
+        file.write_text(json.dumps({**json.loads(file.read_text()), "trials": trials}))
+        again = json.loads(run_(case.spelt("Scaled"), "--config", file, "--json")[1])
+        assert again["tuning"]["trials"] == known
 
 
 def test_test_perturbations_that_chose_the_configuration_are_named(run_, case, file):

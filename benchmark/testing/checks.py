@@ -39,9 +39,14 @@ def _require(condition: bool, sentence: str) -> None:
         raise NonConformanceError(sentence)
 
 
-def _same(left: Sequence[np.ndarray], right: Sequence[np.ndarray]) -> bool:
-    return len(left) == len(right) and all(
-        np.array_equal(one, two) for one, two in zip(left, right, strict=True)
+def _require_same(found: Sequence[np.ndarray], due: Sequence[np.ndarray], sentence: str) -> None:
+    """Require equal answers to the last bit, or raise the sentence with how many differ and by how much."""
+    _require(len(found) == len(due), f"{sentence} ({len(found)} answers, not {len(due)}.)")
+    other = [(one, two) for one, two in zip(found, due, strict=True) if not np.array_equal(one, two)]
+    sizes = [np.abs(one - two).max() if one.shape == two.shape else np.inf for one, two in other]
+    _require(
+        not other,
+        f"{sentence} ({len(other)} of {len(due)} answers differ, by at most {max(sizes, default=0):.2g}.)",
     )
 
 
@@ -109,9 +114,9 @@ def check_answers_keep_their_order(case: Case) -> None:
     """An answer depends neither on its place nor on what else is asked."""
     questions = case.panel.questions
     backwards = case.ask(case.fitted, questions[::-1])[::-1]
-    _require(_same(backwards, case.answers), "Asking in another order changes the answers.")
+    _require_same(backwards, case.answers, "Asking in another order changes the answers.")
     alone = case.ask(case.fitted, questions[:1])
-    _require(_same(alone, case.answers[:1]), "Asking one perturbation alone changes its answer.")
+    _require_same(alone, case.answers[:1], "Asking one perturbation alone changes its answer.")
 
 
 @_check
@@ -135,7 +140,7 @@ def _snapshot(adata: AnnData) -> tuple[np.ndarray, object, list[str]]:
 @_check
 def check_same_seed_same_answers(case: Case) -> None:
     """The same seed gives the same numbers."""
-    _require(_same(case.ask(case.fit(case.panel)), case.answers), "The same seed gave other numbers.")
+    _require_same(case.ask(case.fit(case.panel)), case.answers, "The same seed gave other numbers.")
 
 
 @_check
@@ -197,11 +202,12 @@ def check_saved_methods_answer_alike_in_a_fresh_process(case: Case) -> None:
             capture_output=True,
             text=True,
             cwd=Path(inspect.getfile(Case)).parents[2],
+            env={**os.environ, "OMP_NUM_THREADS": str(case.fitted.threads_used)},
         )
         _require(done.returncode == 0, f"Loading in a fresh process failed: {done.stderr.strip()[-500:]}")
         with np.load(folder / "answers.npz") as answers:
             again = [answers[str(index)] for index in range(len(answers))]
-    _require(_same(again, case.answers), "A saved and loaded method gives other numbers.")
+    _require_same(again, case.answers, "A saved and loaded method gives other numbers.")
 
 
 @_check
@@ -209,9 +215,9 @@ def check_data_sets_do_not_mix(case: Case) -> None:
     """Fitting one data set does not change what another fitted method, or a second fit, answers."""
     before = case.answers
     other = case.fit(case.other_panel)
-    _require(_same(case.ask(case.fitted), before), "Fitting a second method changed the first one.")
+    _require_same(case.ask(case.fitted), before, "Fitting a second method changed the first one.")
     again = case.fit(case.panel, other)
-    _require(_same(case.ask(again), before), "A method that was fitted before learns something else.")
+    _require_same(case.ask(again), before, "A method that was fitted before learns something else.")
 
 
 @_check
@@ -219,17 +225,16 @@ def check_test_cells_do_not_matter(case: Case) -> None:
     """With other cells in the test part, more of them and elsewhere, predictions are the same bit for bit."""
     changed = case.panel.with_other_test_cells()
     method = case.fit(changed)
-    _require(
-        _same(case.ask(method), case.answers), "Predictions change with the test cells: there is a leak."
-    )
+    _require_same(case.ask(method), case.answers, "Predictions change with the test cells: there is a leak.")
 
 
 @_check
 def check_only_what_is_given_matters(case: Case) -> None:
     """The same expression and labels under other cell names, and in new objects, give the same numbers."""
     method = case.new().fit(*map(rebuilt, case.panel.views))
-    _require(
-        _same(case.ask(method), case.answers),
+    _require_same(
+        case.ask(method),
+        case.answers,
         "Predictions change with the names of the cells, or with what stands behind them: a method learns "
         "from expression, counts and labels alone.",
     )

@@ -15,6 +15,7 @@ from anndata import AnnData
 from benchmark.config import MethodConfig
 from benchmark.errors import BenchmarkError, NotFittedError
 from benchmark.perturbation import Perturbation
+from benchmark.processes import threads
 from benchmark.resources import Resources
 
 
@@ -101,6 +102,11 @@ class Method(ABC):
     def device_used(self) -> str:
         """The device that the work runs on; a method that can use another than the CPU says which."""
         return "cpu"
+
+    @property
+    def threads_used(self) -> int:
+        """Processor threads that share a computation; with another number, sums round otherwise."""
+        return threads()
 
     @classmethod
     def parameter_count(cls, config: MethodConfig, n_genes: int, n_perturbed: int) -> int | None:

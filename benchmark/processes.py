@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
+from functools import cache
 from types import FrameType
 from typing import NoReturn
 
@@ -13,9 +14,25 @@ INTERRUPTED = 130
 """Exit code of a process that was stopped from the keyboard, or told to end."""
 
 
+@cache
+def cores() -> int:
+    """Count the cores that this process may use.
+
+    It is asked once: sums over threads come in another order with another number of them, so that a process
+    whose cores change would train to other numbers in the middle.
+    """
+    return len(os.sched_getaffinity(0))
+
+
+def threads() -> int:
+    """Count the threads that libraries of this process use: what OMP_NUM_THREADS says, else its cores."""
+    chosen = os.environ.get("OMP_NUM_THREADS", "")
+    return int(chosen) if chosen.isdecimal() and int(chosen) > 0 else cores()
+
+
 def threads_for_each(processes: int) -> int:
     """Count the threads that each of so many processes may use, so that together they fill the machine."""
-    return max(1, len(os.sched_getaffinity(0)) // processes)
+    return max(1, cores() // processes)
 
 
 def become_worker(threads: int) -> None:

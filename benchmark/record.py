@@ -103,6 +103,8 @@ class Record(BaseModel):
     run_id: str
     started: str
     device: str
+    threads: int | None = None
+    """Processor threads that the run's libraries used, on which trained numbers depend; None: not known."""
     versions: dict[str, str]
     seconds: dict[str, float]
     peak_memory_mb: float
@@ -141,6 +143,13 @@ def configuration_label(config: MethodConfig) -> str:
             return name
     usual = type(config)().model_dump()
     return ", ".join(f"{key}={value}" for key, value in config.model_dump().items() if value != usual[key])
+
+
+def device_label(device: str, threads: int | None) -> str:
+    """Name what a run ran on: the device, and for a CPU the number of threads where it is known."""
+    if device != "cpu" or threads is None:
+        return device
+    return f"{device}, {threads} thread" + ("s" if threads != 1 else "")
 
 
 def software_versions() -> dict[str, str]:

@@ -47,6 +47,7 @@ def keep_results(
     *,
     started: str,
     device: str,
+    threads: int | None = None,
     clock: Clock,
     fallbacks: Mapping[str, str] | None = None,
     archive: Path | None = None,
@@ -70,6 +71,8 @@ def keep_results(
         When the work began, ISO 8601, UTC.
     device
         What it ran on.
+    threads
+        Processor threads of its libraries; None where they have no say.
     clock
         How long it took.
     fallbacks
@@ -90,6 +93,7 @@ def keep_results(
         run_id=recording.run_id,
         started=started,
         device=device,
+        threads=threads,
         versions=software_versions(),
         seconds=clock.seconds(),
         peak_memory_mb=_peak_memory_mb(),

@@ -247,6 +247,7 @@ def record_predictions(task: Task, fitted: Fitted, recording: Recording) -> Reco
                 scores,
                 started=fitted.started,
                 device=method.device_used,
+                threads=method.threads_used,
                 clock=clock,
                 fallbacks=fallbacks,
                 archive=archive,

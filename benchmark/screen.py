@@ -14,7 +14,7 @@ from rich.table import Table
 
 from benchmark.metrics import METRICS
 from benchmark.progress import Stage
-from benchmark.record import Record, Summary
+from benchmark.record import Record, Summary, device_label
 
 WIDTH_OF_A_FILE = 160
 
@@ -121,5 +121,6 @@ def _cost(record: Record) -> str:
         return ""
     total, memory = record.seconds["total"], record.peak_memory_mb
     count = record.coordinates.devices
-    device = record.device if count == 1 else f"{count} x {record.device}"
+    device = device_label(record.device, record.threads)
+    device = device if count == 1 else f"{count} x {device}"
     return f"{total:.1f} s ({parts}), {memory:.0f} MB at most, {device}; "

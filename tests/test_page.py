@@ -74,6 +74,20 @@ def test_each_row_has_its_seeds_digests_and_cost():
     )
 
 
+@pytest.mark.parametrize(
+    ("tags", "said"),
+    [
+        ({"device": "cpu"}, "cpu"),
+        ({"device": "cpu", "threads": "1"}, "cpu, 1 thread"),
+        ({"device": "cpu", "threads": "16"}, "cpu, 16 threads"),
+        ({"device": "cuda", "threads": "16"}, "cuda"),
+    ],
+)
+def test_a_run_on_a_cpu_says_how_many_threads_it_used(tags, said):
+    (row,) = content_of(scored("winner", 0.4, **tags))["boards"][0]["rows"]
+    assert {each["device"] for each in row["runs"]} == {said}
+
+
 def test_a_run_older_than_its_configuration_says_so():
     (row,) = content_of([stored("old", alike([0.1, 0.2]))])["boards"][0]["rows"]
     assert row["runs"][0]["config"] is None

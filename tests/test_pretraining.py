@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -115,9 +116,24 @@ def test_cache_file_depends_on_cells_options_and_seed(tmp_path):
     digests = [cells_digest(*given) for given in ((cells, genes), (changed, genes), (cells, ["A", "B", "D"]))]
     assert len(set(digests)) == 3
     other = PretrainOptions(steps=7)
-    names = {cache_file(tmp_path, d, o, s) for d in digests for o in (OPTIONS, other) for s in (0, 1)}
+    cpu = torch.device("cpu")
+    names = {cache_file(tmp_path, d, o, s, cpu) for d in digests for o in (OPTIONS, other) for s in (0, 1)}
     assert len(names) == 12
     assert cells_digest(cells.copy(), genes) == digests[0]
+
+
+def test_cache_file_depends_on_what_rounds(tmp_path, monkeypatch):
+    """Another number of CPU threads or a GPU gives another file; a GPU does not ask for threads."""
+
+    def files(threads: int) -> tuple[Path, Path]:
+        monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+        cpu, gpu = (cache_file(tmp_path, "cells", OPTIONS, 0, torch.device(d)) for d in ("cpu", "cuda"))
+        return cpu, gpu
+
+    one, two = files(1), files(2)
+    assert len({*one, *two}) == 3
+    assert one == files(1)
+    assert one[1] == two[1]
 
 
 def test_gene_vectors_start_from_the_loadings_of_the_cells():

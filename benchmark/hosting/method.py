@@ -18,7 +18,7 @@ from benchmark.config import MethodConfig, parameter
 from benchmark.device import choose_device
 from benchmark.errors import BenchmarkError
 from benchmark.hosting.environment import Environment
-from benchmark.hosting.worker import Worker, threads
+from benchmark.hosting.worker import Worker
 from benchmark.method import Method
 from benchmark.perturbation import Perturbation
 from benchmark.registry import spelling
@@ -136,7 +136,7 @@ class SubprocessMethod(Method):
                 "about": about,
                 "seed": self.seed,
                 "device": self.device_used,
-                "threads": threads(),
+                "threads": self.threads_used,
             }
             (folder / "job.json").write_text(json.dumps(asked), encoding="utf-8")
             script = Path(inspect.getfile(type(self))).parent / self.worker

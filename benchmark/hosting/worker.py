@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import logging
-import os
 import signal
 from collections import deque
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ import numpy as np
 
 from benchmark.errors import BenchmarkError
 from benchmark.hosting.child import Child, TimeUpError, started
+from benchmark.processes import threads
 from benchmark.progress import Stage, stage
 
 LAUNCH = Path(__file__).with_name("launch.py")
@@ -24,12 +24,6 @@ SHOWN = 12
 """Last lines of a worker that are shown when it fails."""
 
 _log = logging.getLogger("benchmark")
-
-
-def threads() -> int:
-    """How many threads a worker is to use: what OMP_NUM_THREADS says, else the cores of this process."""
-    chosen = os.environ.get("OMP_NUM_THREADS", "")
-    return int(chosen) if chosen.isdecimal() and int(chosen) > 0 else len(os.sched_getaffinity(0))
 
 
 class Worker:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from benchmark.board import HEADLINE
 from benchmark.metrics import METRICS
-from benchmark.record import Record
+from benchmark.record import Record, device_label
 from benchmark.report import html
 from benchmark.report.draw import Drawn
 
@@ -34,10 +34,10 @@ def _section(each: Drawn) -> str:
 
 
 def _coordinates(record: Record) -> list[tuple[str, ...]]:
-    at = record.coordinates
+    at, device = record.coordinates, device_label(record.device, record.threads)
     return [
         ("run", record.run_id),
-        ("done", f"{record.started}, on {record.device}, {record.seconds['total']:.1f} s"),
+        ("done", f"{record.started}, on {device}, {record.seconds['total']:.1f} s"),
         ("method", f"{at.method}, version {at.method_version}, code {at.source_digest[:12]}"),
         ("hyper-parameters", ", ".join(f"{name}={value}" for name, value in at.config.items()) or "none"),
         ("data", f"{at.dataset}, digest {at.dataset_digest[:12]}"),

@@ -101,6 +101,8 @@ def board_tags(record: Record) -> dict[str, str]:
         "device": record.device,
         "metric_versions": json.dumps(record.metric_versions, sort_keys=True),
     }
+    if record.threads is not None:
+        tags["threads"] = str(record.threads)
     if record.tuning is not None:
         tags["tuning_trials"] = str(record.tuning.trials)
         tags["tuning_seconds"] = f"{record.tuning.seconds:.2f}"

@@ -171,7 +171,7 @@ def _transformer_source(given: Given, model: GeneTransformer) -> AttentionSource
 def _pretrained_model(given: Given) -> GeneTransformer:
     options: PretrainOptions = given.config.pretraining()
     digest = cells_digest(given.cells, given.genes)
-    path = cache_file(cache_folder("gene_transformers"), digest, options, given.seed)
+    path = cache_file(cache_folder("gene_transformers"), digest, options, given.seed, given.device)
     model = load_cached(path, len(given.genes), options)
     if model is None:
         model = new_transformer(len(given.genes), options, given.seed).to(given.device)

@@ -11,6 +11,7 @@ import numpy as np
 from benchmark.board.intervals import labels_of
 from benchmark.board.page.packed import packed_halves, short
 from benchmark.board.rows import HEADLINE, Block, Row
+from benchmark.record import device_label
 from benchmark.tracking import StoredRun
 
 Runs = Mapping[str, StoredRun]
@@ -26,8 +27,10 @@ def about_runs(row: Row, runs: Runs) -> list[dict[str, Any]]:
 
 def _about(run: StoredRun) -> dict[str, Any]:
     tags = run.tags
-    kept = ("method_version", "device", *DIGESTS)
+    kept = ("method_version", *DIGESTS)
     about: dict[str, Any] = {name: tags[name] for name in kept if name in tags}
+    if "device" in tags:
+        about["device"] = device_label(tags["device"], int(tags["threads"]) if "threads" in tags else None)
     numbers: dict[str, Any] = {
         name: short(float(tags[name])) for name in ("seconds", "peak_memory_mb") if name in tags
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -106,7 +107,8 @@ class Method(ABC):
     @property
     def threads_used(self) -> int:
         """Processor threads that share a computation; with another number, sums round otherwise."""
-        return threads()
+        torch = sys.modules.get("torch")  # which settles on a number of its own, not always one for each core
+        return threads() if torch is None else int(torch.get_num_threads())
 
     @classmethod
     def parameter_count(cls, config: MethodConfig, n_genes: int, n_perturbed: int) -> int | None:

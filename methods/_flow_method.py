@@ -92,11 +92,6 @@ class FlowMethod(Method):
         """What `device` resolves to."""
         return str(choose_device(self.device))
 
-    @property
-    def threads_used(self) -> int:
-        """What PyTorch has settled on, which need not be one for each core."""
-        return torch.get_num_threads()
-
     def fitted_state(self) -> dict[str, Any]:
         """Genes, units, shape and weights, as names and arrays."""
         weights = {f"flow.{key}": value.cpu().numpy() for key, value in self.flow_.state_dict().items()}

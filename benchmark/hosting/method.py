@@ -21,6 +21,7 @@ from benchmark.hosting.environment import Environment
 from benchmark.hosting.worker import Worker
 from benchmark.method import Method
 from benchmark.perturbation import Perturbation
+from benchmark.processes import threads
 from benchmark.registry import spelling
 from benchmark.resources import Resources
 
@@ -107,6 +108,11 @@ class SubprocessMethod(Method):
     def device_used(self) -> str:
         """The device that the worker is told to use."""
         return str(choose_device(self.device))
+
+    @property
+    def threads_used(self) -> int:
+        """What the worker is told to use."""
+        return threads()
 
     @property
     def _time_limit(self) -> float:

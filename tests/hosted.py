@@ -96,6 +96,7 @@ def fit(job):
     with job.stage("learn", 2) as progress:
         progress.advance(loss=0.5)
         trouble(job, "fit")
+        print("told to use", job.threads, "threads, its libraries", os.environ["OMP_NUM_THREADS"])
         mean = np.asarray(train.X[perturbed].mean(axis=0)).ravel()
         progress.advance(loss=0.25)
     noise = np.random.default_rng(job.seed).normal(0, 1e-3, mean.shape)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import torch
 
 from benchmark.errors import BenchmarkError
 from benchmark.metrics import METRICS
@@ -90,6 +91,16 @@ def test_a_run_keeps_what_the_worker_says(screen, hosted, caplog):
     curve = Tracker().client.get_metric_history(record.run_id, "learn/loss")
     assert [(point.step, point.value) for point in curve] == [(1, 0.5), (2, 0.25)]
     assert "hosted_mean: about to fit" in caplog.messages
+
+
+@pytest.mark.usefixtures("store")
+def test_a_run_records_the_threads_of_the_worker_not_its_own(screen, hosted, caplog, monkeypatch):
+    caplog.set_level("INFO", "benchmark")
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
+    record, _ = run(request(screen, hosted))
+    assert "hosted_mean: told to use 3 threads, its libraries 3" in caplog.messages
+    assert record.threads == 3
 
 
 @pytest.mark.usefixtures("store")

@@ -19,6 +19,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.predicting import sample_cells
 from benchmark.runner import run
 from benchmark.scoring import score
+from benchmark.screen import print_record
 from benchmark.splits import load_split
 from benchmark.tracking import Tracker
 from tests.process_case import environment, started
@@ -101,8 +102,11 @@ def test_the_record_can_be_recomputed_from_its_archive(screen, tmp_path):
     assert record.archive_sha256 == file_digest(type(tmp_path)(path))
 
 
-def test_everything_that_traces_a_number_is_in_the_record(screen):
-    record, _ = run(request(screen, seed=1))
+def test_everything_that_traces_a_number_is_in_the_record(screen, monkeypatch, capsys):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
+    record, done_now = run(request(screen, seed=1))
+    print_record(record, done_now)
+    assert "at most, cpu, 7 threads;" in capsys.readouterr().out
     at = record.coordinates
     dataset = load_dataset(str(screen), **COLUMNS)
     assert at.dataset_digest == dataset.digest
@@ -111,7 +115,7 @@ def test_everything_that_traces_a_number_is_in_the_record(screen):
     assert set(record.seconds) >= {"fit", "predict", "metrics", "total"}
     assert record.peak_memory_mb > 50
     assert record.versions["python"] == sys.version.split()[0]
-    assert record.threads == torch.get_num_threads()
+    assert record.threads == 7
     assert record.coverage == 1
     assert set(record.metric_versions) == set(record.metrics)
 

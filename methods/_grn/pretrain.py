@@ -60,8 +60,8 @@ def cells_digest(cells: sparse.csr_matrix, genes: Sequence[str]) -> str:
 def cache_file(folder: Path, cells: str, options: PretrainOptions, seed: int, device: torch.device) -> Path:
     """Where the transformer pretrained on these cells, with these options and this seed, is kept.
 
-    What a training gives depends in its last digits on the device and, on a CPU, on the number of threads;
-    a run must not read what it would not have trained itself.
+    What a training gives depends on the device too and, on a CPU, on the number of threads; a run must not
+    read what it would not have trained itself.
     """
     threads = torch.get_num_threads() if device.type == "cpu" else 0
     about = {"version": CACHE_VERSION, "cells": cells, "seed": seed, "torch": torch.__version__}

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from benchmark.errors import BenchmarkError, unknown
-from benchmark.paths import data_folders
+from benchmark.machine.paths import data_folders
 
 Expression = Literal["counts", "log1p"]
 GeneSelection = Literal["none", "all cells", "unknown"]

@@ -24,9 +24,9 @@ from benchmark.cards import DatasetCard, Expression, list_cards, load_card
 from benchmark.errors import BenchmarkError
 from benchmark.genes import gene_list
 from benchmark.h5ad import write_h5ad
+from benchmark.machine.paths import cache_folder
 from benchmark.mapped import belongs_on_disk, is_mapped
 from benchmark.mapped_h5ad import map_h5ad, matrix_bytes, open_rows, write_mapped_h5ad
-from benchmark.paths import cache_folder
 
 PREPARATION_VERSION = 1
 """Raised whenever `canonicalise` gives other data than before; older prepared files are then not used."""

@@ -17,8 +17,8 @@ from typing import Any
 
 from benchmark.cards import FileCard
 from benchmark.errors import BenchmarkError
-from benchmark.paths import cache_folder, replacing
-from benchmark.progress import Stage, stage
+from benchmark.machine.paths import cache_folder, replacing
+from benchmark.machine.progress import Stage, stage
 
 _log = logging.getLogger("benchmark")
 
@@ -184,7 +184,7 @@ class _Nowhere:
 
 
 class _Bar:
-    """What pooch expects of a progress bar, as a stage of `benchmark.progress`."""
+    """What pooch expects of a progress bar, as a stage of `benchmark.machine.progress`."""
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmark.errors import BenchmarkError, unknown
-from benchmark.paths import data_folders
+from benchmark.machine.paths import data_folders
 
 
 def gene_list(name: str) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import h5py
 from anndata import AnnData
 from anndata.io import write_elem
 
-from benchmark.paths import replacing
+from benchmark.machine.paths import replacing
 
 
 def write_h5ad(adata: AnnData, path: Path, *, compress: bool = True) -> None:

@@ -22,7 +22,7 @@ from scipy import sparse
 
 from benchmark.blocks import ENTRIES, row_blocks
 from benchmark.errors import BenchmarkError
-from benchmark.paths import cache_folder
+from benchmark.machine.paths import cache_folder
 
 VARIABLE = "BENCHMARK_CELLS"
 """Environment variable that says where cells are kept: ``auto``, ``memory`` or ``disk``."""

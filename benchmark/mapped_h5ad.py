@@ -12,8 +12,8 @@ from anndata.io import read_elem, sparse_dataset, write_elem
 from scipy import sparse
 
 from benchmark.blocks import ENTRIES, row_blocks
+from benchmark.machine.paths import replacing
 from benchmark.mapped import OnDisk, index_type, mapped
-from benchmark.paths import replacing
 
 
 def matrix_bytes(path: Path) -> int:

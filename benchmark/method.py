@@ -15,9 +15,9 @@ from anndata import AnnData
 
 from benchmark.config import MethodConfig
 from benchmark.errors import BenchmarkError, NotFittedError
+from benchmark.machine.processes import threads
+from benchmark.machine.resources import Resources
 from benchmark.perturbation import Perturbation
-from benchmark.processes import threads
-from benchmark.resources import Resources
 
 
 class Method(ABC):
@@ -39,7 +39,7 @@ class Method(ABC):
     resources
         What a run takes of a machine, for `sweep` on a cluster.
     spreads
-        Whether several processes can share its training and its predictions, see `benchmark.devices`.
+        Whether several processes can share its training and its predictions, see `benchmark.machine.peers`.
     """
 
     name: ClassVar[str]

@@ -9,9 +9,9 @@ import pandas as pd
 from anndata import AnnData
 
 from benchmark.errors import BenchmarkError
+from benchmark.machine.progress import stage
 from benchmark.method import Method
 from benchmark.perturbation import CONTROL, Perturbation
-from benchmark.progress import stage
 from benchmark.registry import load_method
 
 CELLS = 256

@@ -19,7 +19,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from benchmark.errors import BenchmarkError
-from benchmark.paths import replacing
+from benchmark.machine.paths import replacing
 from benchmark.record import Coordinates, Record
 from benchmark.tracking import StoredRun, board_tags, coordinate_tags
 

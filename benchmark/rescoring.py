@@ -22,9 +22,9 @@ from filelock import FileLock, Timeout
 
 from benchmark.data import Dataset, load_dataset
 from benchmark.errors import BenchmarkError, unknown
+from benchmark.machine.paths import project_home
+from benchmark.machine.progress import Silent, report_to, stage
 from benchmark.metrics import METRICS
-from benchmark.paths import project_home
-from benchmark.progress import Silent, report_to, stage
 from benchmark.record import Record, software_versions
 from benchmark.recorded import (
     Place,

@@ -12,17 +12,17 @@ from typing import Any
 import numpy as np
 from anndata import AnnData
 
-from benchmark import devices
 from benchmark.archive import write_archive
 from benchmark.config import MethodConfig
 from benchmark.data import Dataset, load_dataset
-from benchmark.device import choose_device
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.independence import require_independence
 from benchmark.leaks import check_views
+from benchmark.machine import peers
+from benchmark.machine.device import choose_device
+from benchmark.machine.progress import CurveKeeper, report_to
 from benchmark.method import Method
 from benchmark.predicting import CELLS, predict_all, sample_cells
-from benchmark.progress import CurveKeeper, report_to
 from benchmark.record import Coordinates, Record, Tuning, configuration_label
 from benchmark.registry import load_method, source_digest
 from benchmark.results import Clock, keep_results
@@ -117,10 +117,10 @@ def perform(task: Task, force: bool = False) -> tuple[Record, bool]:
     tracker.close_dead_runs()
     if not force:
         earlier = tracker.finished(task.coordinates.key)
-        devices.agree(earlier is None)
+        peers.agree(earlier is None)
         if earlier is not None:
             return _with_ledger(earlier, task.tuning, tracker), False
-    with tracker.recording(task.coordinates) as recording, devices.noticing_loss():
+    with tracker.recording(task.coordinates) as recording, peers.noticing_loss():
         return record_predictions(task, fit(task), recording), True
 
 
@@ -140,7 +140,7 @@ def _with_ledger(record: Record, tuning: Tuning | None, tracker: Tracker) -> Rec
 
 def assist(task: Task, force: bool = False) -> None:
     """Do the share of a process that is not the first of a run on several devices; the first one records."""
-    if force or devices.agree(True):
+    if force or peers.agree(True):
         predict(task, fit(task).method)
 
 

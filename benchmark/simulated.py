@@ -8,7 +8,7 @@ from anndata import AnnData
 
 from benchmark.cards import DatasetCard
 from benchmark.errors import BenchmarkError
-from benchmark.paths import cache_folder
+from benchmark.machine.paths import cache_folder
 from benchmark.simulator import VERSION, SimulatorConfig, Truth, simulate
 
 

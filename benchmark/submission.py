@@ -14,11 +14,11 @@ from benchmark.blocks import LazyCells, rows_by_label
 from benchmark.data import Dataset
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.independence import Originals
+from benchmark.machine.progress import stage
 from benchmark.means import move_to_mean
 from benchmark.metrics.sorted_cells import Matrix
 from benchmark.perturbation import CONTROL, Perturbation
 from benchmark.predicting import CELLS, FALLBACK, sample_cells
-from benchmark.progress import stage
 from benchmark.registry import load_method
 from benchmark.splits import Split
 from benchmark.stored import StoredCells

@@ -15,14 +15,14 @@ from anndata import AnnData
 from scipy import sparse
 from torch import Tensor
 
-from benchmark import devices
-from benchmark.device import choose_device
 from benchmark.errors import BenchmarkError
+from benchmark.machine import peers
+from benchmark.machine.device import choose_device
+from benchmark.machine.paths import cache_folder
+from benchmark.machine.progress import stage
+from benchmark.machine.resources import Resources
 from benchmark.method import Method
-from benchmark.paths import cache_folder
 from benchmark.perturbation import CONTROL, Perturbation
-from benchmark.progress import stage
-from benchmark.resources import Resources
 from methods._flow.backbone import Flow, FlowShape, build_flow, choose_context
 from methods._flow.devices import with_whole_batch
 from methods._flow.graph import correlation, neighbours, token_mask
@@ -85,7 +85,7 @@ class FlowMethod(Method):
         flow = self.flow_.to(choose_device(self.device))
         start = self.in_units(sparse.csr_matrix(control.X, dtype=np.float32))
         options = self.sampling()
-        return devices.spread(lambda asked: self.sample(flow, start, asked, options), perturbations)
+        return peers.spread(lambda asked: self.sample(flow, start, asked, options), perturbations)
 
     @property
     def device_used(self) -> str:
@@ -173,7 +173,7 @@ class FlowMethod(Method):
 
     def train_flow(self, objective: Objective, train: AnnData, validation: AnnData) -> None:
         """Train a flow of ``shape_``, keep its best weights in ``flow_``."""
-        config, device, group = self.config, choose_device(self.device), devices.current()
+        config, device, group = self.config, choose_device(self.device), peers.current()
         cells = sparse.csr_matrix(train.X, dtype=np.float32)
         flow = build_flow(self.shape_, self.seed)
         if flow.genes.neighbours is not None:
@@ -216,11 +216,11 @@ class FlowMethod(Method):
             return np.array([float(np.square(predicted - real[label]).mean())])
 
         asked = [(label, how) for label in real for how in options]
-        return lambda flow: float(np.mean([*devices.spread(lambda pair: error(flow, *pair), asked)]))
+        return lambda flow: float(np.mean([*peers.spread(lambda pair: error(flow, *pair), asked)]))
 
     def _training_key(self, train: AnnData, validation: AnnData) -> str:
         """What decides a training: a checkpoint under another key is not continued."""
-        group = devices.current()
+        group = peers.current()
         about = {
             "method": [self.name, self.version, self.config.digest(), self.seed, self.device_used],
             **({"devices": group.count} if group else {}),

@@ -12,8 +12,8 @@ from anndata import AnnData
 from scipy import sparse
 from torch import Tensor
 
-from benchmark import devices
 from benchmark.config import MethodConfig, parameter, with_default
+from benchmark.machine import peers
 from benchmark.perturbation import Perturbation
 from methods._flow.backbone import Flow, FlowShape, count_parameters
 from methods._flow.cells import DenseRows
@@ -116,7 +116,7 @@ class ScDFM(FlowMethod):
             precision=self.config.precision,
         )
         if self.config.as_published:
-            self.seed, validation = devices.agree(secrets.randbits(31)), validation[:0]
+            self.seed, validation = peers.agree(secrets.randbits(31)), validation[:0]
         self.train_flow(UnpairedObjective(pool, options), train, validation)
         return self
 

@@ -75,7 +75,7 @@ def fit(path: Path, steps: int) -> dict[str, Any]:
     """Load, divide, look for leaks, train; returns seconds, losses and the share of time spent waiting."""
     from benchmark.data import load_dataset
     from benchmark.leaks import check_views
-    from benchmark.progress import report_to
+    from benchmark.machine.progress import report_to
     from benchmark.splits import make_split
     from benchmark.views import training_views
     from methods.scdfm import ScDFM

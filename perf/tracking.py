@@ -37,7 +37,7 @@ def measured(work: Callable[[], object]) -> tuple[float, float]:
 
 def measure_training() -> None:
     """Print how much longer the training takes in a run that is tracked."""
-    from benchmark.progress import CurveKeeper, report_to
+    from benchmark.machine.progress import CurveKeeper, report_to
     from benchmark.runner import Request, prepare
     from benchmark.tracking import Tracker
     from benchmark.views import training_views
@@ -77,7 +77,7 @@ def measure_training() -> None:
 
 def report_steps() -> None:
     """Report as many steps as the training has, with as many values, and nothing else."""
-    from benchmark.progress import stage
+    from benchmark.machine.progress import stage
 
     values = dict.fromkeys(("loss", "expr_r2", "latent_r2", "validation", "waiting"), 0.5)
     total = int(REQUEST["settings"]["steps"])

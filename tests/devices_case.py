@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmark.devices import agree, joined, spread
-from benchmark.launching import launch
+from benchmark.machine.peers import agree, joined, spread
+from benchmark.machine.spawn import launch
 from methods._flow.backbone import FlowShape, build_flow
 from methods._flow.devices import with_whole_batch
 from methods._flow.training import Training

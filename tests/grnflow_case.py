@@ -10,9 +10,9 @@ import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
+from benchmark.machine.progress import report_to
 from benchmark.method import Method
 from benchmark.perturbation import Perturbation
-from benchmark.progress import report_to
 
 GENES = [f"G{index}" for index in range(20)]
 LABELS = ["A", "B", "G1", "G2", "A+B", "A+G1", "B+G2"]

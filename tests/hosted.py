@@ -10,7 +10,7 @@ import pytest
 
 from benchmark.hosting.environment import Environment
 from benchmark.hosting.method import SubprocessMethod
-from benchmark.paths import cache_folder
+from benchmark.machine.paths import cache_folder
 from benchmark.registry import load_method
 
 REPOSITORY = Path(__file__).parents[1]

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 import numpy as np
 from benchmark.config import MethodConfig, parameter
-from benchmark.progress import stage
+from benchmark.machine.progress import stage
 from methods.additive import Additive
 from methods.train_mean import TrainMean
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import paths
 from benchmark.cards import DatasetCard, list_cards, load_card
 from benchmark.errors import BenchmarkError
+from benchmark.machine import paths
 
 ROOT = Path(__file__).parents[1]
 
@@ -75,7 +75,7 @@ def test_a_checksum_must_look_like_one() -> None:
 def test_listing_cards_and_splits_imports_nothing_heavy() -> None:
     """The command line lists what there is without waiting for libraries of cells and tensors."""
     code = (
-        "import sys, benchmark.paths; from benchmark.cards import list_cards; "
+        "import sys, benchmark.machine.paths; from benchmark.cards import list_cards; "
         "from benchmark.splits import list_splits; list_cards(); list_splits(); "
         "print([name for name in ('anndata', 'scanpy', 'torch', 'pandas', 'scipy') if name in sys.modules])"
     )

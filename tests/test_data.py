@@ -18,7 +18,7 @@ from benchmark import data
 from benchmark.cards import DatasetCard, load_card
 from benchmark.data import Dataset, availability, content_digest, load_dataset
 from benchmark.errors import BenchmarkError
-from benchmark.paths import cache_folder
+from benchmark.machine.paths import cache_folder
 from benchmark.simulated import load_truth
 from benchmark.splits import make_split
 from benchmark.views import held_out_cells, training_views

@@ -21,8 +21,8 @@ import pytest
 from benchmark import download
 from benchmark.cards import DatasetCard, PriorCard
 from benchmark.errors import BenchmarkError
-from benchmark.paths import cache_folder
-from benchmark.progress import report_to
+from benchmark.machine.paths import cache_folder
+from benchmark.machine.progress import report_to
 
 BODY = b"cells " * 40_000
 

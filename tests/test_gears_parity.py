@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData, concat
 
+from benchmark.machine.processes import threads
 from benchmark.perturbation import Perturbation
-from benchmark.processes import threads
 from methods.gears import Gears
 from methods.gears.graph import annotations, similarity_graph
 from tests.gears_case import PANEL, SEED, UNMEASURED, cells, method, terms_of_genes, write_gene_sets

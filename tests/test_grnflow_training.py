@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from benchmark.errors import BenchmarkError
-from benchmark.paths import cache_folder
+from benchmark.machine.paths import cache_folder
 from methods._flow.cascade import CascadeObjective
 from methods.grnflow_sparse_pca import GRNFlowSparsePCA
 from tests.flow_case import same_weights
@@ -22,7 +22,7 @@ from tests.grnflow_case import cells, fitted, new, predicted, recorded, training
 
 CHILD = """
 import sys
-from benchmark.progress import report_to
+from benchmark.machine.progress import report_to
 from methods.grnflow_sparse_pca import GRNFlowSparsePCA
 from tests.grnflow_case import Recorder, fitted
 

@@ -14,8 +14,8 @@ import pytest
 
 from benchmark.errors import BenchmarkError
 from benchmark.hosting.environment import Environment, install
-from benchmark.paths import cache_folder
-from benchmark.progress import report_to
+from benchmark.machine.paths import cache_folder
+from benchmark.machine.progress import report_to
 from tests.process_case import COMMAND, environment
 
 CLASS = '''"""A hosted method."""

@@ -17,11 +17,11 @@ from benchmark import mapped
 from benchmark.data import Dataset, content_digest, load_dataset
 from benchmark.errors import BenchmarkError
 from benchmark.leaks import check_views, inspect_views
+from benchmark.machine.paths import cache_folder
+from benchmark.machine.progress import CurveKeeper, report_to
 from benchmark.mapped import OnDisk, belongs_on_disk, is_mapped
 from benchmark.method import Method
-from benchmark.paths import cache_folder
 from benchmark.perturbation import Perturbation
-from benchmark.progress import CurveKeeper, report_to
 from benchmark.scoring import ceiling, score
 from benchmark.splits import Split, make_split
 from benchmark.views import training_views

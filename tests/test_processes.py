@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from benchmark.processes import cores, threads, threads_for_each
+from benchmark.machine.processes import cores, threads, threads_for_each
 
 
 @pytest.fixture(autouse=True)

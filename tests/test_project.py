@@ -21,8 +21,8 @@ CACHE = ROOT / "datasets" / "cache"
 
 LAYERS = [
     ["errors"],
-    ["perturbation", "config", "progress", "paths", "device", "means", "blocks", "processes", "resources"],
-    ["devices", "launching"],
+    ["machine"],
+    ["perturbation", "config", "means", "blocks"],
     ["h5ad", "cards", "genes", "simulator", "statistics", "fingerprints", "mapped"],
     ["download", "mapped_h5ad", "expression", "canonical", "simulated"],
     ["data"],
@@ -45,12 +45,8 @@ FOR_METHODS = {
     "errors",
     "perturbation",
     "config",
-    "progress",
-    "paths",
-    "device",
-    "devices",
+    "machine",
     "means",
-    "resources",
     "blocks",
 } | PLUG_IN_POINT
 FOR_BARE_GPU_IMAGES = {"numpy", "scipy", "torch", "torchdiffeq"}

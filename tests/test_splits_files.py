@@ -12,7 +12,7 @@ from benchmark.canonical import canonicalise
 from benchmark.cards import DatasetCard
 from benchmark.data import Dataset, content_digest, load_dataset
 from benchmark.errors import BenchmarkError
-from benchmark.paths import packaged_data
+from benchmark.machine.paths import packaged_data
 from benchmark.simulator import SimulatorConfig, simulate
 from benchmark.splits import (
     check_split,

@@ -110,7 +110,7 @@ def test_a_cluster_that_does_not_start_is_one_sentence(case, monkeypatch):
 def test_a_method_that_needs_more_memory_than_any_machine_has_is_said(case):
     case.file.write_text(
         case.file.read_text()
-        + "\nfrom benchmark.resources import Resources\n"
+        + "\nfrom benchmark.machine.resources import Resources\n"
         + "class Huge(TrainMean):\n    name = 'huge'\n    resources = Resources(memory_gb=1e6)\n"
     )
     with pytest.raises(BenchmarkError, match="no machine of the Ray cluster"):

@@ -6,7 +6,7 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState, create_trial
 
-from benchmark.progress import CurveKeeper, report_to, stage
+from benchmark.machine.progress import CurveKeeper, report_to, stage
 from benchmark.tuning.pictures import FEWEST, importances
 from benchmark.tuning.watching import NotWorthItError, ValidationWatch
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 from benchmark.config import MethodConfig, parameter
 from benchmark.perturbation import CONTROL
-from benchmark.progress import stage
+from benchmark.machine.progress import stage
 from methods.train_mean import TrainMean
 
 FOLDER = Path(__file__).parent

@@ -31,7 +31,7 @@ from benchmark.cli import (
     tune,
 )
 from benchmark.errors import BenchmarkError
-from benchmark.processes import INTERRUPTED
+from benchmark.machine.processes import INTERRUPTED
 
 app = typer.Typer(
     name="benchmark",

@@ -78,7 +78,7 @@ def compare(
 def _write(comparison: Comparison, by: str, output: Path) -> None:
     from benchmark.comparison.picture import draw
     from benchmark.comparison.words import as_html, title
-    from benchmark.paths import replacing
+    from benchmark.machine.paths import replacing
 
     png = draw(comparison, title(comparison.first), title(comparison.second))
     contents: dict[str, Callable[[], Any]] = {

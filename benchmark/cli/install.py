@@ -17,7 +17,7 @@ def install(
     from benchmark.errors import BenchmarkError
     from benchmark.hosting.environment import install as install_environment
     from benchmark.hosting.method import SubprocessMethod
-    from benchmark.progress import report_to
+    from benchmark.machine.progress import report_to
     from benchmark.registry import load_method
     from benchmark.screen import ProgressBars
 

@@ -59,7 +59,7 @@ def _show(
     from benchmark.board.export import as_csv, as_json
     from benchmark.board.tables import TABLES
     from benchmark.board.text import as_markdown, as_table
-    from benchmark.paths import replacing
+    from benchmark.machine.paths import replacing
     from benchmark.published import as_stored, read_records
     from benchmark.tracking import Tracker
 

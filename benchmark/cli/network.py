@@ -43,10 +43,10 @@ def network(
     ] = None,
 ) -> None:
     """Score what a method's attention says about regulation, beside rankings without a transformer."""
+    from benchmark.machine.paths import replacing
+    from benchmark.machine.progress import report_to
     from benchmark.network.evaluate import Request, evaluate
     from benchmark.network.report import as_markdown
-    from benchmark.paths import replacing
-    from benchmark.progress import report_to
     from benchmark.screen import ProgressBars
 
     if output is not None and not output.parent.is_dir():

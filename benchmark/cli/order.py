@@ -39,12 +39,12 @@ def order(
     without_latent: Annotated[str, typer.Option(help="The method without a latent.")] = "scdfm",
 ) -> None:
     """Predict in three orders from the same weights, and with control attention; report what it shows."""
+    from benchmark.machine.progress import report_to
     from benchmark.order.execute import execute
     from benchmark.order.findings import gather
     from benchmark.order.forecast import make_forecast
     from benchmark.order.plan import Experiment, make_plan
     from benchmark.order.report import summary, write_report
-    from benchmark.progress import report_to
     from benchmark.screen import ProgressBars
     from benchmark.tracking import Tracker
 
@@ -83,7 +83,7 @@ def order(
 
 def _report_file(output: Path | None, dataset: str) -> Path:
     """Settle where the report goes, before hours are spent on it."""
-    from benchmark.paths import project_home
+    from benchmark.machine.paths import project_home
 
     if output is None:
         return project_home() / "leaderboard" / f"order-{Path(dataset).stem}.md"

@@ -144,7 +144,7 @@ def _settle(card: ProtocolCard, checked: list[Checked], accept_mismatch: bool) -
 def _run(request: Request, dataset: Dataset, anchors: bool) -> None:
     """Run a method, with its progress and whatever it prints on stderr, and then the anchors."""
     from benchmark.anchors import ensure_anchors
-    from benchmark.progress import report_to
+    from benchmark.machine.progress import report_to
     from benchmark.runner import run
     from benchmark.screen import ProgressBars
 

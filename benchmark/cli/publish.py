@@ -24,7 +24,7 @@ def publish(
     older. Runs on data sets without a card are left out: nobody else could run them.
     """
     from benchmark.cards import list_cards
-    from benchmark.paths import project_home
+    from benchmark.machine.paths import project_home
     from benchmark.published import newest, read_record, record_path, write_record
     from benchmark.tracking import Tracker
 

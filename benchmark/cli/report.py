@@ -35,7 +35,7 @@ def report(
     separator: options.Separator = None,
 ) -> None:
     """Draw a finished run: one HTML page that needs no other file, and each picture as PNG and CSV."""
-    from benchmark.progress import report_to
+    from benchmark.machine.progress import report_to
     from benchmark.report.write import Request, write_report
     from benchmark.screen import ProgressBars
 

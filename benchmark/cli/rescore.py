@@ -23,7 +23,7 @@ def rescore(
 ) -> None:
     """Compute the metrics of finished runs anew from their archives, where metrics have changed."""
     from benchmark.data import load_dataset
-    from benchmark.progress import report_to
+    from benchmark.machine.progress import report_to
     from benchmark.rescoring import rescore as rescore_runs
     from benchmark.screen import ProgressBars
 

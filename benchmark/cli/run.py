@@ -45,8 +45,8 @@ def run(
 ) -> None:
     """Fit a method, predict the test perturbations, score them and keep the record."""
     from benchmark.anchors import ensure_anchors
-    from benchmark.devices import first_goes_first
-    from benchmark.progress import Silent, report_to
+    from benchmark.machine.peers import first_goes_first
+    from benchmark.machine.progress import Silent, report_to
     from benchmark.runner import Request, assist, perform, prepare
     from benchmark.screen import ProgressBars, print_record
 

@@ -45,7 +45,7 @@ def score(
     """
     from benchmark.anchors import ensure_anchors
     from benchmark.data import load_dataset
-    from benchmark.progress import report_to
+    from benchmark.machine.progress import report_to
     from benchmark.runner import Request
     from benchmark.screen import ProgressBars
     from benchmark.splits import load_split

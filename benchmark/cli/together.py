@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from benchmark.errors import BenchmarkError
-from benchmark.processes import INTERRUPTED
+from benchmark.machine.processes import INTERRUPTED
 
 
 def in_processes(arguments: list[str], count: int, device: str) -> int:
     """Run the command line that was typed in several processes, and return its exit code."""
     from benchmark.cli import main
-    from benchmark.devices import require_devices
-    from benchmark.launching import launch
+    from benchmark.machine.peers import require_devices
+    from benchmark.machine.spawn import launch
 
     require_devices(count, device)
     return launch(main, [arguments], count)
@@ -49,9 +49,9 @@ def taking_part(count: int, device: str) -> Iterator[bool]:
     if count == 1:
         yield True
         return
-    from benchmark.device import choose_device
-    from benchmark.devices import LostProcessError, joined
-    from benchmark.launching import LOST
+    from benchmark.machine.device import choose_device
+    from benchmark.machine.peers import LostProcessError, joined
+    from benchmark.machine.spawn import LOST
 
     first, launched = os.environ["RANK"] == "0", multiprocessing.parent_process() is not None
     if not first:

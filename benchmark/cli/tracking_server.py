@@ -20,7 +20,7 @@ def tracking_server(
     ] = 5000,
 ) -> None:
     """Serve the runs of this project as web pages until Ctrl-C; runs may go on meanwhile."""
-    from benchmark.paths import project_home
+    from benchmark.machine.paths import project_home
     from benchmark.tracking import Tracker
 
     uri = Tracker().uri

@@ -48,7 +48,7 @@ def tune(
     separator: options.Separator = None,
 ) -> None:
     """Choose hyper-parameters on the validation perturbations; the same command again goes on."""
-    from benchmark.progress import report_to
+    from benchmark.machine.progress import report_to
     from benchmark.screen import ProgressBars
     from benchmark.tuning.plan import Plan
     from benchmark.tuning.tune import tune as tune_plan

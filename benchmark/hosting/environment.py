@@ -17,8 +17,8 @@ from filelock import FileLock
 
 from benchmark.errors import BenchmarkError
 from benchmark.hosting.child import started
-from benchmark.paths import cache_folder, replacing
-from benchmark.progress import stage
+from benchmark.machine.paths import cache_folder, replacing
+from benchmark.machine.progress import stage
 
 REQUIREMENTS = "requirements.txt"
 WITHOUT_DEPENDENCIES = "requirements-no-deps.txt"

@@ -15,15 +15,15 @@ import pandas as pd
 from anndata import AnnData
 
 from benchmark.config import MethodConfig, parameter
-from benchmark.device import choose_device
 from benchmark.errors import BenchmarkError
 from benchmark.hosting.environment import Environment
 from benchmark.hosting.worker import Worker
+from benchmark.machine.device import choose_device
+from benchmark.machine.processes import threads
+from benchmark.machine.resources import Resources
 from benchmark.method import Method
 from benchmark.perturbation import Perturbation
-from benchmark.processes import threads
 from benchmark.registry import spelling
-from benchmark.resources import Resources
 
 
 class HostedConfig(MethodConfig):

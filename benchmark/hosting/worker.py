@@ -16,8 +16,8 @@ import numpy as np
 
 from benchmark.errors import BenchmarkError
 from benchmark.hosting.child import Child, TimeUpError, started
-from benchmark.processes import threads
-from benchmark.progress import Stage, stage
+from benchmark.machine.processes import threads
+from benchmark.machine.progress import Stage, stage
 
 LAUNCH = Path(__file__).with_name("launch.py")
 SHOWN = 12

@@ -10,8 +10,8 @@ from typing import Any
 from benchmark.cards import load_card
 from benchmark.config import MethodConfig
 from benchmark.data import load_dataset
-from benchmark.device import choose_device
 from benchmark.errors import BenchmarkError, unknown
+from benchmark.machine.device import choose_device
 from benchmark.method import Method
 from benchmark.network.findings import Findings, compare, sentence
 from benchmark.network.questions import EdgeQuestion, Question, SetQuestion

@@ -11,8 +11,8 @@ from anndata import AnnData
 from scipy import sparse
 
 from benchmark.errors import BenchmarkError
+from benchmark.machine.progress import stage
 from benchmark.perturbation import CONTROL, Perturbation
-from benchmark.progress import stage
 
 ATTENTION_EDGES = ("attention", "mean change")
 ATTENTION_GENES = ("change of the row", "change at the perturbed")

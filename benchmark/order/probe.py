@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from benchmark.config import MethodConfig
+from benchmark.machine.progress import Stage, report_to
 from benchmark.perturbation import CONTROL, Perturbation
 from benchmark.predicting import sample_cells
-from benchmark.progress import Stage, report_to
 from benchmark.runner import Task
 from benchmark.views import training_views
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.board import HEADLINE, Estimate, estimate
+from benchmark.machine.paths import replacing
 from benchmark.order.arms import BASELINE, HYPOTHESIS, NO_LATENT, Arm, Comparison
 from benchmark.order.criteria import criteria
 from benchmark.order.figure import draw
@@ -14,7 +15,6 @@ from benchmark.order.markdown import heading, table, turned
 from benchmark.order.provenance import provenance
 from benchmark.order.statistics import Difference
 from benchmark.order.verdict import outcome, read
-from benchmark.paths import replacing
 from benchmark.statistics import SeedScores
 
 NOT_MADE = "not made in every seed"

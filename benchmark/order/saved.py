@@ -9,8 +9,8 @@ import uuid
 from pathlib import Path
 
 from benchmark.archive import file_digest
+from benchmark.machine.paths import project_home
 from benchmark.order.plan import Training
-from benchmark.paths import project_home
 from benchmark.runner import Fitted
 
 METHOD = "method"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmark.progress import stage
+from benchmark.machine.progress import stage
 from benchmark.report.drawing import as_png
 from benchmark.report.picture import LeftOutError, Picture
 from benchmark.report.subject import Subject

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from benchmark.data import Dataset, load_dataset
 from benchmark.errors import BenchmarkError
+from benchmark.machine.paths import project_home, replacing
 from benchmark.metrics.sorted_cells import Matrix
-from benchmark.paths import project_home, replacing
 from benchmark.record import Record
 from benchmark.recorded import Place, finished_run, predictions, question_of, read_record
 from benchmark.report.draw import Drawn, draw_all

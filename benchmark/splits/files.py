@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from benchmark.errors import BenchmarkError
-from benchmark.paths import data_folders, project_home, replacing
+from benchmark.machine.paths import data_folders, project_home, replacing
 from benchmark.splits.split import Split, make_split
 
 if TYPE_CHECKING:

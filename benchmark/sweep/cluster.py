@@ -8,9 +8,9 @@ from typing import Any
 
 from benchmark.board import CEILING
 from benchmark.errors import BenchmarkError
-from benchmark.paths import project_home
+from benchmark.machine.paths import project_home
+from benchmark.machine.resources import Resources
 from benchmark.registry import load_method
-from benchmark.resources import Resources
 from benchmark.sweep.job import Job, Outcome
 
 # Read when Ray is imported: no usage reports.
@@ -103,7 +103,7 @@ class RayExecutor:
 
 def _do(job: Job, folder: str) -> Outcome:
     """Do a run in a process of Ray."""
-    from benchmark.progress import Silent, report_to
+    from benchmark.machine.progress import Silent, report_to
     from benchmark.sweep.work import do
 
     if os.path.isdir(folder):  # relative paths mean what they meant where they were typed

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
-from benchmark.processes import INTERRUPTED, become_worker, threads_for_each
+from benchmark.machine.processes import INTERRUPTED, become_worker, threads_for_each
 from benchmark.sweep.job import Job, Outcome
 
 PATIENCE = 30
@@ -92,7 +92,7 @@ class _Worker:
 def _work(connection: Connection, threads: int) -> None:
     """Do jobs until the one who sends them ends."""
     become_worker(threads)
-    from benchmark.progress import Silent, report_to
+    from benchmark.machine.progress import Silent, report_to
     from benchmark.sweep.work import do
 
     with report_to(Silent()), redirect_stdout(sys.stderr):

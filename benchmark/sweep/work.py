@@ -14,7 +14,7 @@ from benchmark.anchors import ceiling_at, record_ceiling
 from benchmark.board import ANCHORS, CEILING
 from benchmark.data import Dataset, load_dataset
 from benchmark.errors import BenchmarkError
-from benchmark.paths import cache_folder
+from benchmark.machine.paths import cache_folder
 from benchmark.record import Record
 from benchmark.runner import Request, perform, prepare
 from benchmark.sweep.job import Job, Outcome

@@ -13,7 +13,7 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
-from benchmark.tracking.process import is_alive, this_process
+from benchmark.machine.alive import is_alive, this_process
 from benchmark.tracking.recording import Recording
 from benchmark.tracking.tags import SCORES, TAG_LENGTH, StoredRun, board_tags, coordinate_tags
 from benchmark.tracking.tracker import EXPERIMENT, Tracker

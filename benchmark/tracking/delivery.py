@@ -17,7 +17,7 @@ from filelock import FileLock
 from mlflow.entities import Metric
 
 from benchmark.errors import BenchmarkError
-from benchmark.paths import project_home
+from benchmark.machine.paths import project_home
 from benchmark.record import Record
 from benchmark.tracking.store import readable
 from benchmark.tracking.tags import board_tags, code_tags

@@ -15,7 +15,7 @@ from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
 from benchmark.errors import BenchmarkError
-from benchmark.paths import project_home
+from benchmark.machine.paths import project_home
 
 SQLITE = "sqlite:///"
 

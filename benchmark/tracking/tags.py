@@ -9,8 +9,8 @@ from typing import Any, cast
 
 from mlflow.entities import Run
 
+from benchmark.machine.alive import is_alive
 from benchmark.record import Coordinates, Record, Status
-from benchmark.tracking.process import is_alive
 
 TAG_LENGTH = 4500
 SCORES = "scores"

@@ -13,10 +13,10 @@ from pathlib import Path
 from mlflow.entities import Metric, RunTag
 
 from benchmark.errors import BenchmarkError
-from benchmark.paths import project_home
+from benchmark.machine.alive import this_process
+from benchmark.machine.paths import project_home
 from benchmark.record import Coordinates, Record, Status
 from benchmark.tracking.delivery import PAGE, deliver_all, record_file
-from benchmark.tracking.process import this_process
 from benchmark.tracking.recording import Curves, Recording, as_metrics, numbers_of
 from benchmark.tracking.store import SQLITE, opened, readable, store_uri
 from benchmark.tracking.tags import SCORES, TAG_LENGTH, StoredRun, board_tags, coordinate_tags, stored

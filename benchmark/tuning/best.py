@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from benchmark.errors import BenchmarkError
-from benchmark.paths import project_home, replacing
+from benchmark.machine.paths import project_home, replacing
 from benchmark.record import Tuning
 from benchmark.tuning.plan import RANK, Plan
 

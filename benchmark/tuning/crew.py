@@ -10,7 +10,7 @@ from multiprocessing.context import SpawnProcess
 from multiprocessing.queues import SimpleQueue
 
 from benchmark.errors import BenchmarkError
-from benchmark.processes import INTERRUPTED, become_worker, threads_for_each
+from benchmark.machine.processes import INTERRUPTED, become_worker, threads_for_each
 from benchmark.tuning.plan import Plan
 
 LOOK = 0.5
@@ -75,7 +75,7 @@ def work_together(
 def _work(plan: Plan, deadline: float, threads: int, reasons: SimpleQueue[str]) -> None:
     """What a process does; it ends when the one that started it does."""
     become_worker(threads)
-    from benchmark.progress import Silent, report_to
+    from benchmark.machine.progress import Silent, report_to
     from benchmark.tuning.work import Bench, work
 
     try:

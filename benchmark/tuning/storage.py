@@ -10,7 +10,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from benchmark.errors import BenchmarkError
-from benchmark.paths import project_home
+from benchmark.machine.paths import project_home
 
 WAIT = 60
 """Seconds that a process waits for another that writes to a file of SQLite."""

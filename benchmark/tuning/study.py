@@ -20,7 +20,7 @@ from optuna.pruners import MedianPruner
 from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from benchmark.paths import project_home
+from benchmark.machine.paths import project_home
 from benchmark.tracking import is_alive, this_process
 from benchmark.tuning.plan import Direction
 from benchmark.tuning.space import Space

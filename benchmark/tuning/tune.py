@@ -13,7 +13,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from benchmark.errors import BenchmarkError
-from benchmark.progress import Stage, stage
+from benchmark.machine.progress import Stage, stage
 from benchmark.record import software_versions
 from benchmark.tuning.best import TunedConfiguration, check_output, output_file, write_tuned
 from benchmark.tuning.crew import work_together

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from benchmark.progress import Silent, Stage
+from benchmark.machine.progress import Silent, Stage
 
 VALIDATION = "validation"
 """Under this name a method reports a loss on validation perturbations while it trains; less is better."""

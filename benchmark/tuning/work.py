@@ -14,10 +14,10 @@ import pandas as pd
 from optuna.trial import Trial, TrialState
 
 from benchmark.data import load_dataset
-from benchmark.device import choose_device
 from benchmark.errors import BenchmarkError, unknown
+from benchmark.machine.device import choose_device
+from benchmark.machine.progress import CurveKeeper, Silent, report_to
 from benchmark.predicting import CELLS
-from benchmark.progress import CurveKeeper, Silent, report_to
 from benchmark.record import Status
 from benchmark.registry import load_method, source_digest
 from benchmark.splits import SCHEMES, Split, load_split

@@ -11,8 +11,8 @@ from pathlib import Path
 from markdown_pieces import cell, code, table
 
 from benchmark.hosting.environment import REQUIREMENTS
+from benchmark.machine.paths import packaged_data
 from benchmark.method import Method
-from benchmark.paths import packaged_data
 from benchmark.registry import Listing, list_methods, load_method
 
 GENES, PERTURBED = 1000, 100

@@ -9,7 +9,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from benchmark.progress import stage
+from benchmark.machine.progress import stage
 from methods._grn.attention import AttentionSource
 from methods._grn.features import Projection, Standardiser, attention_change, batches, mean_map
 from methods._grnflow.config import GRNFlowConfig

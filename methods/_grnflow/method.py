@@ -19,7 +19,7 @@ from scipy import sparse
 from torch import Tensor
 
 from benchmark.config import MethodConfig
-from benchmark.device import choose_device
+from benchmark.machine.device import choose_device
 from benchmark.perturbation import Perturbation
 from methods._flow.backbone import FlowShape, choose_context, count_parameters
 from methods._flow.cascade import CascadeObjective, TimeRule, cascaded_times

@@ -15,8 +15,8 @@ from scipy import sparse
 from torch import Tensor
 
 from benchmark.errors import BenchmarkError
-from benchmark.paths import cache_folder
-from benchmark.progress import stage
+from benchmark.machine.paths import cache_folder
+from benchmark.machine.progress import stage
 from methods._flow.graph import correlation
 from methods._grn.attention import AttentionSource
 from methods._grn.errors import SourceError

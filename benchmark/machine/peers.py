@@ -11,8 +11,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from benchmark.device import choose_device
 from benchmark.errors import BenchmarkError
+from benchmark.machine.device import choose_device
 
 if TYPE_CHECKING:
     import numpy as np

@@ -14,7 +14,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from benchmark.errors import BenchmarkError
-from benchmark.processes import INTERRUPTED, become_worker, threads_for_each
+from benchmark.machine.processes import INTERRUPTED, become_worker, threads_for_each
 
 LOST = 3
 """Exit code of a process that ended because another one had; it says nothing."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmark.errors import BenchmarkError
 
-_PACKAGE = Path(__file__).parent
+_PACKAGE = Path(__file__).parents[1]
 
 
 def checkout() -> Path | None:

@@ -11,8 +11,8 @@ import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
 
-from benchmark.blocks import LazyCells, rows_by_label
-from benchmark.h5ad import write_h5ad
+from benchmark.data.blocks import LazyCells, rows_by_label
+from benchmark.data.h5ad import write_h5ad
 from benchmark.metrics.sorted_cells import Matrix
 from benchmark.perturbation import CONTROL
 from benchmark.stored import StoredCells

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix
 
+from benchmark.data.fingerprints import FEWEST, fingerprints
 from benchmark.errors import BenchmarkError
-from benchmark.fingerprints import FEWEST, fingerprints
 from benchmark.metrics.sorted_cells import Matrix
 
 TOO_CLOSE = 0.1
@@ -26,7 +26,7 @@ of the answers must not hide behind the others."""
 
 
 class Originals:
-    """The test cells, to recognise copies of them by their fingerprints (`benchmark.fingerprints`).
+    """The test cells, to recognise copies of them by their fingerprints (`benchmark.data.fingerprints`).
 
     Parameters
     ----------

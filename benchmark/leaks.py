@@ -20,11 +20,11 @@ import numpy as np
 from anndata import AnnData
 from scipy.sparse import csr_matrix
 
-from benchmark.blocks import row_blocks
-from benchmark.canonical import canonicalise
-from benchmark.data import Dataset, source_cells
+from benchmark.data.blocks import row_blocks
+from benchmark.data.canonical import canonicalise
+from benchmark.data.dataset import Dataset, source_cells
+from benchmark.data.fingerprints import FEWEST, fingerprints
 from benchmark.errors import BenchmarkError
-from benchmark.fingerprints import FEWEST, fingerprints
 from benchmark.perturbation import CONTROL
 from benchmark.splits import Split
 from benchmark.views import training_views

@@ -13,8 +13,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from benchmark.blocks import LazyCells
 from benchmark.data import Dataset
+from benchmark.data.blocks import LazyCells
 from benchmark.errors import BenchmarkError
 from benchmark.metrics import Reference
 from benchmark.metrics.evaluate import evaluate

@@ -15,9 +15,9 @@ import scipy.sparse as sp
 from anndata import OldFormatWarning
 from anndata.io import read_elem
 
-from benchmark.data import read
+from benchmark.data.dataset import read
+from benchmark.data.h5ad import has_readable_rows
 from benchmark.errors import BenchmarkError
-from benchmark.mapped_h5ad import has_readable_rows
 from benchmark.metrics.sorted_cells import Matrix
 
 

@@ -10,8 +10,8 @@ from typing import Literal
 import numpy as np
 from anndata import AnnData
 
-from benchmark.blocks import LazyCells, rows_by_label
 from benchmark.data import Dataset
+from benchmark.data.blocks import LazyCells, rows_by_label
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.independence import Originals
 from benchmark.machine.progress import stage

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmark.data.expression import LARGEST_LOG_VALUE, TARGET_DEPTH
+from benchmark.data.fingerprints import FEWEST
 from benchmark.errors import BenchmarkError
-from benchmark.expression import LARGEST_LOG_VALUE, TARGET_DEPTH
-from benchmark.fingerprints import FEWEST
 from benchmark.independence import Originals
 from benchmark.metrics.sorted_cells import Matrix
 

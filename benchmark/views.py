@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping
 from anndata import AnnData
 from scipy.sparse import csr_matrix
 
-from benchmark.blocks import LazyCells, rows_by_label
 from benchmark.data import Dataset
-from benchmark.mapped import take
+from benchmark.data.blocks import LazyCells, rows_by_label
+from benchmark.data.on_disk import take
 from benchmark.perturbation import CONTROL
 from benchmark.splits import Split
 

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from anndata import AnnData
 
-from benchmark.blocks import row_blocks
+from benchmark.data.blocks import row_blocks
 from benchmark.errors import BenchmarkError
 from benchmark.perturbation import CONTROL, Perturbation
 

@@ -21,9 +21,9 @@ import pandas as pd
 from anndata import AnnData, concat
 
 from benchmark.data import load_dataset
+from benchmark.data.priors import gene_sets, terms_of_genes
 from benchmark.hosting.worker import threads
 from benchmark.perturbation import CONTROL, Perturbation
-from benchmark.priors import gene_sets, terms_of_genes
 from benchmark.registry import load_method
 from benchmark.splits import load_split
 from benchmark.views import training_views

@@ -79,7 +79,7 @@ def score_cells(
     control: Any, real: Mapping[str, Any], predicted: Mapping[str, Any], genes: list[str]
 ) -> None:
     """Score with this package; what its genes do alone, doubles are compared with, is other real cells."""
-    from benchmark.blocks import LazyCells
+    from benchmark.data.blocks import LazyCells
     from benchmark.metrics import Reference
     from benchmark.metrics.evaluate import evaluate
 
@@ -108,7 +108,7 @@ def score_in_memory(folder: Path) -> Callable[[], None]:
 def score_from_disk(folder: Path) -> Callable[[], None]:
     """Load nothing but the control cells; the answer scores the pair with this package."""
     from benchmark.archive import read_archive
-    from benchmark.blocks import rows_by_label
+    from benchmark.data.blocks import rows_by_label
     from benchmark.stored import StoredCells
 
     stored = StoredCells.open(folder / "real.h5ad")

@@ -25,7 +25,7 @@ import numpy as np
 
 from benchmark.config import MethodConfig, parameter
 from benchmark.perturbation import Perturbation
-from benchmark.simulator import SimulatorConfig, simulate
+from benchmark.data.simulator import SimulatorConfig, simulate
 from methods.train_mean import TrainMean
 
 class Config(MethodConfig):

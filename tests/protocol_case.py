@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 from anndata import AnnData
 
-from benchmark.canonical import canonicalise
-from benchmark.cards import DatasetCard
-from benchmark.simulator import SimulatorConfig, simulate
+from benchmark.data.canonical import canonicalise
+from benchmark.data.cards import DatasetCard
+from benchmark.data.simulator import SimulatorConfig, simulate
 
 CONTROLS = 40
 

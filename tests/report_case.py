@@ -7,8 +7,8 @@ import pandas as pd
 from anndata import AnnData
 from scipy.sparse import csr_matrix
 
-from benchmark.cards import DatasetCard
 from benchmark.data import Dataset
+from benchmark.data.cards import DatasetCard
 from benchmark.metrics import Reference
 from benchmark.record import Coordinates, Record, Summary
 from benchmark.report.refit import Cascade

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.cards import DatasetCard, list_cards, load_card
+from benchmark.data.cards import DatasetCard, list_cards, load_card
 from benchmark.errors import BenchmarkError
 from benchmark.machine import paths
 
@@ -75,7 +75,7 @@ def test_a_checksum_must_look_like_one() -> None:
 def test_listing_cards_and_splits_imports_nothing_heavy() -> None:
     """The command line lists what there is without waiting for libraries of cells and tensors."""
     code = (
-        "import sys, benchmark.machine.paths; from benchmark.cards import list_cards; "
+        "import sys, benchmark.machine.paths; from benchmark.data.cards import list_cards; "
         "from benchmark.splits import list_splits; list_cards(); list_splits(); "
         "print([name for name in ('anndata', 'scanpy', 'torch', 'pandas', 'scipy') if name in sys.modules])"
     )

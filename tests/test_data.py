@@ -14,12 +14,11 @@ import pytest
 from anndata import AnnData, read_h5ad
 from scipy import sparse
 
-from benchmark import data
-from benchmark.cards import DatasetCard, load_card
-from benchmark.data import Dataset, availability, content_digest, load_dataset
+from benchmark.data.cards import DatasetCard, load_card
+from benchmark.data.dataset import Dataset, availability, content_digest, load_dataset
+from benchmark.data.simulator.embedded import load_truth
 from benchmark.errors import BenchmarkError
 from benchmark.machine.paths import cache_folder
-from benchmark.simulated import load_truth
 from benchmark.splits import make_split
 from benchmark.views import held_out_cells, training_views
 
@@ -75,7 +74,7 @@ def test_the_second_load_is_equal_and_does_not_prepare_again(
 ) -> None:
     """The prepared file stands in for the source."""
     first = load_dataset(str(screen), **OPTIONS)
-    monkeypatch.delattr(data, "canonicalise")
+    monkeypatch.delattr("benchmark.data.dataset.canonicalise")
     second = load_dataset(str(screen), **OPTIONS)
     assert first.digest == second.digest
     assert first.adata.obs.equals(second.adata.obs)

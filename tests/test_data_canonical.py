@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from benchmark.canonical import canonicalise
-from benchmark.cards import DatasetCard
+from benchmark.data.canonical import canonicalise
+from benchmark.data.cards import DatasetCard
 from benchmark.errors import BenchmarkError
 
 LABELS = ["ctrl", "ctrl", "A+ctrl", "ctrl+A", "B+A", "A+B"]

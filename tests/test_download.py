@@ -18,8 +18,8 @@ from typing import Any
 import h5py
 import pytest
 
-from benchmark import download
-from benchmark.cards import DatasetCard, PriorCard
+from benchmark.data import download
+from benchmark.data.cards import DatasetCard, PriorCard
 from benchmark.errors import BenchmarkError
 from benchmark.machine.paths import cache_folder
 from benchmark.machine.progress import report_to

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from benchmark.data import load_dataset
+from benchmark.data.fingerprints import FEWEST
 from benchmark.errors import BenchmarkError
-from benchmark.fingerprints import FEWEST
 from benchmark.independence import MANY, TOO_CLOSE, Originals, require_independence
 from benchmark.runner import run
 from benchmark.scoring import ceiling

@@ -13,13 +13,13 @@ import pytest
 from anndata import AnnData, read_h5ad
 from scipy import sparse
 
-from benchmark import mapped
-from benchmark.data import Dataset, content_digest, load_dataset
+from benchmark.data import on_disk
+from benchmark.data.dataset import Dataset, content_digest, load_dataset
+from benchmark.data.on_disk import OnDisk, belongs_on_disk, is_mapped
 from benchmark.errors import BenchmarkError
 from benchmark.leaks import check_views, inspect_views
 from benchmark.machine.paths import cache_folder
 from benchmark.machine.progress import CurveKeeper, report_to
-from benchmark.mapped import OnDisk, belongs_on_disk, is_mapped
 from benchmark.method import Method
 from benchmark.perturbation import Perturbation
 from benchmark.scoring import ceiling, score
@@ -40,12 +40,12 @@ HOMES = ("memory", "disk")
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tiny screens have many blocks, too."""
-    monkeypatch.setattr("benchmark.blocks.ENTRIES", 700)
+    monkeypatch.setattr("benchmark.data.blocks.ENTRIES", 700)
 
 
 def load(path: Path, where: str, monkeypatch: pytest.MonkeyPatch, **options: Any) -> Dataset:
     """Load a screen in a home of its own, so that nothing is shared between the two ways."""
-    monkeypatch.setenv(mapped.VARIABLE, where)
+    monkeypatch.setenv(on_disk.VARIABLE, where)
     monkeypatch.setenv("BENCHMARK_HOME", str(path.parent / where))
     return load_dataset(str(path), **{**COLUMNS, **options})
 
@@ -103,10 +103,10 @@ def test_what_is_prepared_for_disk_is_an_h5ad_like_any_other(
     disk = load(screen, "disk", monkeypatch)
     (path,) = cache_folder("prepared").iterdir()
     assert equal(read_h5ad(path), disk.adata)
-    monkeypatch.setenv(mapped.VARIABLE, "memory")
+    monkeypatch.setenv(on_disk.VARIABLE, "memory")
     assert equal(load_dataset(str(screen), **COLUMNS).adata, disk.adata)
     load(screen, "memory", monkeypatch)
-    monkeypatch.setenv(mapped.VARIABLE, "disk")
+    monkeypatch.setenv(on_disk.VARIABLE, "disk")
     again = load_dataset(str(screen), **COLUMNS)
     assert is_mapped(again.adata.X)
     assert equal(again.adata, disk.adata)
@@ -216,15 +216,15 @@ def test_flows_train_and_predict_the_same(
 
 def test_memory_decides_where_cells_are_unless_somebody_does(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half of what is available is the border."""
-    monkeypatch.setattr(mapped, "available_memory", lambda: 1000)
-    monkeypatch.delenv(mapped.VARIABLE, raising=False)
+    monkeypatch.setattr(on_disk, "available_memory", lambda: 1000)
+    monkeypatch.delenv(on_disk.VARIABLE, raising=False)
     assert not belongs_on_disk(500)
     assert belongs_on_disk(501)
-    monkeypatch.setenv(mapped.VARIABLE, "memory")
+    monkeypatch.setenv(on_disk.VARIABLE, "memory")
     assert not belongs_on_disk(501)
-    monkeypatch.setenv(mapped.VARIABLE, "disk")
+    monkeypatch.setenv(on_disk.VARIABLE, "disk")
     assert belongs_on_disk(1)
-    monkeypatch.setenv(mapped.VARIABLE, "tape")
+    monkeypatch.setenv(on_disk.VARIABLE, "tape")
     with pytest.raises(BenchmarkError, match="BENCHMARK_CELLS is 'tape', but must be"):
         belongs_on_disk(1)
 
@@ -287,7 +287,7 @@ def test_a_full_disk_is_one_sentence(screen: Path, monkeypatch: pytest.MonkeyPat
         def write(self, content: bytes) -> int:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(mapped, "_nameless_file", Full)
+    monkeypatch.setattr(on_disk, "_nameless_file", Full)
     with pytest.raises(BenchmarkError, match=r"kept on disk .*No space left on device.*make room"):
         load(screen, "disk", monkeypatch)
     assert not cache_folder("prepared").exists()
@@ -324,5 +324,5 @@ print(len(additive.genes_), "singles", flow.device_used)
     done = run_limited(imports, work, room)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "8 singles cpu\n"
-    in_memory = f"import os; os.environ['{mapped.VARIABLE}'] = 'memory'\n"
+    in_memory = f"import os; os.environ['{on_disk.VARIABLE}'] = 'memory'\n"
     assert "MemoryError" in run_limited(imports, in_memory + work, room).stderr

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
 from benchmark.data import Dataset, load_dataset
+from benchmark.data.fingerprints import FEWEST, fingerprints
 from benchmark.errors import BenchmarkError
-from benchmark.fingerprints import FEWEST, fingerprints
 from benchmark.leaks import check_views, inspect_views
 from benchmark.perturbation import CONTROL
 from benchmark.runner import run
@@ -249,5 +249,5 @@ def test_fingerprints_are_the_same_in_blocks(monkeypatch: pytest.MonkeyPatch) ->
     """Rows are hashed a block at a time, and the last block may be short."""
     matrix = csr_matrix(np.random.default_rng(1).random((11, 7), dtype=np.float32))
     whole = fingerprints(matrix)
-    monkeypatch.setattr("benchmark.blocks.ENTRIES", 28)
+    monkeypatch.setattr("benchmark.data.blocks.ENTRIES", 28)
     assert np.array_equal(fingerprints(matrix), whole)

@@ -11,8 +11,7 @@ import pytest
 from anndata import AnnData
 from scipy.sparse import csr_matrix
 
-from benchmark import canonical
-from benchmark.data import load_dataset
+from benchmark.data import canonical, load_dataset
 from benchmark.leaks import examine
 from benchmark.splits import load_split
 
@@ -37,7 +36,7 @@ def test_a_gene_selection_that_test_cells_decide_is_found(
         variance = prepared.X.toarray().var(axis=0)
         return prepared[:, np.sort(np.argsort(-variance, kind="stable")[:25])].copy()
 
-    monkeypatch.setattr("benchmark.data.canonicalise", selecting)
+    monkeypatch.setattr("benchmark.data.dataset.canonicalise", selecting)
     monkeypatch.setattr("benchmark.leaks.canonicalise", selecting)
     write_card(home, "picky", 'expression = "counts"\n', lambda adata: spike(adata))
     assert type_("splits", "make", "--dataset", "picky")[0] == 0
@@ -71,7 +70,7 @@ def test_counts_that_test_cells_decide_are_found(home: Path, monkeypatch: pytest
         return prepared
 
     write_card(home, "scaled", 'expression = "counts"\n', lambda adata: spike(adata))
-    monkeypatch.setattr("benchmark.data.canonicalise", scaling)
+    monkeypatch.setattr("benchmark.data.dataset.canonicalise", scaling)
     monkeypatch.setattr("benchmark.leaks.canonicalise", scaling)
     dataset = load_dataset("scaled")
     finding = examine(dataset, load_split(dataset, "doubles", 0))[4]
@@ -81,7 +80,7 @@ def test_counts_that_test_cells_decide_are_found(home: Path, monkeypatch: pytest
 
 def write_card(home: Path, name: str, lines: str, change: Callable = lambda adata: None) -> None:
     """A data set of the user's: a card, and a tiny screen in the cache."""
-    from benchmark.simulator import SimulatorConfig, simulate
+    from benchmark.data.simulator import SimulatorConfig, simulate
 
     cells, _ = simulate(
         SimulatorConfig(n_genes=40, n_singles=8, n_doubles=10, cells_per_perturbation=12, n_controls=40)

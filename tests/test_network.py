@@ -7,10 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from benchmark.cards import load_card
 from benchmark.data import load_dataset
+from benchmark.data.cards import load_card
+from benchmark.data.simulator.embedded import load_truth
 from benchmark.network.scores import average_precision
-from benchmark.simulated import load_truth
 from benchmark.splits import load_split
 from benchmark.views import training_views
 from tests.network_case import write_case

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from benchmark.cards import DatasetCard
+from benchmark.data.cards import DatasetCard
 from benchmark.errors import BenchmarkError
 from benchmark.network.rankings import Panel, correlation, rank_by_attention, rank_by_expression
 from benchmark.network.truth import KnownEdges, TrueNetwork, known_edges, read_edges

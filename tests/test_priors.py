@@ -6,12 +6,12 @@ import gzip
 
 import pytest
 
-from benchmark.cards import list_cards, load_card, load_prior_card
 from benchmark.data import load_dataset
+from benchmark.data.cards import list_cards, load_card, load_prior_card
+from benchmark.data.priors import gene_sets, terms_of_genes
+from benchmark.data.simulator.embedded import load_truth
 from benchmark.errors import BenchmarkError
 from benchmark.perturbation import Perturbation
-from benchmark.priors import gene_sets, terms_of_genes
-from benchmark.simulated import load_truth
 from benchmark.splits import load_split
 from benchmark.views import training_views
 

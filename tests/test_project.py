@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 import benchmark
-from benchmark.cards import list_cards
 from benchmark.cli import app
+from benchmark.data.cards import list_cards
 from benchmark.registry import list_methods
 
 ROOT = Path(__file__).parents[1]
@@ -22,12 +22,10 @@ CACHE = ROOT / "datasets" / "cache"
 LAYERS = [
     ["errors"],
     ["machine"],
-    ["perturbation", "config", "means", "blocks"],
-    ["h5ad", "cards", "genes", "simulator", "statistics", "fingerprints", "mapped"],
-    ["download", "mapped_h5ad", "expression", "canonical", "simulated"],
-    ["data"],
-    ["splits", "priors"],
-    ["views", "method"],
+    ["perturbation", "config", "means"],
+    ["data", "method", "statistics"],
+    ["splits"],
+    ["views"],
     ["registry", "plots", "leaks", "independence", "archive", "stored", "vetting", "metrics", "hosting"],
     ["record", "scoring", "predicting"],
     ["tracking", "api"],
@@ -40,14 +38,14 @@ LAYERS = [
     ["__main__"],
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
-PLUG_IN_POINT = {"method", "hosting", "priors"}
+PLUG_IN_POINT = {"method", "hosting"}
 FOR_METHODS = {
     "errors",
     "perturbation",
     "config",
     "machine",
     "means",
-    "blocks",
+    "data",
 } | PLUG_IN_POINT
 FOR_BARE_GPU_IMAGES = {"numpy", "scipy", "torch", "torchdiffeq"}
 LAZY_THERE = {"ot", "transformers"}

@@ -11,8 +11,8 @@ from anndata import AnnData
 from scipy.sparse import csr_matrix
 from scipy.stats import ttest_ind
 
-from benchmark.cards import DatasetCard
 from benchmark.data import Dataset, load_dataset
+from benchmark.data.cards import DatasetCard
 from benchmark.errors import BenchmarkError
 from benchmark.protocols import (
     load_protocol,
@@ -160,7 +160,7 @@ def test_what_a_card_cannot_drop_or_keep_is_named(home: Path, line: str, text: s
 
 def test_the_shipped_gene_list_of_scdfm_has_its_length() -> None:
     """5,029 symbols, alphabetical as in the published vocabulary."""
-    from benchmark.genes import gene_list
+    from benchmark.data.genes import gene_list
 
     genes = gene_list("norman19_scdfm")
     assert len(genes) == 5029

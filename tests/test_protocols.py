@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmark.cards import load_card
 from benchmark.data import load_dataset
+from benchmark.data.cards import load_card
 from benchmark.errors import BenchmarkError
 from benchmark.protocols import (
     list_protocols,

@@ -12,9 +12,9 @@ from anndata import AnnData
 from scipy import sparse
 from scipy.stats import false_discovery_control, mannwhitneyu
 
+from benchmark.data.simulator import VERSION, SimulatorConfig, Truth, simulate
+from benchmark.data.simulator.simulate import _six_digits
 from benchmark.errors import BenchmarkError
-from benchmark.simulator import VERSION, SimulatorConfig, Truth, simulate
-from benchmark.simulator.simulate import _six_digits
 
 SMALL = {"n_genes": 60, "n_singles": 8, "n_doubles": 6, "cells_per_perturbation": 20, "n_controls": 60}
 

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 
+from benchmark.data.simulator.cell import Cell, draw_cell
+from benchmark.data.simulator.kinetics import Kinetics, build_kinetics, limit_feedback
+from benchmark.data.simulator.modality import MODALITIES, Efficacy
+from benchmark.data.simulator.network import Network, draw_network, target_range
 from benchmark.errors import BenchmarkError
 from benchmark.perturbation import Perturbation
-from benchmark.simulator.cell import Cell, draw_cell
-from benchmark.simulator.kinetics import Kinetics, build_kinetics, limit_feedback
-from benchmark.simulator.modality import MODALITIES, Efficacy
-from benchmark.simulator.network import Network, draw_network, target_range
 
 ONE_CELL = np.zeros(1), np.ones(1)
 

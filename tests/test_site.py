@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.cards import list_cards
 from benchmark.cli import app
+from benchmark.data.cards import list_cards
 from benchmark.metrics import METRICS
 from benchmark.protocols import list_protocols
 from benchmark.registry import list_methods, load_method

@@ -16,8 +16,8 @@ from anndata import AnnData
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.cards import DatasetCard
 from benchmark.data import Dataset
+from benchmark.data.cards import DatasetCard
 from benchmark.errors import BenchmarkError
 from benchmark.perturbation import Perturbation
 from benchmark.splits import SCHEMES, check_split, make_split

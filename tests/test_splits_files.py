@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.canonical import canonicalise
-from benchmark.cards import DatasetCard
-from benchmark.data import Dataset, content_digest, load_dataset
+from benchmark.data.canonical import canonicalise
+from benchmark.data.cards import DatasetCard
+from benchmark.data.dataset import Dataset, content_digest, load_dataset
+from benchmark.data.simulator import SimulatorConfig, simulate
 from benchmark.errors import BenchmarkError
 from benchmark.machine.paths import packaged_data
-from benchmark.simulator import SimulatorConfig, simulate
 from benchmark.splits import (
     check_split,
     list_splits,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from benchmark.data.simulator import SimulatorConfig, simulate
 from benchmark.runner import Request
-from benchmark.simulator import SimulatorConfig, simulate
 
 PATH_OPTIONS = [
     "--perturbation-column",

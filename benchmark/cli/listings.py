@@ -97,8 +97,8 @@ def _panel(dataset: str) -> tuple[int, int]:
 
 def datasets(json: AsJson = False) -> None:
     """List the data sets that have a card, and whether their cells are at hand."""
-    from benchmark.cards import list_cards
-    from benchmark.data import availability
+    from benchmark.data.cards import list_cards
+    from benchmark.data.dataset import availability
 
     show(
         [

@@ -81,8 +81,8 @@ def protocol(
 
 
 def _listing() -> list[dict[str, Any]]:
-    from benchmark.cards import load_card
-    from benchmark.data import availability
+    from benchmark.data.cards import load_card
+    from benchmark.data.dataset import availability
     from benchmark.protocols import list_protocols
 
     return [

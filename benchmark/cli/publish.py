@@ -23,7 +23,7 @@ def publish(
     Of runs that differ in nothing but the code that they ran, the newest is written, and replaces one that is
     older. Runs on data sets without a card are left out: nobody else could run them.
     """
-    from benchmark.cards import list_cards
+    from benchmark.data.cards import list_cards
     from benchmark.machine.paths import project_home
     from benchmark.published import newest, read_record, record_path, write_record
     from benchmark.tracking import Tracker

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmark.cards import load_card
 from benchmark.config import MethodConfig
 from benchmark.data import load_dataset
+from benchmark.data.cards import load_card
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.machine.device import choose_device
 from benchmark.method import Method

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmark import simulated
-from benchmark.cards import DatasetCard
-from benchmark.download import nearby, sha256_of
+from benchmark.data.cards import DatasetCard
+from benchmark.data.download import nearby, sha256_of
+from benchmark.data.simulator import embedded
 from benchmark.errors import BenchmarkError, unknown
 
 PRIOR = "collectri.csv"
@@ -118,9 +118,9 @@ def known_edges(card: DatasetCard, file: Path | None = None) -> KnownEdges:
         When there is none, or it cannot be read.
     """
     if file is None and card.simulator is not None:
-        network = simulated.load_truth(card).network
+        network = embedded.load_truth(card).network
         regulator, target = (network.genes[ends].tolist() for ends in (network.regulator, network.target))
-        return KnownEdges(regulator, target, "the simulator", simulated.recipe(card), tuple(REACH))
+        return KnownEdges(regulator, target, "the simulator", embedded.recipe(card), tuple(REACH))
     path = file or nearby(DatasetCard(name=Path(PRIOR).stem, local_file=PRIOR))
     if path is None:
         raise BenchmarkError(

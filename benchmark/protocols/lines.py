@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from benchmark.archive import read_archive
-from benchmark.blocks import LazyCells
 from benchmark.board import CEILING
 from benchmark.data import Dataset
+from benchmark.data.blocks import LazyCells
 from benchmark.metrics import METRICS
 from benchmark.perturbation import Perturbation
 from benchmark.protocols.card import ProtocolCard

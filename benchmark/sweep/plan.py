@@ -11,7 +11,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from benchmark.board import ANCHORS, CEILING
-from benchmark.data import card_of
+from benchmark.data.dataset import card_of
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.registry import list_methods, load_method
 from benchmark.runner import CELLS, Request, check

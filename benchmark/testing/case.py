@@ -12,13 +12,13 @@ import pandas as pd
 from anndata import AnnData
 from scipy.sparse import csr_matrix, vstack
 
-from benchmark.canonical import canonicalise
-from benchmark.cards import DatasetCard
 from benchmark.config import MethodConfig
-from benchmark.data import Dataset, content_digest
+from benchmark.data.canonical import canonicalise
+from benchmark.data.cards import DatasetCard
+from benchmark.data.dataset import Dataset, content_digest
+from benchmark.data.simulator import SimulatorConfig, simulate
 from benchmark.method import Method
 from benchmark.perturbation import CONTROL, Perturbation
-from benchmark.simulator import SimulatorConfig, simulate
 from benchmark.splits import Split, make_split
 from benchmark.views import training_views
 

@@ -9,8 +9,8 @@ import pandas as pd
 from anndata import AnnData
 
 from benchmark.data import Dataset
+from benchmark.data.on_disk import take
 from benchmark.leaks import check_views
-from benchmark.mapped import take
 from benchmark.method import Method
 from benchmark.metrics import Reference
 from benchmark.perturbation import CONTROL

@@ -7,7 +7,7 @@ import re
 
 from markdown_pieces import code, table
 
-from benchmark.cards import DatasetCard, FileCard, list_cards
+from benchmark.data.cards import DatasetCard, FileCard, list_cards
 
 FIELDS = ("licence", "citation", "modality", "expression", "gene_selection", "gene_sets", "url", "notes")
 WHERE = {

@@ -11,10 +11,10 @@ import numpy as np
 from anndata import AnnData
 
 from benchmark.config import parameter
+from benchmark.data.priors import gene_sets
 from benchmark.errors import BenchmarkError
 from benchmark.hosting.method import HostedConfig, SubprocessMethod
 from benchmark.perturbation import CONTROL, Perturbation
-from benchmark.priors import gene_sets
 from methods._shift import move_to_mean
 from methods.gears.graph import annotations, similarity_graph
 

@@ -8,8 +8,8 @@ import numpy as np
 from scipy import sparse
 from scipy.special import expit
 
+from benchmark.data.simulator.network import Network
 from benchmark.errors import BenchmarkError
-from benchmark.simulator.network import Network
 
 LEAK = 0.05
 LARGEST_GAIN = 0.4

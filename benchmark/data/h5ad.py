@@ -1,7 +1,8 @@
-"""Large .h5ad files: read block by block, and written such that their matrices can be mapped."""
+"""Files in the form .h5ad: written whole or not at all; large ones read by block and mapped."""
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,28 @@ from anndata import AnnData
 from anndata.io import read_elem, sparse_dataset, write_elem
 from scipy import sparse
 
-from benchmark.blocks import ENTRIES, row_blocks
+from benchmark.data.blocks import ENTRIES, row_blocks
+from benchmark.data.on_disk import OnDisk, index_type, mapped
 from benchmark.machine.paths import replacing
-from benchmark.mapped import OnDisk, index_type, mapped
+
+
+def write_h5ad(adata: AnnData, path: Path, *, compress: bool = True) -> None:
+    """Write `adata` to `path` so that readers see the whole file or none.
+
+    The file is composed in memory: where a disk fills up, the HDF5 library prints pages and may crash
+    the process when it closes what it could not write.
+
+    Raises
+    ------
+    BenchmarkError
+        When the file cannot be written, such as on a full disk.
+    """
+    buffer = io.BytesIO()
+    compression = {"compression": "gzip", "compression_opts": 4} if compress else {}
+    with h5py.File(buffer, "w") as file:
+        write_elem(file, "/", adata, dataset_kwargs=compression)
+    with replacing(path) as draft:
+        draft.write_bytes(buffer.getbuffer())
 
 
 def matrix_bytes(path: Path) -> int:

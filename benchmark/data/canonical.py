@@ -10,10 +10,10 @@ import pandas as pd
 from anndata import AnnData
 from anndata.utils import make_index_unique
 
-from benchmark.cards import DatasetCard
+from benchmark.data.cards import DatasetCard
+from benchmark.data.expression import read_expression
+from benchmark.data.genes import gene_list
 from benchmark.errors import BenchmarkError, unknown
-from benchmark.expression import read_expression
-from benchmark.genes import gene_list
 from benchmark.perturbation import CONTROL, Perturbation
 
 

@@ -11,10 +11,10 @@ import pandas as pd
 from anndata import AnnData
 from scipy.sparse import csr_matrix
 
-from benchmark.blocks import row_blocks
-from benchmark.cards import DatasetCard
+from benchmark.data.blocks import row_blocks
+from benchmark.data.cards import DatasetCard
+from benchmark.data.on_disk import gathered
 from benchmark.errors import BenchmarkError, unknown
-from benchmark.mapped import gathered
 
 TARGET_DEPTH = 1e4
 LARGEST_LOG_VALUE = 15.0  # log1p(CP10K) ends at log1p(1e4) = 9.2; other depths in use stay below this.

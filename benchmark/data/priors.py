@@ -8,9 +8,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from benchmark import simulated
-from benchmark.cards import PriorCard, load_card, load_prior_card
-from benchmark.download import find
+from benchmark.data.cards import PriorCard, load_card, load_prior_card
+from benchmark.data.download import find
+from benchmark.data.simulator import embedded
 from benchmark.errors import BenchmarkError
 
 GO_TERM = re.compile(r"GO:\d{7}")
@@ -54,7 +54,7 @@ def terms_of_genes(sets: dict[str, frozenset[str]]) -> dict[str, set[str]]:
 
 def _of_card(card: PriorCard) -> dict[str, frozenset[str]]:
     if card.simulated is not None:
-        modules = simulated.load_truth(load_card(card.simulated)).modules
+        modules = embedded.load_truth(load_card(card.simulated)).modules
         return {f"module of {gene}": frozenset((gene, *targets)) for gene, targets in modules.items()}
     if card.parts:
         return {term: genes for part in card.parts for term, genes in gene_sets(part).items()}

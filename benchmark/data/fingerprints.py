@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from benchmark.blocks import row_blocks
+from benchmark.data.blocks import row_blocks
 
 FEWEST = 10
 """Non-zero genes below which two cells may be alike by chance."""

@@ -70,7 +70,7 @@ class DatasetCard(FileCard):
     drop
         Canonical labels of perturbations whose cells are left out.
     genes
-        Name of the list of genes that are kept (`benchmark.genes`); all unless said.
+        Name of the list of genes that are kept (`benchmark.data.genes`); all unless said.
     gene_selection
         Which cells decided what genes there are, when the file or the list was made: ``none`` where their
         expression did not matter, ``all cells`` where that of test cells counted too.
@@ -83,7 +83,7 @@ class DatasetCard(FileCard):
     modality
         How genes were perturbed.
     gene_sets
-        Name of the gene sets that suit its genes, for methods that use some (`benchmark.priors`).
+        Name of the gene sets that suit its genes, for methods that use some (`benchmark.data.priors`).
     simulator
         Parameters of the simulator.
     """

@@ -11,12 +11,12 @@ from pydantic import model_validator
 from scipy import sparse
 
 from benchmark.config import MethodConfig, parameter
+from benchmark.data.simulator.cell import Cell, draw_cell
+from benchmark.data.simulator.modality import MODALITIES, Efficacy, Modality
+from benchmark.data.simulator.network import Network
+from benchmark.data.simulator.truth import Truth
 from benchmark.errors import BenchmarkError
 from benchmark.perturbation import Perturbation
-from benchmark.simulator.cell import Cell, draw_cell
-from benchmark.simulator.modality import MODALITIES, Efficacy, Modality
-from benchmark.simulator.network import Network
-from benchmark.simulator.truth import Truth
 
 REGULATORS_AMONG_PERTURBED = 0.9
 EFFICACY_NODES, STATE_NODES = 8, 21

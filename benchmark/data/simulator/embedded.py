@@ -6,10 +6,10 @@ from pathlib import Path
 
 from anndata import AnnData
 
-from benchmark.cards import DatasetCard
+from benchmark.data.cards import DatasetCard
+from benchmark.data.simulator import VERSION, SimulatorConfig, Truth, simulate
 from benchmark.errors import BenchmarkError
 from benchmark.machine.paths import cache_folder
-from benchmark.simulator import VERSION, SimulatorConfig, Truth, simulate
 
 
 def recipe(card: DatasetCard) -> str:

@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmark.cards import FileCard
+from benchmark.data.cards import FileCard
 from benchmark.errors import BenchmarkError
 from benchmark.machine.paths import cache_folder, replacing
 from benchmark.machine.progress import Stage, stage

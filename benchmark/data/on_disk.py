@@ -20,7 +20,7 @@ import psutil
 from anndata import AnnData
 from scipy import sparse
 
-from benchmark.blocks import ENTRIES, row_blocks
+from benchmark.data.blocks import ENTRIES, row_blocks
 from benchmark.errors import BenchmarkError
 from benchmark.machine.paths import cache_folder
 

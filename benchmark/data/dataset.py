@@ -17,16 +17,16 @@ from anndata import AnnData, read_h5ad
 from pydantic import ValidationError
 from scipy.sparse import csr_matrix
 
-from benchmark import download, simulated
-from benchmark.blocks import ENTRIES
-from benchmark.canonical import canonicalise
-from benchmark.cards import DatasetCard, Expression, list_cards, load_card
+from benchmark.data import download
+from benchmark.data.blocks import ENTRIES
+from benchmark.data.canonical import canonicalise
+from benchmark.data.cards import DatasetCard, Expression, list_cards, load_card
+from benchmark.data.genes import gene_list
+from benchmark.data.h5ad import map_h5ad, matrix_bytes, open_rows, write_h5ad, write_mapped_h5ad
+from benchmark.data.on_disk import belongs_on_disk, is_mapped
+from benchmark.data.simulator import embedded
 from benchmark.errors import BenchmarkError
-from benchmark.genes import gene_list
-from benchmark.h5ad import write_h5ad
 from benchmark.machine.paths import cache_folder
-from benchmark.mapped import belongs_on_disk, is_mapped
-from benchmark.mapped_h5ad import map_h5ad, matrix_bytes, open_rows, write_mapped_h5ad
 
 PREPARATION_VERSION = 1
 """Raised whenever `canonicalise` gives other data than before; older prepared files are then not used."""
@@ -43,7 +43,7 @@ class Dataset:
     name
         The card's name, or the file's without its ending.
     adata
-        As `benchmark.canonical.canonicalise` describes it.
+        As `benchmark.data.canonical.canonicalise` describes it.
     digest
         SHA-256 of its content, see `content_digest`.
     card
@@ -92,7 +92,7 @@ def load_dataset(
     if name.endswith(".h5ad"):
         return _load(card, download.sha256_of(Path(name)), lambda: _canonical(card, Path(name)))
     if card.simulator is not None:
-        return _load(card, simulated.recipe(card), lambda: canonicalise(source_cells(card), card))
+        return _load(card, embedded.recipe(card), lambda: canonicalise(source_cells(card), card))
     checksum = download.known_checksum(card)
     if checksum is None:
         download.find(card)
@@ -120,7 +120,7 @@ def card_of(name: str, options: Mapping[str, str]) -> DatasetCard:
 def source_cells(card: DatasetCard) -> AnnData:
     """Return the cells of a card as its file or the simulator has them, before they are prepared."""
     if card.simulator is not None:
-        return simulated.cells(card)
+        return embedded.cells(card)
     with download.opened(card, download.find(card)) as path:
         return read(path)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmark.data.simulator.network import Network
 from benchmark.errors import BenchmarkError, unknown
-from benchmark.simulator.network import Network
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Truth:
 
     It lives in its own file, which evaluation opens: nothing of it is in the AnnData, and no method,
     split or preparation step reads it, but for one part that is offered under a name of its own, the
-    gene sets `simulated_modules` (`benchmark.priors`).
+    gene sets `simulated_modules` (`benchmark.data.priors`).
 
     Attributes
     ----------

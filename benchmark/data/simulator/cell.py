@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmark.data.simulator.kinetics import Kinetics, build_kinetics, limit_feedback
+from benchmark.data.simulator.modality import Modality
+from benchmark.data.simulator.network import Network, draw_network
 from benchmark.perturbation import Perturbation
-from benchmark.simulator.kinetics import Kinetics, build_kinetics, limit_feedback
-from benchmark.simulator.modality import Modality
-from benchmark.simulator.network import Network, draw_network
 
 THRESHOLD_SPREAD = 0.5
 TYPICAL_REST, REST_SPREAD = -0.5, 1.0

@@ -7,10 +7,10 @@ import logging
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmark import scoring
 from benchmark.board import ANCHORS, CEILING
 from benchmark.data import Dataset, load_dataset
 from benchmark.errors import BenchmarkError
+from benchmark.evaluation import scoring
 from benchmark.record import Coordinates, Record, configuration_label
 from benchmark.registry import load_method, source_digest
 from benchmark.results import Clock, keep_results

@@ -21,16 +21,16 @@ import numpy as np
 import pandas as pd
 
 from benchmark.data import Dataset, load_dataset
-from benchmark.independence import require_independence
-from benchmark.leaks import check_views
+from benchmark.evaluation.independence import require_independence
+from benchmark.evaluation.leaks import check_views
+from benchmark.evaluation.scoring import ceiling
+from benchmark.evaluation.scoring import score as score_cells
 from benchmark.method import Method
 from benchmark.plots import plot_change_of_genes, plot_scores
 from benchmark.predicting import CELLS, predict_all, sample_cells
 from benchmark.registry import load_method
-from benchmark.scoring import ceiling
-from benchmark.scoring import score as score_cells
 from benchmark.splits import Split, load_split, make_split
-from benchmark.views import control_cells, held_out_cells, training_views
+from benchmark.splits.views import control_cells, held_out_cells, training_views
 
 __all__ = [
     "Predictions",

@@ -13,9 +13,9 @@ from anndata import AnnData
 
 from benchmark.data.blocks import LazyCells, rows_by_label
 from benchmark.data.h5ad import write_h5ad
-from benchmark.metrics.sorted_cells import Matrix
+from benchmark.evaluation.metrics.sorted_cells import Matrix
+from benchmark.evaluation.stored import StoredCells
 from benchmark.perturbation import CONTROL
-from benchmark.stored import StoredCells
 
 SPARSE_BELOW = 0.5
 """Share of non-zero values under which the compressed sparse form is the smaller one."""

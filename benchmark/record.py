@@ -122,7 +122,7 @@ class Record(BaseModel):
     archive_sha256: str = ""
     archive_mb: float = 0.0
     reading: dict[str, Any] = {}
-    """How a file of somebody else is read (`benchmark.submission.read_submission`); empty for an archive."""
+    """How a file of somebody else is read, see `benchmark.evaluation.submission`; empty for an archive."""
     rescored: dict[str, str] = {}
     """When ("at") and by which software the metrics were computed anew; empty where they never were."""
     tuning: Tuning | None = None

@@ -22,9 +22,10 @@ from filelock import FileLock, Timeout
 
 from benchmark.data import Dataset, load_dataset
 from benchmark.errors import BenchmarkError, unknown
+from benchmark.evaluation.metrics import METRICS
+from benchmark.evaluation.scoring import ceiling, score
 from benchmark.machine.paths import project_home
 from benchmark.machine.progress import Silent, report_to, stage
-from benchmark.metrics import METRICS
 from benchmark.record import Record, software_versions
 from benchmark.recorded import (
     Place,
@@ -36,7 +37,6 @@ from benchmark.recorded import (
     read_record,
 )
 from benchmark.results import score_fields, write_table
-from benchmark.scoring import ceiling, score
 from benchmark.tracking import StoredRun, Tracker
 
 _log = logging.getLogger("benchmark")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmark.metrics import METRICS
+from benchmark.evaluation.metrics import METRICS
 from benchmark.record import Coordinates, Record, Summary, Tuning, software_versions
 from benchmark.splits import Split
 from benchmark.tracking import Recording
@@ -66,7 +66,7 @@ def keep_results(
     split
         Whose test perturbations were scored.
     scores
-        As `benchmark.metrics.evaluate.evaluate` returns them.
+        As `benchmark.evaluation.metrics.evaluate.evaluate` returns them.
     started
         When the work began, ISO 8601, UTC.
     device

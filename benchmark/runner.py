@@ -16,8 +16,9 @@ from benchmark.archive import write_archive
 from benchmark.config import MethodConfig
 from benchmark.data import Dataset, load_dataset
 from benchmark.errors import BenchmarkError, unknown
-from benchmark.independence import require_independence
-from benchmark.leaks import check_views
+from benchmark.evaluation.independence import require_independence
+from benchmark.evaluation.leaks import check_views
+from benchmark.evaluation.scoring import score
 from benchmark.machine import peers
 from benchmark.machine.device import choose_device
 from benchmark.machine.progress import CurveKeeper, report_to
@@ -26,10 +27,9 @@ from benchmark.predicting import CELLS, predict_all, sample_cells
 from benchmark.record import Coordinates, Record, Tuning, configuration_label
 from benchmark.registry import load_method, source_digest
 from benchmark.results import Clock, keep_results
-from benchmark.scoring import score
 from benchmark.splits import SCHEMES, Split, load_split
+from benchmark.splits.views import control_cells, held_out_cells, training_views
 from benchmark.tracking import Recording, Tracker
-from benchmark.views import control_cells, held_out_cells, training_views
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from benchmark.evaluation.metrics import METRICS
 from benchmark.machine.progress import Stage
-from benchmark.metrics import METRICS
 from benchmark.record import Record, Summary, device_label
 
 WIDTH_OF_A_FILE = 160

@@ -17,15 +17,15 @@ from benchmark.archive import file_digest
 from benchmark.board import CEILING, SUBMITTED
 from benchmark.data import Dataset
 from benchmark.errors import BenchmarkError
-from benchmark.independence import require_independence
+from benchmark.evaluation.independence import require_independence
+from benchmark.evaluation.scoring import score
+from benchmark.evaluation.submission import Submission, read_submission
 from benchmark.record import Coordinates, Record
 from benchmark.registry import list_methods
 from benchmark.results import Clock, keep_results
-from benchmark.scoring import score
 from benchmark.splits import Split
-from benchmark.submission import Submission, read_submission
+from benchmark.splits.views import held_out_cells
 from benchmark.tracking import Tracker
-from benchmark.views import held_out_cells
 
 ARCHIVE = "predictions.h5ad"
 
@@ -39,7 +39,7 @@ class Scored:
     submission
         What was read from the file.
     scores
-        As `benchmark.metrics.evaluate.evaluate` returns them.
+        As `benchmark.evaluation.metrics.evaluate.evaluate` returns them.
     record
         What was recorded, where a name was given.
     """

@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmark.data import load_dataset  # noqa: E402
 from benchmark.errors import BenchmarkError  # noqa: E402
-from benchmark.metrics import METRICS, headline_metrics  # noqa: E402
+from benchmark.evaluation.metrics import METRICS, headline_metrics  # noqa: E402
 from benchmark.splits import load_split  # noqa: E402
 from tests.attack_case import BASES, HONEST, Contest, gains, mean_ranks, share_closed  # noqa: E402
 from tests.attacks import ATTACKS  # noqa: E402

@@ -25,7 +25,7 @@ from benchmark.perturbation import CONTROL, Perturbation
 from benchmark.predicting import sample_cells
 from benchmark.registry import load_method
 from benchmark.splits import load_split
-from benchmark.views import training_views
+from benchmark.splits.views import training_views
 from methods._pseudobulk import mean_changes
 from methods.main_effects import MainEffects
 

@@ -41,7 +41,7 @@ def measure_help() -> None:
 def fill_store(home: str) -> None:
     """Record 1,000 runs with random scores, in the form that real runs have."""
     os.environ["BENCHMARK_HOME"] = home
-    from benchmark.metrics import METRICS
+    from benchmark.evaluation.metrics import METRICS
     from benchmark.record import Coordinates, Record, Summary
     from benchmark.tracking import Tracker
 

@@ -26,7 +26,7 @@ from benchmark.hosting.worker import threads
 from benchmark.perturbation import CONTROL, Perturbation
 from benchmark.registry import load_method
 from benchmark.splits import load_split
-from benchmark.views import training_views
+from benchmark.splits.views import training_views
 
 ROUNDS = 3
 SEED = 0

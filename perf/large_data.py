@@ -74,10 +74,10 @@ def train(where: str, tiny: Path, large: Path, steps: int, room: float | None) -
 def fit(path: Path, steps: int) -> dict[str, Any]:
     """Load, divide, look for leaks, train; returns seconds, losses and the share of time spent waiting."""
     from benchmark.data import load_dataset
-    from benchmark.leaks import check_views
+    from benchmark.evaluation.leaks import check_views
     from benchmark.machine.progress import report_to
     from benchmark.splits import make_split
-    from benchmark.views import training_views
+    from benchmark.splits.views import training_views
     from methods.scdfm import ScDFM
 
     start = time.perf_counter()

@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmark.board import build_board
 from benchmark.board.page import as_content, as_html
-from benchmark.metrics import METRICS
+from benchmark.evaluation.metrics import METRICS
 from benchmark.protocols import published_boards
 from benchmark.tracking import StoredRun
 

@@ -80,8 +80,8 @@ def score_cells(
 ) -> None:
     """Score with this package; what its genes do alone, doubles are compared with, is other real cells."""
     from benchmark.data.blocks import LazyCells
-    from benchmark.metrics import Reference
-    from benchmark.metrics.evaluate import evaluate
+    from benchmark.evaluation.metrics import Reference
+    from benchmark.evaluation.metrics.evaluate import evaluate
 
     alone = sorted({gene for label in real for gene in label.split("+")})
     stand_in = dict(zip(alone, cycle(real), strict=False))
@@ -109,7 +109,7 @@ def score_from_disk(folder: Path) -> Callable[[], None]:
     """Load nothing but the control cells; the answer scores the pair with this package."""
     from benchmark.archive import read_archive
     from benchmark.data.blocks import rows_by_label
-    from benchmark.stored import StoredCells
+    from benchmark.evaluation.stored import StoredCells
 
     stored = StoredCells.open(folder / "real.h5ad")
     genes = list(stored.genes)

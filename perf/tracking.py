@@ -39,8 +39,8 @@ def measure_training() -> None:
     """Print how much longer the training takes in a run that is tracked."""
     from benchmark.machine.progress import CurveKeeper, report_to
     from benchmark.runner import Request, prepare
+    from benchmark.splits.views import training_views
     from benchmark.tracking import Tracker
-    from benchmark.views import training_views
 
     task = prepare(Request(**REQUEST))
     views = training_views(task.dataset, task.split)

@@ -13,15 +13,15 @@ import pandas as pd
 from anndata import AnnData
 
 from benchmark.data import Dataset
+from benchmark.evaluation.metrics import METRICS, headline_metrics
+from benchmark.evaluation.submission import Submission, read_submission
 from benchmark.means import move_to_mean
-from benchmark.metrics import METRICS, headline_metrics
 from benchmark.perturbation import CONTROL, Perturbation
 from benchmark.predicting import CELLS, predict_all, sample_cells
 from benchmark.registry import load_method
 from benchmark.splits import Split
-from benchmark.submission import Submission, read_submission
+from benchmark.splits.views import held_out_cells, training_views
 from benchmark.submitted import score_submission
-from benchmark.views import held_out_cells, training_views
 
 Predictions: TypeAlias = Mapping[str, np.ndarray]
 """Label -> float32 (cells, genes), log1p of counts per 10,000."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from benchmark.metrics import METRICS, Response
+from benchmark.evaluation.metrics import METRICS, Response
 from tests.metric_case import differential_expression
 
 FAMILY = [name for name, declared in METRICS.items() if declared.spec.family == "distribution"]

@@ -8,9 +8,9 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from benchmark.metrics import Moments, Panel, Reference, Response, differential
-from benchmark.metrics import evaluate as evaluation
-from benchmark.metrics.sorted_cells import Matrix, SortedCells
+from benchmark.evaluation.metrics import Moments, Panel, Reference, Response, differential
+from benchmark.evaluation.metrics import evaluate as evaluation
+from benchmark.evaluation.metrics.sorted_cells import Matrix, SortedCells
 
 
 def reference(

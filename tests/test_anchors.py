@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark import anchors, scoring
+from benchmark import anchors
 from benchmark.anchors import ceiling_at, ensure_anchors
 from benchmark.board import build_board
 from benchmark.data import load_dataset
 from benchmark.errors import BenchmarkError
+from benchmark.evaluation import scoring
 from benchmark.runner import run
 from benchmark.splits import load_split
 from benchmark.tracking import Tracker

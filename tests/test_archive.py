@@ -14,7 +14,7 @@ import scipy.sparse as sp
 
 from benchmark.archive import file_digest, read_archive, write_archive
 from benchmark.errors import BenchmarkError
-from benchmark.stored import StoredCells
+from benchmark.evaluation.stored import StoredCells
 
 GENES = ["G1", "G2", "G3"]
 

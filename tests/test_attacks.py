@@ -12,7 +12,7 @@ import pytest
 
 from benchmark.data import load_dataset
 from benchmark.errors import BenchmarkError
-from benchmark.metrics import headline_metrics
+from benchmark.evaluation.metrics import headline_metrics
 from benchmark.splits import load_split
 from tests.attack_case import BASES, HONEST, Attack, Contest, as_file, gains, mean_ranks, share_closed
 from tests.attacks import ATTACKS

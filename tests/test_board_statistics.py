@@ -8,7 +8,7 @@ from scipy.stats import rankdata, wilcoxon
 
 from benchmark.board import HEADLINE, build_board
 from benchmark.board.text import as_markdown, as_table
-from benchmark.statistics import holm
+from benchmark.evaluation.statistics import holm
 from tests.board_case import BETTER, alike, names, stored
 
 nan = float("nan")

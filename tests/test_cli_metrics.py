@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from benchmark.metrics import METRICS
+from benchmark.evaluation.metrics import METRICS
 from tests.process_case import environment
 
 

@@ -13,8 +13,8 @@ import pytest
 from benchmark.comparison.pairs import chosen_metrics, compare, require_comparable
 from benchmark.comparison.words import metric_rows
 from benchmark.errors import BenchmarkError
+from benchmark.evaluation.statistics import holm, interval, signed_rank
 from benchmark.runner import run
-from benchmark.statistics import holm, interval, signed_rank
 from benchmark.tracking import StoredRun
 from tests.report_case import png_size, record, subject
 from tests.tiny import PATH_OPTIONS, request

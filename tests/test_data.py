@@ -20,7 +20,7 @@ from benchmark.data.simulator.embedded import load_truth
 from benchmark.errors import BenchmarkError
 from benchmark.machine.paths import cache_folder
 from benchmark.splits import make_split
-from benchmark.views import held_out_cells, training_views
+from benchmark.splits.views import held_out_cells, training_views
 
 OPTIONS = {"perturbation_column": "gene", "control_label": "none", "expression": "counts"}
 LABELS = ["none", "A", "B", "C", "D", "A+B", "A+C", "D+B", "C+D"]

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from benchmark.errors import BenchmarkError
-from benchmark.metrics import METRICS
+from benchmark.evaluation.metrics import METRICS
 from benchmark.registry import load_method
 from benchmark.runner import run
 from benchmark.screen import print_record

@@ -12,12 +12,12 @@ from scipy import sparse
 from benchmark.data import load_dataset
 from benchmark.data.fingerprints import FEWEST
 from benchmark.errors import BenchmarkError
-from benchmark.independence import MANY, TOO_CLOSE, Originals, require_independence
+from benchmark.evaluation.independence import MANY, TOO_CLOSE, Originals, require_independence
+from benchmark.evaluation.scoring import ceiling
 from benchmark.runner import run
-from benchmark.scoring import ceiling
 from benchmark.splits import load_split
+from benchmark.splits.views import held_out_cells
 from benchmark.tracking import Tracker
-from benchmark.views import held_out_cells
 from tests.tiny import COLUMNS, request, write_methods
 
 
@@ -129,7 +129,7 @@ def test_a_hash_alone_is_no_proof(monkeypatch):
     rng = np.random.default_rng(0)
     cells, others = deep_cells(rng, 6), deep_cells(rng, 6)
     monkeypatch.setattr(
-        "benchmark.independence.fingerprints", lambda matrix: np.zeros(matrix.shape[0], np.uint64)
+        "benchmark.evaluation.independence.fingerprints", lambda matrix: np.zeros(matrix.shape[0], np.uint64)
     )
     originals = Originals({"A": cells})
     assert originals.copies(others) == 0

@@ -17,14 +17,14 @@ from benchmark.data import on_disk
 from benchmark.data.dataset import Dataset, content_digest, load_dataset
 from benchmark.data.on_disk import OnDisk, belongs_on_disk, is_mapped
 from benchmark.errors import BenchmarkError
-from benchmark.leaks import check_views, inspect_views
+from benchmark.evaluation.leaks import check_views, inspect_views
+from benchmark.evaluation.scoring import ceiling, score
 from benchmark.machine.paths import cache_folder
 from benchmark.machine.progress import CurveKeeper, report_to
 from benchmark.method import Method
 from benchmark.perturbation import Perturbation
-from benchmark.scoring import ceiling, score
 from benchmark.splits import Split, make_split
-from benchmark.views import training_views
+from benchmark.splits.views import training_views
 from methods.additive import Additive
 from methods.grnflow_prior import GRNFlowPrior
 from methods.grnflow_sparse_pca import GRNFlowSparsePCA
@@ -306,8 +306,8 @@ def test_baselines_and_a_flow_learn_in_a_fraction_of_its_size(tmp_path: Path) ->
     room = 60 * 2**20
     assert write_large(path, cells=40_000) > 5 * room
     imports = (
-        "from benchmark.data import load_dataset\nfrom benchmark.leaks import check_views\n"
-        "from benchmark.splits import make_split\nfrom benchmark.views import training_views\n"
+        "from benchmark.data import load_dataset\nfrom benchmark.evaluation.leaks import check_views\n"
+        "from benchmark.splits import make_split\nfrom benchmark.splits.views import training_views\n"
         "from methods.additive import Additive\nimport methods.linear\nfrom methods.scdfm import ScDFM\n"
         "import torch._dynamo  # which the optimiser of the first training imports\n"
     )

@@ -16,12 +16,12 @@ from scipy.sparse import csr_matrix
 from benchmark.data import Dataset, load_dataset
 from benchmark.data.fingerprints import FEWEST, fingerprints
 from benchmark.errors import BenchmarkError
-from benchmark.leaks import check_views, inspect_views
+from benchmark.evaluation.leaks import check_views, inspect_views
 from benchmark.perturbation import CONTROL
 from benchmark.runner import run
 from benchmark.splits import Split, load_split
+from benchmark.splits.views import training_views
 from benchmark.testing.case import Panel, tiny_panel
-from benchmark.views import training_views
 from tests.tiny import request
 
 

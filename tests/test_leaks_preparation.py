@@ -12,7 +12,7 @@ from anndata import AnnData
 from scipy.sparse import csr_matrix
 
 from benchmark.data import canonical, load_dataset
-from benchmark.leaks import examine
+from benchmark.evaluation.leaks import examine
 from benchmark.splits import load_split
 
 
@@ -37,7 +37,7 @@ def test_a_gene_selection_that_test_cells_decide_is_found(
         return prepared[:, np.sort(np.argsort(-variance, kind="stable")[:25])].copy()
 
     monkeypatch.setattr("benchmark.data.dataset.canonicalise", selecting)
-    monkeypatch.setattr("benchmark.leaks.canonicalise", selecting)
+    monkeypatch.setattr("benchmark.evaluation.leaks.canonicalise", selecting)
     write_card(home, "picky", 'expression = "counts"\n', lambda adata: spike(adata))
     assert type_("splits", "make", "--dataset", "picky")[0] == 0
     code, out, err = type_("splits", "check", "--dataset", "picky")
@@ -71,7 +71,7 @@ def test_counts_that_test_cells_decide_are_found(home: Path, monkeypatch: pytest
 
     write_card(home, "scaled", 'expression = "counts"\n', lambda adata: spike(adata))
     monkeypatch.setattr("benchmark.data.dataset.canonicalise", scaling)
-    monkeypatch.setattr("benchmark.leaks.canonicalise", scaling)
+    monkeypatch.setattr("benchmark.evaluation.leaks.canonicalise", scaling)
     dataset = load_dataset("scaled")
     finding = examine(dataset, load_split(dataset, "doubles", 0))[4]
     assert finding.is_leak

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from benchmark.errors import BenchmarkError
+from benchmark.evaluation.metrics import METRICS, Metric, MetricSpec, headline_metrics
+from benchmark.evaluation.metrics.sorted_cells import SortedCells
+from benchmark.evaluation.metrics.spec import metric
 from benchmark.machine.progress import report_to
-from benchmark.metrics import METRICS, Metric, MetricSpec, headline_metrics
-from benchmark.metrics.sorted_cells import SortedCells
-from benchmark.metrics.spec import metric
 from tests.metric_case import differential_expression, evaluate, reference, response
 
 FAMILIES = {"expression", "DE", "uncertainty"}

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score
 
-from benchmark.metrics import METRICS
+from benchmark.evaluation.metrics import METRICS
 from tests.metric_case import reference, response
 
 OVERLAP, DIRECTION = METRICS["de_overlap_adjusted"], METRICS["direction_balanced"]

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from benchmark.metrics import METRICS, Response
-from benchmark.metrics.response import FDR_THRESHOLD
+from benchmark.evaluation.metrics import METRICS, Response
+from benchmark.evaluation.metrics.response import FDR_THRESHOLD
 from tests.metric_case import response
 
 FAMILY = [name for name, declared in METRICS.items() if declared.spec.family == "DE"]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.spatial.distance import cdist
 
-from benchmark.metrics import METRICS
+from benchmark.evaluation.metrics import METRICS
 from tests.distribution_case import FAMILY, column, drawn, score, sides
 from tests.metric_case import response
 

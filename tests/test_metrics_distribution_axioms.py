@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
-from benchmark.metrics import METRICS
-from benchmark.metrics.distribution import MOST_CELLS
+from benchmark.evaluation.metrics import METRICS
+from benchmark.evaluation.metrics.distribution import MOST_CELLS
 from tests.distribution_case import FAMILY, drawn, score, sides
 from tests.metric_case import evaluate
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmark.metrics import METRICS, Response
+from benchmark.evaluation.metrics import METRICS, Response
 from tests.metric_case import differential_expression, reference, response
 
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.spatial import distance
 
-from benchmark.metrics import METRICS, Reference, Response
-from benchmark.metrics.evaluate import evaluate
+from benchmark.evaluation.metrics import METRICS, Reference, Response
+from benchmark.evaluation.metrics.evaluate import evaluate
 from tests.metric_case import reference, response
 
 FAMILY = [name for name, declared in METRICS.items() if declared.spec.family == "expression"]

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from benchmark.metrics import METRICS, Moments, Reference, Response
-from benchmark.metrics.differential import differential_expression
-from benchmark.metrics.evaluate import evaluate
-from benchmark.metrics.interaction import double_of
+from benchmark.evaluation.metrics import METRICS, Moments, Reference, Response
+from benchmark.evaluation.metrics.differential import differential_expression
+from benchmark.evaluation.metrics.evaluate import evaluate
+from benchmark.evaluation.metrics.interaction import double_of
 from tests.metric_case import reference, response
 
 FAMILY = [name for name, declared in METRICS.items() if declared.spec.family == "interaction"]

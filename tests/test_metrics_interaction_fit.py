@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from sklearn.linear_model import TheilSenRegressor
 
-from benchmark.metrics import METRICS, Moments, Response
-from benchmark.metrics.interaction_fit import NEIGHBOURS, spatial_median, theil_sen
+from benchmark.evaluation.metrics import METRICS, Moments, Response
+from benchmark.evaluation.metrics.interaction_fit import NEIGHBOURS, spatial_median, theil_sen
 from tests.metric_case import reference, response
 
 SEEDS = st.integers(0, 2**32 - 1)

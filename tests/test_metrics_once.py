@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gc
 
-from benchmark.metrics import Response
-from benchmark.metrics.once import once_per_pair
+from benchmark.evaluation.metrics import Response
+from benchmark.evaluation.metrics.once import once_per_pair
 from tests.metric_case import response
 
 

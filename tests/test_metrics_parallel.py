@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
-from benchmark.metrics.parallel import for_each
+from benchmark.evaluation.metrics.parallel import for_each
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from benchmark.metrics import METRICS
+from benchmark.evaluation.metrics import METRICS
 from tests.metric_case import differential_expression, evaluate
 
 LABELS = ["control", "A", "A+B", "B", "quiet"]

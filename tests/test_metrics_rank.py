@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from benchmark.metrics import METRICS, Panel
+from benchmark.evaluation.metrics import METRICS, Panel
 from tests.metric_case import panel
 
 PDS = ["pds_l1", "pds_l2", "pds_cosine"]

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.metrics.evaluate import evaluate
+from benchmark.evaluation.metrics.evaluate import evaluate
 from tests.metric_case import against
 
 Cells = dict[str, np.ndarray]

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from benchmark.metrics.ranksum import rank_sum_p_values
+from benchmark.evaluation.metrics.ranksum import rank_sum_p_values
 from tests.metric_case import differential_expression
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse, stats
 
-from benchmark.metrics import METRICS, Response, headline_metrics
+from benchmark.evaluation.metrics import METRICS, Response, headline_metrics
 from tests.metric_case import differential_expression, evaluate, reference, response
 
 NAMES = ("interval_coverage_50", "interval_coverage_95", "calibration_error")

@@ -12,7 +12,7 @@ from benchmark.data.cards import load_card
 from benchmark.data.simulator.embedded import load_truth
 from benchmark.network.scores import average_precision
 from benchmark.splits import load_split
-from benchmark.views import training_views
+from benchmark.splits.views import training_views
 from tests.network_case import write_case
 
 

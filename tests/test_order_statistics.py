@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from benchmark.evaluation.statistics import holm
 from benchmark.order.statistics import compare, pair
-from benchmark.statistics import holm
 
 nan = float("nan")
 

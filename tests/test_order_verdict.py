@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmark.board import HEADLINE
-from benchmark.metrics import METRICS
+from benchmark.evaluation.metrics import METRICS
 from benchmark.order.arms import DECISIVE, OF_LATENT, OF_ORDERS, OF_SOURCES
 from benchmark.order.statistics import Difference, compare
 from benchmark.order.verdict import NEEDED, decide, outcome, read, worthwhile

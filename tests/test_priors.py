@@ -13,7 +13,7 @@ from benchmark.data.simulator.embedded import load_truth
 from benchmark.errors import BenchmarkError
 from benchmark.perturbation import Perturbation
 from benchmark.splits import load_split
-from benchmark.views import training_views
+from benchmark.splits.views import training_views
 
 GAF = """!gaf-version: 2.2
 UniProtKB\tP04637\tTP53\tinvolved_in\tGO:0006915\tPMID:1\tIDA\t\tP\tp53\t\tprotein\ttaxon:9606\t20200101\tX

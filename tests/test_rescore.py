@@ -18,10 +18,10 @@ from benchmark import recorded
 from benchmark.anchors import ceiling_at, record_ceiling
 from benchmark.data import load_dataset
 from benchmark.errors import BenchmarkError
-from benchmark.metrics import METRICS, Metric
+from benchmark.evaluation.metrics import METRICS, Metric
+from benchmark.evaluation.scoring import reference_of
 from benchmark.rescoring import rescore
 from benchmark.runner import run
-from benchmark.scoring import reference_of
 from benchmark.splits import load_split, split_file
 from benchmark.submitted import score_file
 from benchmark.tracking import Tracker

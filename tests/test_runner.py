@@ -16,9 +16,9 @@ from benchmark.archive import file_digest, read_archive
 from benchmark.board import build_board
 from benchmark.data import load_dataset
 from benchmark.errors import BenchmarkError
+from benchmark.evaluation.scoring import score
 from benchmark.predicting import sample_cells
 from benchmark.runner import run
-from benchmark.scoring import score
 from benchmark.screen import print_record
 from benchmark.splits import load_split
 from benchmark.tracking import Tracker

@@ -10,7 +10,7 @@ import pytest
 
 from benchmark.cli import app
 from benchmark.data.cards import list_cards
-from benchmark.metrics import METRICS
+from benchmark.evaluation.metrics import METRICS
 from benchmark.protocols import list_protocols
 from benchmark.registry import list_methods, load_method
 

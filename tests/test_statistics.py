@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import false_discovery_control, wilcoxon
 
-from benchmark.statistics import draws, holm, interval, middle, signed_rank, weighted_means
+from benchmark.evaluation.statistics import draws, holm, interval, middle, signed_rank, weighted_means
 
 nan = float("nan")
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.errors import BenchmarkError
-from benchmark.metrics import METRICS, headline_metrics
+from benchmark.evaluation.metrics import METRICS, headline_metrics
 from benchmark.perturbation import Perturbation
 from benchmark.registry import load_method
 from benchmark.splits import list_splits

@@ -17,7 +17,7 @@ from benchmark.board.neighbours import compare_neighbours
 from benchmark.board.ranks import Member, ranked
 from benchmark.board.rows import HEADLINE, Block, Row
 from benchmark.board.scale import add_scales
-from benchmark.metrics import METRICS
+from benchmark.evaluation.metrics import METRICS
 from benchmark.tracking import StoredRun
 
 

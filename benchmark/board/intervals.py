@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from benchmark.board.rows import Estimate
-from benchmark.statistics import Scores, SeedScores, draws, middle, weighted_means
+from benchmark.evaluation.statistics import Scores, SeedScores, draws, middle, weighted_means
 
 RESAMPLES = 1000
 FEWEST = 6

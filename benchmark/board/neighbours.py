@@ -10,7 +10,7 @@ import numpy as np
 from benchmark.board.intervals import FEWEST, mean_and_bounds
 from benchmark.board.ranks import Member
 from benchmark.board.rows import HEADLINE, Comparison
-from benchmark.statistics import holm, signed_rank
+from benchmark.evaluation.statistics import holm, signed_rank
 
 
 def compare_neighbours(ranked: Sequence[Member]) -> None:

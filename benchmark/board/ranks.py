@@ -11,8 +11,8 @@ import pandas as pd
 
 from benchmark.board.intervals import ScoreTable, board_draws, plain_means
 from benchmark.board.rows import HEADLINE, Row
-from benchmark.metrics import METRICS
-from benchmark.statistics import middle, weighted_means
+from benchmark.evaluation.metrics import METRICS
+from benchmark.evaluation.statistics import middle, weighted_means
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections import Counter
 
 from pydantic import BaseModel
 
-from benchmark.metrics import headline_metrics
+from benchmark.evaluation.metrics import headline_metrics
 
 HEADLINE = tuple(headline_metrics())
 

@@ -17,7 +17,7 @@ import numpy as np
 from benchmark.board.intervals import ScoreTable, estimates, plain, plain_means
 from benchmark.board.ranks import Member
 from benchmark.board.rows import BASELINE, Scaled
-from benchmark.metrics import METRICS
+from benchmark.evaluation.metrics import METRICS
 
 LEAST_RANGE = 0.1
 

@@ -9,8 +9,8 @@ from itertools import pairwise
 from benchmark.board.intervals import FEWEST
 from benchmark.board.rows import BASELINE, HEADLINE, Block, Comparison, Estimate, Row, Scaled
 from benchmark.board.scale import LEAST_RANGE
-from benchmark.metrics import METRICS
-from benchmark.statistics import CONFIDENCE
+from benchmark.evaluation.metrics import METRICS
+from benchmark.evaluation.statistics import CONFIDENCE
 
 
 @dataclass(frozen=True)

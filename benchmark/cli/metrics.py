@@ -13,7 +13,7 @@ from benchmark.cli.listings import AsJson, show
 from benchmark.errors import unknown
 
 if TYPE_CHECKING:
-    from benchmark.metrics import MetricSpec
+    from benchmark.evaluation.metrics import MetricSpec
 
 BETTER = {True: "higher", False: "lower", None: "neither"}
 SPOKEN = {True: "yes", False: "no", None: "neither, it describes and does not judge"}
@@ -24,7 +24,7 @@ def metrics(
     json: AsJson = False,
 ) -> None:
     """List the metrics, or declare one: formula, range, gene set, reference, what NaN means."""
-    from benchmark.metrics import METRICS
+    from benchmark.evaluation.metrics import METRICS
 
     if name is None:
         show([_row(declared.spec) for declared in METRICS.values()], json)

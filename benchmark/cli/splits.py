@@ -66,7 +66,7 @@ def make(dataset: Dataset = "simulated", split: Scheme = "doubles", seed: Seed =
 def check(dataset: Dataset = "simulated", split: Scheme = "doubles", seed: Seed = 0) -> None:
     """Check a frozen split against its data set, and that no test cell reaches a method."""
     from benchmark.data import load_dataset
-    from benchmark.leaks import examine
+    from benchmark.evaluation.leaks import examine
     from benchmark.splits import check_split, read_split, split_file
 
     path = split_file(dataset, split, seed)

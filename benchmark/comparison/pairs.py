@@ -12,16 +12,16 @@ from benchmark.board import HEADLINE
 from benchmark.board.intervals import FEWEST
 from benchmark.data import Dataset
 from benchmark.errors import BenchmarkError, unknown
-from benchmark.metrics import METRICS
-from benchmark.metrics.sorted_cells import mean_of
+from benchmark.evaluation.metrics import METRICS
+from benchmark.evaluation.metrics.sorted_cells import mean_of
 from benchmark.order.statistics import Difference
 from benchmark.order.statistics import compare as compare_arms
 from benchmark.perturbation import CONTROL
 from benchmark.record import Record
 from benchmark.recorded import Place, metric_versions, run_title
 from benchmark.report.pictures.effect_size import effect_sizes
+from benchmark.splits.views import cells_by_label
 from benchmark.tracking import StoredRun
-from benchmark.views import cells_by_label
 
 GAIN = "gain_"
 """Begins the columns with differences, turned so that positive means: the first run is better."""
@@ -117,7 +117,8 @@ def compare(
     """Compare two runs on the same test perturbations.
 
     The mean differences have bootstrap intervals over perturbations and signed-rank tests, corrected for the
-    number of metrics (`benchmark.statistics`); with fewer than `FEWEST` perturbations there are neither.
+    number of metrics (`benchmark.evaluation.statistics`); with fewer than `FEWEST` perturbations there are
+    neither.
 
     Parameters
     ----------

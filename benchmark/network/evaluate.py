@@ -25,7 +25,7 @@ from benchmark.network.rankings import (
 from benchmark.network.truth import known_edges
 from benchmark.registry import load_method
 from benchmark.splits import SCHEMES, load_split
-from benchmark.views import training_views
+from benchmark.splits.views import training_views
 
 SOURCES = ("pretrained", "random", "shuffled", "coexpression")
 SOURCE_SETTING = "attention_source"

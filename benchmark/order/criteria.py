@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from benchmark.board import HEADLINE
+from benchmark.evaluation.statistics import CONFIDENCE, RESAMPLES
 from benchmark.order.arms import BASELINE, CONTROLS, DECISIVE, OF_LATENT, OF_ORDERS, OF_SOURCES
 from benchmark.order.plan import Plan
 from benchmark.order.verdict import ALPHA, NEEDED, WORTH
-from benchmark.statistics import CONFIDENCE, RESAMPLES
 
 SOURCES = {
     "random": "of a transformer with untrained weights",

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmark.evaluation.statistics import Scores, SeedScores
 from benchmark.order.arms import BASELINE, HYPOTHESIS, Arm, Comparison
 from benchmark.order.execute import Missing, recorded, runs_on_data
 from benchmark.order.plan import Plan, Prediction
 from benchmark.order.statistics import Difference, compare
 from benchmark.order.verdict import Verdict, decide
 from benchmark.record import Record
-from benchmark.statistics import Scores, SeedScores
 from benchmark.tracking import Tracker
 
 

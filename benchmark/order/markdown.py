@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from benchmark.metrics import METRICS
+from benchmark.evaluation.metrics import METRICS
 
 
 def heading(metric: str) -> str:

@@ -15,7 +15,7 @@ from benchmark.machine.progress import Stage, report_to
 from benchmark.perturbation import CONTROL, Perturbation
 from benchmark.predicting import sample_cells
 from benchmark.runner import Task
-from benchmark.views import training_views
+from benchmark.splits.views import training_views
 
 STEP_FIELDS = ("steps", "transformer_steps")
 PART = 20

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.board import HEADLINE, Estimate, estimate
+from benchmark.evaluation.statistics import SeedScores
 from benchmark.machine.paths import replacing
 from benchmark.order.arms import BASELINE, HYPOTHESIS, NO_LATENT, Arm, Comparison
 from benchmark.order.criteria import criteria
@@ -15,7 +16,6 @@ from benchmark.order.markdown import heading, table, turned
 from benchmark.order.provenance import provenance
 from benchmark.order.statistics import Difference
 from benchmark.order.verdict import outcome, read
-from benchmark.statistics import SeedScores
 
 NOT_MADE = "not made in every seed"
 

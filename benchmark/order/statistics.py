@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from benchmark.board import HEADLINE
-from benchmark.metrics import METRICS
-from benchmark.statistics import SeedScores, holm, interval, signed_rank
+from benchmark.evaluation.metrics import METRICS
+from benchmark.evaluation.statistics import SeedScores, holm, interval, signed_rank
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from benchmark.board import HEADLINE
-from benchmark.metrics import METRICS
+from benchmark.evaluation.metrics import METRICS
 from benchmark.order.arms import DECISIVE, Comparison
 from benchmark.order.statistics import Difference
 

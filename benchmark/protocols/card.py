@@ -10,8 +10,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from benchmark.errors import BenchmarkError, unknown
+from benchmark.evaluation.metrics import METRICS
 from benchmark.machine.paths import data_folders
-from benchmark.metrics import METRICS
 from benchmark.protocols.quantities import QUANTITIES
 
 Source = Literal["table", "text", "figure", "secondary"]

@@ -17,13 +17,13 @@ from benchmark.archive import read_archive
 from benchmark.board import CEILING
 from benchmark.data import Dataset
 from benchmark.data.blocks import LazyCells
-from benchmark.metrics import METRICS
+from benchmark.evaluation.metrics import METRICS
+from benchmark.evaluation.scoring import ceiling, score
+from benchmark.evaluation.submission import read_submission
 from benchmark.perturbation import Perturbation
 from benchmark.protocols.card import ProtocolCard
 from benchmark.protocols.genes import evaluation_genes
-from benchmark.scoring import ceiling, score
 from benchmark.splits import Split, load_split
-from benchmark.submission import read_submission
 from benchmark.tracking import StoredRun, Tracker
 
 PUBLISHED = "published, not run here"

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from benchmark.data import Dataset
-from benchmark.metrics.mean_top_genes import EXPRESSED
+from benchmark.evaluation.metrics.mean_top_genes import EXPRESSED
 from benchmark.perturbation import CONTROL, Perturbation
 from benchmark.protocols.genes import evaluation_genes
 from benchmark.splits import Split

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmark.board import HEADLINE
-from benchmark.metrics import METRICS
+from benchmark.evaluation.metrics import METRICS
 from benchmark.record import Record, device_label
 from benchmark.report import html
 from benchmark.report.draw import Drawn

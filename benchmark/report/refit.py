@@ -11,14 +11,14 @@ from anndata import AnnData
 
 from benchmark.data import Dataset
 from benchmark.errors import BenchmarkError
-from benchmark.metrics.sorted_cells import Matrix
+from benchmark.evaluation.metrics.sorted_cells import Matrix
 from benchmark.perturbation import Perturbation
 from benchmark.predicting import sample_cells
 from benchmark.record import Record
 from benchmark.registry import load_method, source_digest
 from benchmark.runner import Task, fit
 from benchmark.splits import Split
-from benchmark.views import control_cells
+from benchmark.splits.views import control_cells
 
 CELLS = 16
 """Whose paths are followed."""

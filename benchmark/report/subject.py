@@ -12,16 +12,16 @@ from scipy.sparse import csr_matrix
 from benchmark.board import HEADLINE
 from benchmark.data import Dataset
 from benchmark.errors import BenchmarkError, unknown
-from benchmark.metrics import Reference
-from benchmark.metrics.differential import differential_expression
-from benchmark.metrics.response import Response
-from benchmark.metrics.sorted_cells import Matrix, mean_of
+from benchmark.evaluation.metrics import Reference
+from benchmark.evaluation.metrics.differential import differential_expression
+from benchmark.evaluation.metrics.response import Response
+from benchmark.evaluation.metrics.sorted_cells import Matrix, mean_of
+from benchmark.evaluation.submission import Predicts
 from benchmark.perturbation import CONTROL
 from benchmark.record import Record
 from benchmark.report.refit import Cascade
 from benchmark.splits import Split
-from benchmark.submission import Predicts
-from benchmark.views import cells_by_label, held_out_cells
+from benchmark.splits.views import cells_by_label, held_out_cells
 
 SHOWN = 4
 """Perturbations that are drawn one by one, unless others are named."""

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from benchmark.data import Dataset, load_dataset
 from benchmark.errors import BenchmarkError
+from benchmark.evaluation.metrics.sorted_cells import Matrix
+from benchmark.evaluation.submission import Predicts
 from benchmark.machine.paths import project_home, replacing
-from benchmark.metrics.sorted_cells import Matrix
 from benchmark.record import Record
 from benchmark.recorded import Place, finished_run, predictions, question_of, read_record
 from benchmark.report.draw import Drawn, draw_all
@@ -18,7 +19,6 @@ from benchmark.report.page import as_html
 from benchmark.report.pictures import PICTURES
 from benchmark.report.refit import not_asked, refitted
 from benchmark.report.subject import Subject, choose
-from benchmark.submission import Predicts
 from benchmark.tracking import Tracker
 
 PAGE = "index.html"

@@ -20,7 +20,7 @@ from benchmark.data.simulator import SimulatorConfig, simulate
 from benchmark.method import Method
 from benchmark.perturbation import CONTROL, Perturbation
 from benchmark.splits import Split, make_split
-from benchmark.views import training_views
+from benchmark.splits.views import training_views
 
 CELLS = 12
 GENE_SETS = Path(__file__).with_name("tiny.gmt")

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from benchmark.errors import BenchmarkError, unknown
+from benchmark.evaluation.metrics import METRICS, headline_metrics
 from benchmark.method import Method
-from benchmark.metrics import METRICS, headline_metrics
 from benchmark.registry import load_method
 from benchmark.tuning.plan import RANK, Direction
 from benchmark.tuning.problem import Problem
@@ -72,7 +72,7 @@ class Objective:
         return {name: METRICS[name].spec.version for name in names}
 
     def value(self, scores: pd.DataFrame) -> float:
-        """Value scores, (perturbations, metrics), as `benchmark.metrics.evaluate.evaluate` returns them.
+        """Value scores, (perturbations, metrics), as `benchmark.evaluation.metrics.evaluate` returns them.
 
         Raises
         ------

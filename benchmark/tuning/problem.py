@@ -10,15 +10,15 @@ from anndata import AnnData
 
 from benchmark.data import Dataset
 from benchmark.data.on_disk import take
-from benchmark.leaks import check_views
+from benchmark.evaluation.leaks import check_views
+from benchmark.evaluation.metrics import Reference
+from benchmark.evaluation.scoring import reference_of, score
 from benchmark.method import Method
-from benchmark.metrics import Reference
 from benchmark.perturbation import CONTROL
 from benchmark.predicting import CELLS, predict_all, sample_cells
-from benchmark.scoring import reference_of, score
 from benchmark.splits import Split
+from benchmark.splits.views import training_views
 from benchmark.tuning.inner import inner_split
-from benchmark.views import training_views
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Problem:
         return self.split.test
 
     def scores(self, method: Method) -> pd.DataFrame:
-        """Fit a method and score what it predicts; see `benchmark.metrics.evaluate.evaluate`.
+        """Fit a method and score what it predicts; see `benchmark.evaluation.metrics.evaluate.evaluate`.
 
         A perturbation that the method refuses is scored as the train mean, as in a run.
         """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from markdown_pieces import table
 
-from benchmark.metrics import METRICS, MetricSpec
+from benchmark.evaluation.metrics import METRICS, MetricSpec
 
 BETTER = {True: "higher is better", False: "lower is better", None: "it describes and does not judge"}
 

@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
+from benchmark.evaluation.metrics import METRICS
+from benchmark.evaluation.scoring import score
+from benchmark.evaluation.submission import read_submission
 from benchmark.means import move_to_mean
-from benchmark.metrics import METRICS
 from benchmark.predicting import sample_cells
 from benchmark.runner import run
-from benchmark.scoring import score
 from benchmark.splits import load_split
-from benchmark.submission import read_submission
 from benchmark.submitted import score_file
 from tests.submission_case import CELLS, relabelled
 from tests.tiny import request

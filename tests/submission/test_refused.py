@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from benchmark.errors import BenchmarkError
-from benchmark.submission import read_submission
+from benchmark.evaluation.submission import read_submission
 from tests.submission_case import CELLS, relabelled
 
 
@@ -165,7 +165,7 @@ def test_a_folder_and_a_file_that_may_not_be_read_are_called_so(
         raise PermissionError(13, "Permission denied")
 
     path = write(table)
-    monkeypatch.setattr("benchmark.stored.h5py.File", denied)
+    monkeypatch.setattr("benchmark.evaluation.stored.h5py.File", denied)
     with pytest.raises(BenchmarkError, match="may not be read by you; change its permissions") as refusal:
         read_submission(path, dataset, split)
     assert "write it again" not in str(refusal.value)

@@ -13,7 +13,7 @@ from benchmark.board.page.published import PublishedBoard
 from benchmark.board.page.runs import Runs, about_runs, groups_of, per_perturbation
 from benchmark.board.page.verdict import ALPHA, QUESTIONS, is_behind, verdict
 from benchmark.board.rows import ANCHORS, BASELINE, HEADLINE, Block, Comparison, Estimate, Row
-from benchmark.metrics import METRICS
+from benchmark.evaluation.metrics import METRICS
 from benchmark.tracking import StoredRun
 
 

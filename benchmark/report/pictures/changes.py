@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from benchmark.metrics.agreement import correlation
-from benchmark.metrics.response import FDR_THRESHOLD
+from benchmark.evaluation.metrics.agreement import correlation
+from benchmark.evaluation.metrics.response import FDR_THRESHOLD
 from benchmark.report.drawing import CONTROL, INK, REAL, key, name_axes, name_dot, panels
 from benchmark.report.needs import one_by_one
 from benchmark.report.picture import Picture

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from benchmark.metrics.response import FDR_THRESHOLD, Response
+from benchmark.evaluation.metrics.response import FDR_THRESHOLD, Response
 from benchmark.report.drawing import INK, MUTED, UP_AND_DOWN, name_axes, panels
 from benchmark.report.needs import one_by_one
 from benchmark.report.picture import LeftOutError, Picture

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
 from benchmark.board import HEADLINE
-from benchmark.metrics import METRICS
+from benchmark.evaluation.metrics import METRICS
 from benchmark.report.drawing import CYCLE, key, name_axes, panels
 from benchmark.report.picture import LeftOutError, Picture
 from benchmark.report.subject import Subject

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 
-from benchmark.metrics.sorted_cells import Matrix
+from benchmark.evaluation.metrics.sorted_cells import Matrix
 from benchmark.report.drawing import CONTROL, PREDICTED, REAL, key, name_axes, panels
 from benchmark.report.needs import one_by_one
 from benchmark.report.picture import LeftOutError, Picture

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from benchmark.metrics.response import FDR_THRESHOLD
+from benchmark.evaluation.metrics.response import FDR_THRESHOLD
 from benchmark.report.drawing import CONTROL, INK, PREDICTED, REAL, THIRD, key, name_axes, panels
 from benchmark.report.needs import one_by_one
 from benchmark.report.picture import Picture

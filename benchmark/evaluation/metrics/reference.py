@@ -9,8 +9,8 @@ from typing import Self
 import numpy as np
 
 from benchmark.errors import BenchmarkError
-from benchmark.metrics.parallel import for_each
-from benchmark.metrics.sorted_cells import Matrix, SortedCells, mean_of
+from benchmark.evaluation.metrics.parallel import for_each
+from benchmark.evaluation.metrics.sorted_cells import Matrix, SortedCells, mean_of
 from benchmark.perturbation import Perturbation
 
 

@@ -11,10 +11,10 @@ import math
 
 import numpy as np
 
-from benchmark.metrics.once import once_per_pair
-from benchmark.metrics.response import Response
-from benchmark.metrics.sorted_cells import chunks_of_genes
-from benchmark.metrics.spec import MetricSpec, metric
+from benchmark.evaluation.metrics.once import once_per_pair
+from benchmark.evaluation.metrics.response import Response
+from benchmark.evaluation.metrics.sorted_cells import chunks_of_genes
+from benchmark.evaluation.metrics.spec import MetricSpec, metric
 
 SPACE = "all genes, log1p of counts per 10,000"
 MOST_CELLS = 512

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmark.metrics.response import Response
-from benchmark.metrics.spec import MetricSpec, metric
+from benchmark.evaluation.metrics.response import Response
+from benchmark.evaluation.metrics.spec import MetricSpec, metric
 
 WEIGHTS = (
     "w = ((|t| - min |t|) / (max |t| - min |t|))^2 divided by its sum, t = Welch's t of the real perturbed "

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from benchmark.metrics.response import Panel, Response
+from benchmark.evaluation.metrics.response import Panel, Response
 
 Family = Literal["expression", "DE", "rank", "distribution", "interaction", "uncertainty"]
 Score = Callable[[Response, Response], float]

@@ -11,8 +11,8 @@ from typing import Literal
 
 import numpy as np
 
-from benchmark.metrics.response import Panel
-from benchmark.metrics.spec import MetricSpec, panel_metric
+from benchmark.evaluation.metrics.response import Panel
+from benchmark.evaluation.metrics.spec import MetricSpec, panel_metric
 
 Distance = Literal["cityblock", "euclidean", "cosine"]
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmark.metrics.response import Response
-from benchmark.metrics.spec import MetricSpec, metric
+from benchmark.evaluation.metrics.response import Response
+from benchmark.evaluation.metrics.spec import MetricSpec, metric
 
 CONTROL_CELLS = "the real control cells, for both sides"
 SHARE_OF_MEAN_VARIANCE = 0.1

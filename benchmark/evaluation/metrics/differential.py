@@ -6,10 +6,10 @@ import numpy as np
 from scipy.stats import false_discovery_control
 
 from benchmark.errors import BenchmarkError
-from benchmark.metrics.ranksum import rank_sum_p_values
-from benchmark.metrics.reference import Reference
-from benchmark.metrics.response import Response
-from benchmark.metrics.sorted_cells import Matrix, SortedCells
+from benchmark.evaluation.metrics.ranksum import rank_sum_p_values
+from benchmark.evaluation.metrics.reference import Reference
+from benchmark.evaluation.metrics.response import Response
+from benchmark.evaluation.metrics.sorted_cells import Matrix, SortedCells
 
 PSEUDOCOUNT = 1e-9  # pdex's default: makes fold changes from or to zero finite and changes no other order
 

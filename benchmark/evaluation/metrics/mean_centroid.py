@@ -12,9 +12,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from benchmark.metrics.agreement import correlation, cosine
-from benchmark.metrics.response import Response
-from benchmark.metrics.spec import MetricSpec, metric
+from benchmark.evaluation.metrics.agreement import correlation, cosine
+from benchmark.evaluation.metrics.response import Response
+from benchmark.evaluation.metrics.spec import MetricSpec, metric
 
 CENTROID = "the mean over training perturbations, each counted once, of their mean expression, for both sides"
 CHANGE = "change = mean of log1p values minus the mean over the training perturbations of theirs"

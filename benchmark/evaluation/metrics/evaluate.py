@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from benchmark.errors import BenchmarkError
+from benchmark.evaluation.metrics import METRICS, Metric, Panel, PanelMetric, Reference
+from benchmark.evaluation.metrics.differential import differential_expression
+from benchmark.evaluation.metrics.parallel import for_each
+from benchmark.evaluation.metrics.sorted_cells import Matrix
 from benchmark.machine.progress import stage
-from benchmark.metrics import METRICS, Metric, Panel, PanelMetric, Reference
-from benchmark.metrics.differential import differential_expression
-from benchmark.metrics.parallel import for_each
-from benchmark.metrics.sorted_cells import Matrix
 
 
 def evaluate(

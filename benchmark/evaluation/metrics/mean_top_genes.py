@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmark.metrics.agreement import correlation, cosine, mean_square
-from benchmark.metrics.response import Response
-from benchmark.metrics.spec import MetricSpec, metric
+from benchmark.evaluation.metrics.agreement import correlation, cosine, mean_square
+from benchmark.evaluation.metrics.response import Response
+from benchmark.evaluation.metrics.spec import MetricSpec, metric
 
 TOP = 20
 TOP_GENES = f"the {TOP} real DE genes of largest |log2 fold change|, or all where there are fewer"

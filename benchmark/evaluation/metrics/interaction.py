@@ -14,12 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmark.metrics.agreement import correlation
-from benchmark.metrics.mean_top_genes import EXPRESSED
-from benchmark.metrics.reference import Moments
-from benchmark.metrics.response import FDR_THRESHOLD, Response
-from benchmark.metrics.sorted_cells import SortedCells
-from benchmark.metrics.spec import MetricSpec, metric
+from benchmark.evaluation.metrics.agreement import correlation
+from benchmark.evaluation.metrics.mean_top_genes import EXPRESSED
+from benchmark.evaluation.metrics.reference import Moments
+from benchmark.evaluation.metrics.response import FDR_THRESHOLD, Response
+from benchmark.evaluation.metrics.sorted_cells import SortedCells
+from benchmark.evaluation.metrics.spec import MetricSpec, metric
 from benchmark.perturbation import Perturbation
 
 GENES = (

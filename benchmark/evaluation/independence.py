@@ -14,7 +14,7 @@ from scipy.sparse import csr_matrix
 
 from benchmark.data.fingerprints import FEWEST, fingerprints
 from benchmark.errors import BenchmarkError
-from benchmark.metrics.sorted_cells import Matrix
+from benchmark.evaluation.metrics.sorted_cells import Matrix
 
 TOO_CLOSE = 0.1
 """Part of the noise below which an error is too small. That of an honest prediction is expected above the
@@ -69,7 +69,8 @@ def require_independence(real: Mapping[str, Matrix], scores: pd.DataFrame) -> No
     real
         Perturbation -> its real cells, (cells, genes), log1p of counts per 10,000.
     scores
-        As `benchmark.metrics.evaluate.evaluate` returns them, for those perturbations that were predicted.
+        As `benchmark.evaluation.metrics.evaluate.evaluate` returns them, for those perturbations that were
+        predicted.
 
     Raises
     ------

@@ -3,7 +3,7 @@
 What is found: rows of test cells, of X or a layer, under whatever label; names and labels of another part;
 whatever is not promised, or leads back to the data set. What is not found: cells that are almost a test cell,
 and what a method fetches itself, since it runs in the same process and is trusted. That much shows in what it
-predicts, if it predicts too well (`benchmark.independence`).
+predicts, if it predicts too well (`benchmark.evaluation.independence`).
 
 A cell is recognised by its fingerprint, a hash of the genes and float32 values of its row. The hash only
 finds candidates; a copy is what has the same row, value by value. Cells with fewer than `FEWEST` non-zero
@@ -27,7 +27,7 @@ from benchmark.data.fingerprints import FEWEST, fingerprints
 from benchmark.errors import BenchmarkError
 from benchmark.perturbation import CONTROL
 from benchmark.splits import Split
-from benchmark.views import training_views
+from benchmark.splits.views import training_views
 
 UNS = {"modality", "gene_sets"}
 OBS = {"perturbation"}

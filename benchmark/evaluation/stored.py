@@ -18,7 +18,7 @@ from anndata.io import read_elem
 from benchmark.data.dataset import read
 from benchmark.data.h5ad import has_readable_rows
 from benchmark.errors import BenchmarkError
-from benchmark.metrics.sorted_cells import Matrix
+from benchmark.evaluation.metrics.sorted_cells import Matrix
 
 
 @dataclass(frozen=True, eq=False)

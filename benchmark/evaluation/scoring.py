@@ -16,12 +16,12 @@ import pandas as pd
 from benchmark.data import Dataset
 from benchmark.data.blocks import LazyCells
 from benchmark.errors import BenchmarkError
-from benchmark.metrics import Reference
-from benchmark.metrics.evaluate import evaluate
-from benchmark.metrics.sorted_cells import Matrix
+from benchmark.evaluation.metrics import Reference
+from benchmark.evaluation.metrics.evaluate import evaluate
+from benchmark.evaluation.metrics.sorted_cells import Matrix
 from benchmark.perturbation import CONTROL, Perturbation
 from benchmark.splits import Split
-from benchmark.views import cells_by_label, held_out_cells
+from benchmark.splits.views import cells_by_label, held_out_cells
 
 HALVINGS = 5
 """How often the real cells are halved for the ceiling; the scores are averaged."""

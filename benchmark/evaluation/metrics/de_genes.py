@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmark.metrics.response import Response
-from benchmark.metrics.spec import MetricSpec, metric
+from benchmark.evaluation.metrics.response import Response
+from benchmark.evaluation.metrics.spec import MetricSpec, metric
 
 CONTROL_CELLS = "the real control cells, for both sides"
 UNDEFINED = "no real DE gene (cell-eval writes 0); no predicted DE gene scores 0"

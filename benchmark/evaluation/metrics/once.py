@@ -7,7 +7,7 @@ from functools import wraps
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
-from benchmark.metrics.response import Response
+from benchmark.evaluation.metrics.response import Response
 
 T = TypeVar("T")
 Pairwise = Callable[[Response, Response], T]

@@ -1,10 +1,10 @@
 """Metrics: pure functions of the real and the predicted response to a perturbation, with declarations.
 
 To add one, write the function and its `MetricSpec` in the module of its family. Import `evaluate` from
-`benchmark.metrics.evaluate`: whoever only reads the declarations does not wait for a compiler.
+`benchmark.evaluation.metrics.evaluate`: whoever only reads the declarations does not wait for a compiler.
 """
 
-from benchmark.metrics import (
+from benchmark.evaluation.metrics import (
     de_adjusted,
     de_genes,
     de_ranking,
@@ -18,9 +18,9 @@ from benchmark.metrics import (
     rank,
     uncertainty,
 )
-from benchmark.metrics.reference import Moments, Reference
-from benchmark.metrics.response import Panel, Response
-from benchmark.metrics.spec import METRICS, Metric, MetricSpec, PanelMetric, headline_metrics
+from benchmark.evaluation.metrics.reference import Moments, Reference
+from benchmark.evaluation.metrics.response import Panel, Response
+from benchmark.evaluation.metrics.spec import METRICS, Metric, MetricSpec, PanelMetric, headline_metrics
 
 __all__ = [
     "METRICS",

@@ -22,8 +22,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from benchmark.metrics.response import Response
-from benchmark.metrics.spec import MetricSpec, metric
+from benchmark.evaluation.metrics.response import Response
+from benchmark.evaluation.metrics.spec import MetricSpec, metric
 
 NOMINAL = np.arange(1, 10) / 10
 """The levels over which the calibration error is averaged."""

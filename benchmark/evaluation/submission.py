@@ -13,17 +13,17 @@ from anndata import AnnData
 from benchmark.data import Dataset
 from benchmark.data.blocks import LazyCells, rows_by_label
 from benchmark.errors import BenchmarkError, unknown
-from benchmark.independence import Originals
+from benchmark.evaluation.independence import Originals
+from benchmark.evaluation.metrics.sorted_cells import Matrix
+from benchmark.evaluation.stored import StoredCells
+from benchmark.evaluation.vetting import Vetting
 from benchmark.machine.progress import stage
 from benchmark.means import move_to_mean
-from benchmark.metrics.sorted_cells import Matrix
 from benchmark.perturbation import CONTROL, Perturbation
 from benchmark.predicting import CELLS, FALLBACK, sample_cells
 from benchmark.registry import load_method
 from benchmark.splits import Split
-from benchmark.stored import StoredCells
-from benchmark.vetting import Vetting
-from benchmark.views import held_out_cells, training_views
+from benchmark.splits.views import held_out_cells, training_views
 
 Predicts = Literal["cells", "mean"]
 STANDARD_ERRORS = 6

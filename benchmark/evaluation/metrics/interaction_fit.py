@@ -11,10 +11,10 @@ import math
 
 import numpy as np
 
-from benchmark.metrics.interaction import GENES, NO_DOUBLE, REFERENCE, double_of
-from benchmark.metrics.once import once_per_pair
-from benchmark.metrics.response import Response
-from benchmark.metrics.spec import MetricSpec, metric
+from benchmark.evaluation.metrics.interaction import GENES, NO_DOUBLE, REFERENCE, double_of
+from benchmark.evaluation.metrics.once import once_per_pair
+from benchmark.evaluation.metrics.response import Response
+from benchmark.evaluation.metrics.spec import MetricSpec, metric
 
 NEIGHBOURS = 50
 PARALLEL = 1e-9  # the sine of the angle of two genes whose equations are taken for one

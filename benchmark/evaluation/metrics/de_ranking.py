@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmark.metrics.agreement import correlation
-from benchmark.metrics.response import FDR_THRESHOLD, Response
-from benchmark.metrics.spec import MetricSpec, metric
+from benchmark.evaluation.metrics.agreement import correlation
+from benchmark.evaluation.metrics.response import FDR_THRESHOLD, Response
+from benchmark.evaluation.metrics.spec import MetricSpec, metric
 
 CONTROL_CELLS = "the real control cells, for both sides"
 LEAST_FDR = 1e-10  # cell-eval's: below it evidence is evidence

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from benchmark.metrics.reference import Reference
+from benchmark.evaluation.metrics.reference import Reference
 
 FDR_THRESHOLD = 0.05
 

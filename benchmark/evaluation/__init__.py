@@ -1,0 +1,1 @@
+"""What predictions are worth: metrics, bounds, statistics, leak checks, files from elsewhere."""

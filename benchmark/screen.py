@@ -14,7 +14,7 @@ from rich.table import Table
 
 from benchmark.evaluation.metrics import METRICS
 from benchmark.machine.progress import Stage
-from benchmark.record import Record, Summary, device_label
+from benchmark.records.record import Record, Summary, device_label
 
 WIDTH_OF_A_FILE = 160
 

@@ -42,8 +42,8 @@ def fill_store(home: str) -> None:
     """Record 1,000 runs with random scores, in the form that real runs have."""
     os.environ["BENCHMARK_HOME"] = home
     from benchmark.evaluation.metrics import METRICS
-    from benchmark.record import Coordinates, Record, Summary
-    from benchmark.tracking import Tracker
+    from benchmark.records.record import Coordinates, Record, Summary
+    from benchmark.records.tracking import Tracker
 
     tracker = Tracker()
     rng = np.random.default_rng(0)

@@ -24,7 +24,7 @@ from benchmark.board import build_board
 from benchmark.board.page import as_content, as_html
 from benchmark.evaluation.metrics import METRICS
 from benchmark.protocols import published_boards
-from benchmark.tracking import StoredRun
+from benchmark.records.tracking import StoredRun
 
 RUNS = 2000
 SEEDS = 4

@@ -107,9 +107,9 @@ def score_in_memory(folder: Path) -> Callable[[], None]:
 
 def score_from_disk(folder: Path) -> Callable[[], None]:
     """Load nothing but the control cells; the answer scores the pair with this package."""
-    from benchmark.archive import read_archive
     from benchmark.data.blocks import rows_by_label
     from benchmark.evaluation.stored import StoredCells
+    from benchmark.records.archive import read_archive
 
     stored = StoredCells.open(folder / "real.h5ad")
     genes = list(stored.genes)

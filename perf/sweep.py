@@ -54,7 +54,7 @@ def seconds(runs: int, jobs: int) -> float:
 def scores(home: str) -> dict[str, dict[str, dict[str, float]]]:
     """What the newest finished run of each key scored."""
     program = (
-        "import json; from benchmark.tracking import Tracker; "
+        "import json; from benchmark.records.tracking import Tracker; "
         "print(json.dumps({run.tags['key']: run.scores for run in reversed(Tracker().runs()) "
         "if run.status == 'finished'}))"
     )

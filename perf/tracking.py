@@ -38,9 +38,9 @@ def measured(work: Callable[[], object]) -> tuple[float, float]:
 def measure_training() -> None:
     """Print how much longer the training takes in a run that is tracked."""
     from benchmark.machine.progress import CurveKeeper, report_to
-    from benchmark.runner import Request, prepare
+    from benchmark.records.tracking import Tracker
+    from benchmark.runs.run import Request, prepare
     from benchmark.splits.views import training_views
-    from benchmark.tracking import Tracker
 
     task = prepare(Request(**REQUEST))
     views = training_views(task.dataset, task.split)
@@ -88,7 +88,7 @@ def report_steps() -> None:
 
 def measure_overhead() -> None:
     """Print what a baseline run takes beside its fit, predict and metrics, alone and among others."""
-    from benchmark.runner import Request, run
+    from benchmark.runs.run import Request, run
 
     command = [sys.executable, "-m", "benchmark", "run", "--method", "train_mean", "--no-anchors", "--json"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

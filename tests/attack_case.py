@@ -19,9 +19,9 @@ from benchmark.means import move_to_mean
 from benchmark.perturbation import CONTROL, Perturbation
 from benchmark.predicting import CELLS, predict_all, sample_cells
 from benchmark.registry import load_method
+from benchmark.runs.handed_in import score_submission
 from benchmark.splits import Split
 from benchmark.splits.views import held_out_cells, training_views
-from benchmark.submitted import score_submission
 
 Predictions: TypeAlias = Mapping[str, np.ndarray]
 """Label -> float32 (cells, genes), log1p of counts per 10,000."""

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from benchmark.board import HEADLINE
-from benchmark.tracking import StoredRun
+from benchmark.records.tracking import StoredRun
 
 BETTER = {"de_overlap_adjusted": 1, "direction_balanced": 1, "mse": -1, "pearson": 1}
 

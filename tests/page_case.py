@@ -12,7 +12,7 @@ import pytest
 from benchmark.board import build_board
 from benchmark.board.page import PublishedBoard, as_content, as_html
 from benchmark.board.page.published import PublishedRow
-from benchmark.tracking import StoredRun
+from benchmark.records.tracking import StoredRun
 from tests.board_case import alike, names, stored
 
 EVIL = "<script>document.title='harmed'</script><img src=x onerror=\"document.title='harmed'\">"

@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix
 from benchmark.data import Dataset
 from benchmark.data.cards import DatasetCard
 from benchmark.evaluation.metrics import Reference
-from benchmark.record import Coordinates, Record, Summary
+from benchmark.records.record import Coordinates, Record, Summary
 from benchmark.report.refit import Cascade
 from benchmark.report.subject import Subject
 from benchmark.splits import Split

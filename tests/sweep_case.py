@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+from benchmark.records.tracking import Tracker
 from benchmark.sweep.plan import Plan
-from benchmark.tracking import Tracker
 from tests.tiny import COLUMNS, write_methods
 
 METHODS = """

@@ -10,15 +10,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark import anchors
-from benchmark.anchors import ceiling_at, ensure_anchors
 from benchmark.board import build_board
 from benchmark.data import load_dataset
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation import scoring
-from benchmark.runner import run
+from benchmark.records.tracking import Tracker
+from benchmark.runs import anchors
+from benchmark.runs.anchors import ceiling_at, ensure_anchors
+from benchmark.runs.run import run
 from benchmark.splits import load_split
-from benchmark.tracking import Tracker
 from tests.tiny import COLUMNS, PATH_OPTIONS, request
 
 pytestmark = pytest.mark.usefixtures("store")

@@ -9,7 +9,7 @@ import pytest
 
 from benchmark import api
 from benchmark.errors import BenchmarkError
-from benchmark.runner import run
+from benchmark.runs.run import run
 from methods.additive import Additive
 from tests.tiny import COLUMNS, request
 

@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from benchmark.archive import file_digest, read_archive, write_archive
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.stored import StoredCells
+from benchmark.records.archive import file_digest, read_archive, write_archive
 
 GENES = ["G1", "G2", "G3"]
 

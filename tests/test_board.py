@@ -11,7 +11,7 @@ import pytest
 from benchmark.board import HEADLINE, build_board
 from benchmark.board.export import as_csv, as_json
 from benchmark.board.text import as_markdown, as_table
-from benchmark.tracking import StoredRun
+from benchmark.records.tracking import StoredRun
 from tests import board_case
 from tests.board_case import BETTER
 

@@ -11,7 +11,7 @@ from benchmark.board.export import as_csv, as_json
 from benchmark.board.notes import notes
 from benchmark.board.tables import scores
 from benchmark.board.text import as_markdown, as_table
-from benchmark.tracking import StoredRun
+from benchmark.records.tracking import StoredRun
 from tests.board_case import alike, stored
 
 

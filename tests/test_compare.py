@@ -14,8 +14,8 @@ from benchmark.comparison.pairs import chosen_metrics, compare, require_comparab
 from benchmark.comparison.words import metric_rows
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.statistics import holm, interval, signed_rank
-from benchmark.runner import run
-from benchmark.tracking import StoredRun
+from benchmark.records.tracking import StoredRun
+from benchmark.runs.run import run
 from tests.report_case import png_size, record, subject
 from tests.tiny import PATH_OPTIONS, request
 

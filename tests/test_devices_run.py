@@ -13,9 +13,9 @@ import numpy as np
 import psutil
 import pytest
 
-from benchmark.record import Coordinates, Record
-from benchmark.runner import run
-from benchmark.tracking import Tracker
+from benchmark.records.record import Coordinates, Record
+from benchmark.records.tracking import Tracker
+from benchmark.runs.run import run
 from tests.process_case import COMMAND, environment
 from tests.tiny import PATH_OPTIONS, request
 

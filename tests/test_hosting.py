@@ -15,11 +15,11 @@ import torch
 
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.metrics import METRICS
+from benchmark.records.tracking import Tracker
 from benchmark.registry import load_method
-from benchmark.runner import run
+from benchmark.runs.run import run
 from benchmark.screen import print_record
 from benchmark.testing import CHECKS, Case
-from benchmark.tracking import Tracker
 from tests.hosted import write_hosted
 from tests.process_case import COMMAND, environment, started
 from tests.tiny import PATH_OPTIONS, request, write_screen

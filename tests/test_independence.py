@@ -14,10 +14,10 @@ from benchmark.data.fingerprints import FEWEST
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.independence import MANY, TOO_CLOSE, Originals, require_independence
 from benchmark.evaluation.scoring import ceiling
-from benchmark.runner import run
+from benchmark.records.tracking import Tracker
+from benchmark.runs.run import run
 from benchmark.splits import load_split
 from benchmark.splits.views import held_out_cells
-from benchmark.tracking import Tracker
 from tests.tiny import COLUMNS, request, write_methods
 
 

@@ -18,7 +18,7 @@ from benchmark.data.fingerprints import FEWEST, fingerprints
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.leaks import check_views, inspect_views
 from benchmark.perturbation import CONTROL
-from benchmark.runner import run
+from benchmark.runs.run import run
 from benchmark.splits import Split, load_split
 from benchmark.splits.views import training_views
 from benchmark.testing.case import Panel, tiny_panel
@@ -95,7 +95,7 @@ def test_the_harness_refuses_leaking_data_and_calls_the_run_failed(
     """Through the whole line: a screen in whose file a control cell is a test cell."""
     from anndata import read_h5ad
 
-    from benchmark.tracking import Tracker
+    from benchmark.records.tracking import Tracker
     from tests.tiny import COLUMNS
 
     run(request(screen, "no_change"))

@@ -12,8 +12,8 @@ from benchmark.order import saved
 from benchmark.order.arms import BASELINE, CONTROLS, NO_LATENT, ORDERS, PRETRAINED, Arm
 from benchmark.order.execute import execute, read_records
 from benchmark.order.plan import make_plan
-from benchmark.runner import Request, run
-from benchmark.tracking import Tracker
+from benchmark.records.tracking import Tracker
+from benchmark.runs.run import Request, run
 from tests.order_case import SMALL, experiment, fits, kept, log, write_short_case
 
 pytestmark = pytest.mark.usefixtures("store")

@@ -9,7 +9,7 @@ from benchmark.order.execute import execute, read_records
 from benchmark.order.forecast import duration, make_forecast
 from benchmark.order.plan import make_plan
 from benchmark.order.probe import TimedStage, cut, largest_prime, probe, remaining
-from benchmark.tracking import Tracker
+from benchmark.records.tracking import Tracker
 from tests.order_case import experiment, log, with_one_simple_method, write_case
 
 pytestmark = pytest.mark.usefixtures("store")

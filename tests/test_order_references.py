@@ -16,8 +16,8 @@ from benchmark.order.plan import make_plan
 from benchmark.order.report import as_markdown, summary
 from benchmark.order.statistics import compare
 from benchmark.order.verdict import Verdict
-from benchmark.runner import Request, prepare, run
-from benchmark.tracking import Tracker
+from benchmark.records.tracking import Tracker
+from benchmark.runs.run import Request, prepare, run
 from methods.linear import Linear
 from tests.order_case import SMALL, experiment, fits, kept, log, write_case
 

@@ -19,7 +19,7 @@ from benchmark.order.plan import make_plan
 from benchmark.order.provenance import command
 from benchmark.order.report import as_markdown
 from benchmark.order.statistics import compare
-from benchmark.tracking import Tracker
+from benchmark.records.tracking import Tracker
 from tests.order_case import experiment, log, write_case
 from tests.process_case import started
 

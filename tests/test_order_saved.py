@@ -12,7 +12,7 @@ from benchmark.order import saved
 from benchmark.order.arms import LATENT_FIRST
 from benchmark.order.execute import execute
 from benchmark.order.plan import make_plan
-from benchmark.tracking import Tracker
+from benchmark.records.tracking import Tracker
 from tests.order_case import SMALL, experiment, fits, kept, write_short_case
 
 pytestmark = pytest.mark.usefixtures("store")

@@ -16,9 +16,9 @@ from benchmark.board.page import as_content
 from benchmark.board.page.packed import packed_halves, packed_json
 from benchmark.board.page.verdict import verdict
 from benchmark.protocols import list_protocols, published_boards
-from benchmark.published import as_stored, write_record
-from benchmark.runner import run
-from benchmark.tracking import Tracker
+from benchmark.records.files import as_stored, write_record
+from benchmark.records.tracking import Tracker
+from benchmark.runs.run import run
 from tests.board_case import alike, names, stored
 from tests.page_case import EVIL, PUBLISHED, board_runs, html_of, scored
 from tests.tiny import request
@@ -103,7 +103,7 @@ def test_a_run_knows_its_configuration_in_the_store_and_in_a_record(screen, tmp_
 
 
 def test_a_long_configuration_is_spread_over_tags(monkeypatch):
-    from benchmark.tracking import tags
+    from benchmark.records.tracking import tags
 
     monkeypatch.setattr(tags, "TAG_LENGTH", 7)
     parts = tags._in_parts("config", '{"width": 64}')

@@ -10,9 +10,9 @@ import pytest
 from benchmark.board import build_board
 from benchmark.board.export import as_json
 from benchmark.errors import BenchmarkError
-from benchmark.published import as_stored, read_record, read_records, record_path, write_record
-from benchmark.runner import run
-from benchmark.tracking import Tracker
+from benchmark.records.files import as_stored, read_record, read_records, record_path, write_record
+from benchmark.records.tracking import Tracker
+from benchmark.runs.run import run
 from tests.tiny import request
 
 pytestmark = pytest.mark.usefixtures("store")

@@ -10,11 +10,11 @@ import pytest
 
 from benchmark.data import load_dataset
 from benchmark.errors import BenchmarkError
-from benchmark.recorded import finished_run
+from benchmark.records.lookup import finished_run
+from benchmark.records.tracking import StoredRun, Tracker
 from benchmark.report import write
 from benchmark.report.write import Request, write_report
-from benchmark.runner import run
-from benchmark.tracking import StoredRun, Tracker
+from benchmark.runs.run import run
 from tests.report_case import png_size
 from tests.tiny import COLUMNS, PATH_OPTIONS, request
 

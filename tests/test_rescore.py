@@ -14,17 +14,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark import recorded
-from benchmark.anchors import ceiling_at, record_ceiling
 from benchmark.data import load_dataset
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.metrics import METRICS, Metric
 from benchmark.evaluation.scoring import reference_of
-from benchmark.rescoring import rescore
-from benchmark.runner import run
+from benchmark.records.tracking import Tracker
+from benchmark.runs.anchors import ceiling_at, record_ceiling
+from benchmark.runs.handed_in import score_file
+from benchmark.runs.rescore import rescore
+from benchmark.runs.run import run
 from benchmark.splits import load_split, split_file
-from benchmark.submitted import score_file
-from benchmark.tracking import Tracker
 from tests.process_case import COMMAND, environment
 from tests.tiny import COLUMNS, PATH_OPTIONS, request
 
@@ -99,7 +98,7 @@ def test_everything_that_shows_scores_is_written_anew(screen, dataset, raised, t
 
 def test_metrics_that_are_new_come_and_those_that_are_gone_go(screen, dataset, monkeypatch):
     """Also where fewer parts of the board's tags are needed than before."""
-    monkeypatch.setattr("benchmark.tracking.TAG_LENGTH", 200)
+    monkeypatch.setattr("benchmark.records.tracking.TAG_LENGTH", 200)
     record, _ = run(request(screen))
     old = METRICS["mse"]
     gone = [
@@ -222,7 +221,7 @@ def test_the_reference_is_computed_once_for_all_runs_of_a_split(screen, dataset,
         seen.append(split.seed)
         return reference_of(dataset, split)
 
-    monkeypatch.setattr(recorded, "reference_of", counted)
+    monkeypatch.setattr(lookup, "reference_of", counted)
     assert len(rescore(dataset=dataset).done) == 6
     assert seen == [0, 1]
 

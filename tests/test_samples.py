@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from benchmark.archive import read_archive
 from benchmark.data import load_dataset
 from benchmark.predicting import sample_cells
-from benchmark.record import Coordinates, Record
-from benchmark.runner import run
-from benchmark.tracking import Tracker
+from benchmark.records.archive import read_archive
+from benchmark.records.record import Coordinates, Record
+from benchmark.records.tracking import Tracker
+from benchmark.runs.run import run
 from tests import tiny
 from tests.tiny import COLUMNS, PATH_OPTIONS, write_methods
 

@@ -13,8 +13,8 @@ from collections import Counter
 import psutil
 import pytest
 
+from benchmark.records.tracking import Tracker
 from benchmark.sweep.sweep import Where, sweep
-from benchmark.tracking import Tracker
 from tests.process_case import COMMAND, environment, started
 from tests.sweep_case import Case, finished_by_run
 from tests.tiny import PATH_OPTIONS

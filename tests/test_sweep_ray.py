@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from benchmark.errors import BenchmarkError
+from benchmark.records.tracking import Tracker
 from benchmark.sweep.sweep import Where, sweep
-from benchmark.tracking import Tracker
 from tests.sweep_case import Case, finished_by_run
 
 ray = pytest.importorskip("ray", reason="the extra 'sweep' is not installed")

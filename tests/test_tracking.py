@@ -16,10 +16,10 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from benchmark.errors import BenchmarkError
-from benchmark.runner import perform, prepare, run
-from benchmark.tracking import Tracker
-from benchmark.tracking.delivery import Delivery, waiting_room
-from benchmark.tracking.surroundings import SystemMonitor
+from benchmark.records.tracking import Tracker
+from benchmark.records.tracking.delivery import Delivery, waiting_room
+from benchmark.records.tracking.surroundings import SystemMonitor
+from benchmark.runs.run import perform, prepare, run
 from tests.process_case import environment
 from tests.server_case import Server
 from tests.sweep_case import Case
@@ -106,7 +106,11 @@ def test_a_store_is_made_whole_or_not_at_all(home, monkeypatch):
 
 
 def test_two_processes_may_make_the_same_store_at_once(home):
-    command = [sys.executable, "-c", "from benchmark.tracking import Tracker; print(len(Tracker().runs()))"]
+    command = [
+        sys.executable,
+        "-c",
+        "from benchmark.records.tracking import Tracker; print(len(Tracker().runs()))",
+    ]
 
     def start(_):
         return subprocess.run(command, env=environment(), capture_output=True, text=True)

@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 
 from benchmark.board import build_board
 from benchmark.errors import BenchmarkError
-from benchmark.tracking import Tracker
+from benchmark.records.tracking import Tracker
 from benchmark.tuning.best import read_tuned
 from benchmark.tuning.tune import tune
 from benchmark.tuning.work import Bench

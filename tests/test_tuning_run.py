@@ -7,9 +7,9 @@ import json
 import pytest
 
 from benchmark.data import load_dataset
+from benchmark.records.tracking import Tracker
 from benchmark.registry import load_method
 from benchmark.splits import load_split
-from benchmark.tracking import Tracker
 from benchmark.tuning.best import read_tuned
 from benchmark.tuning.tune import tune
 from tests.tiny import COLUMNS, PATH_OPTIONS

@@ -18,7 +18,7 @@ from benchmark.board.ranks import Member, ranked
 from benchmark.board.rows import HEADLINE, Block, Row
 from benchmark.board.scale import add_scales
 from benchmark.evaluation.metrics import METRICS
-from benchmark.tracking import StoredRun
+from benchmark.records.tracking import StoredRun
 
 
 def build_board(

@@ -11,8 +11,8 @@ from benchmark.board.intervals import ScoreTable, estimates
 from benchmark.board.ranks import Member
 from benchmark.board.rows import HEADLINE
 from benchmark.errors import BenchmarkError
+from benchmark.records.tracking import StoredRun
 from benchmark.splits import list_splits
-from benchmark.tracking import StoredRun
 
 Groups = Mapping[int, Mapping[str, str]]
 """Seed -> test perturbation -> group."""

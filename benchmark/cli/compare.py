@@ -44,8 +44,8 @@ def compare(
     from benchmark.comparison.pairs import chosen_metrics, require_comparable
     from benchmark.comparison.pairs import compare as compare_records
     from benchmark.comparison.words import as_json
-    from benchmark.recorded import finished_run, read_record
-    from benchmark.tracking import Tracker
+    from benchmark.records.lookup import finished_run, read_record
+    from benchmark.records.tracking import Tracker
 
     if output is not None and output.suffix not in SUFFIXES:
         raise unknown("kind of picture", output.suffix or output.name, SUFFIXES, "name a file .html or .png")

@@ -14,7 +14,7 @@ from benchmark.errors import BenchmarkError, unknown
 
 if TYPE_CHECKING:
     from benchmark.board import Block
-    from benchmark.tracking import StoredRun
+    from benchmark.records.tracking import StoredRun
 
 
 def leaderboard(
@@ -60,8 +60,8 @@ def _show(
     from benchmark.board.tables import TABLES
     from benchmark.board.text import as_markdown, as_table
     from benchmark.machine.paths import replacing
-    from benchmark.published import as_stored, read_records
-    from benchmark.tracking import Tracker
+    from benchmark.records.files import as_stored, read_records
+    from benchmark.records.tracking import Tracker
 
     formats: dict[str, Callable[[Sequence[Block]], str]] = {
         "table": partial(as_table, table=table or "scores"),

@@ -45,8 +45,8 @@ def order(
     from benchmark.order.forecast import make_forecast
     from benchmark.order.plan import Experiment, make_plan
     from benchmark.order.report import summary, write_report
+    from benchmark.records.tracking import Tracker
     from benchmark.screen import ProgressBars
-    from benchmark.tracking import Tracker
 
     experiment = Experiment(
         dataset=dataset,

@@ -17,7 +17,7 @@ from benchmark.errors import BenchmarkError
 if TYPE_CHECKING:
     from benchmark.data import Dataset
     from benchmark.protocols import Checked, ProtocolCard
-    from benchmark.runner import Request
+    from benchmark.runs.run import Request
 
 
 def protocol(
@@ -39,7 +39,7 @@ def protocol(
     """Check data and splits against published values, run a method, show it beside published rows."""
     from benchmark.data import load_dataset
     from benchmark.protocols import as_rows, citations, load_protocol, protocol_lines, sanity_values
-    from benchmark.runner import Request
+    from benchmark.runs.run import Request
 
     if name is None:
         show(_listing(), json)
@@ -143,9 +143,9 @@ def _settle(card: ProtocolCard, checked: list[Checked], accept_mismatch: bool) -
 
 def _run(request: Request, dataset: Dataset, anchors: bool) -> None:
     """Run a method, with its progress and whatever it prints on stderr, and then the anchors."""
-    from benchmark.anchors import ensure_anchors
     from benchmark.machine.progress import report_to
-    from benchmark.runner import run
+    from benchmark.runs.anchors import ensure_anchors
+    from benchmark.runs.run import run
     from benchmark.screen import ProgressBars
 
     with report_to(ProgressBars()), redirect_stdout(sys.stderr):

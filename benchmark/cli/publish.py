@@ -25,8 +25,8 @@ def publish(
     """
     from benchmark.data.cards import list_cards
     from benchmark.machine.paths import project_home
-    from benchmark.published import newest, read_record, record_path, write_record
-    from benchmark.tracking import Tracker
+    from benchmark.records.files import newest, read_record, record_path, write_record
+    from benchmark.records.tracking import Tracker
 
     folder = output or project_home() / "leaderboard" / "records"
     tracker, known = Tracker(), {card.name for card in list_cards()}

@@ -24,7 +24,7 @@ def rescore(
     """Compute the metrics of finished runs anew from their archives, where metrics have changed."""
     from benchmark.data import load_dataset
     from benchmark.machine.progress import report_to
-    from benchmark.rescoring import rescore as rescore_runs
+    from benchmark.runs.rescore import rescore as rescore_runs
     from benchmark.screen import ProgressBars
 
     columns = options.given(

@@ -14,7 +14,7 @@ from benchmark.cli.together import in_processes, processes, taking_part
 from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
-    from benchmark.record import Tuning
+    from benchmark.records.record import Tuning
 
 
 def run(
@@ -44,10 +44,10 @@ def run(
     anchors: options.Anchors = True,
 ) -> None:
     """Fit a method, predict the test perturbations, score them and keep the record."""
-    from benchmark.anchors import ensure_anchors
     from benchmark.machine.peers import first_goes_first
     from benchmark.machine.progress import Silent, report_to
-    from benchmark.runner import Request, assist, perform, prepare
+    from benchmark.runs.anchors import ensure_anchors
+    from benchmark.runs.run import Request, assist, perform, prepare
     from benchmark.screen import ProgressBars, print_record
 
     started = processes(devices)

@@ -13,8 +13,8 @@ import typer
 from benchmark.cli import options
 
 if TYPE_CHECKING:
+    from benchmark.runs.handed_in import Scored
     from benchmark.splits import Split
-    from benchmark.submitted import Scored
 
 
 def score(
@@ -43,13 +43,13 @@ def score(
     What is recorded under a name stands beside the rows that every board has. For a data set by path,
     column, control label and separator say how to read both files.
     """
-    from benchmark.anchors import ensure_anchors
     from benchmark.data import load_dataset
     from benchmark.machine.progress import report_to
-    from benchmark.runner import Request
+    from benchmark.runs.anchors import ensure_anchors
+    from benchmark.runs.handed_in import check_name, score_file
+    from benchmark.runs.run import Request
     from benchmark.screen import ProgressBars
     from benchmark.splits import load_split
-    from benchmark.submitted import check_name, score_file
 
     if name is not None:
         check_name(name)
@@ -80,7 +80,7 @@ def score(
 
 def _as_json(scored: Scored, split: Split) -> str:
     """Return the record, or as much of one as there is."""
-    from benchmark.results import score_fields
+    from benchmark.runs.keep import score_fields
 
     if scored.record is not None:
         return scored.record.model_dump_json()
@@ -90,7 +90,7 @@ def _as_json(scored: Scored, split: Split) -> str:
 
 
 def _print(scored: Scored, predictions: Path, split: Split) -> None:
-    from benchmark.results import score_fields
+    from benchmark.runs.keep import score_fields
     from benchmark.screen import print_metrics, print_record
 
     if scored.record is not None:

@@ -82,7 +82,7 @@ def _show_boards(done: list[tuple[Job, Outcome]]) -> None:
     """Print the blocks of the board that the sweep has runs in."""
     from benchmark.board import HEADLINE, build_board
     from benchmark.board.text import as_table
-    from benchmark.tracking import Tracker
+    from benchmark.records.tracking import Tracker
 
     ids = {outcome.run_id for _, outcome in done}
     blocks = build_board(Tracker().runs(), metrics=HEADLINE)

@@ -21,7 +21,7 @@ def tracking_server(
 ) -> None:
     """Serve the runs of this project as web pages until Ctrl-C; runs may go on meanwhile."""
     from benchmark.machine.paths import project_home
-    from benchmark.tracking import Tracker
+    from benchmark.records.tracking import Tracker
 
     uri = Tracker().uri
     if not uri.startswith("sqlite:"):

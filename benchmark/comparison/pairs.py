@@ -17,11 +17,11 @@ from benchmark.evaluation.metrics.sorted_cells import mean_of
 from benchmark.order.statistics import Difference
 from benchmark.order.statistics import compare as compare_arms
 from benchmark.perturbation import CONTROL
-from benchmark.record import Record
-from benchmark.recorded import Place, metric_versions, run_title
+from benchmark.records.lookup import Place, metric_versions, run_title
+from benchmark.records.record import Record
+from benchmark.records.tracking import StoredRun
 from benchmark.report.pictures.effect_size import effect_sizes
 from benchmark.splits.views import cells_by_label
-from benchmark.tracking import StoredRun
 
 GAIN = "gain_"
 """Begins the columns with differences, turned so that positive means: the first run is better."""

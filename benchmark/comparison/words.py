@@ -12,7 +12,7 @@ import pandas as pd
 
 from benchmark.comparison.pairs import GAIN, Comparison
 from benchmark.order.statistics import Difference
-from benchmark.record import Record
+from benchmark.records.record import Record
 from benchmark.report import html
 
 LARGEST = 5

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from benchmark.order import saved
 from benchmark.order.plan import Plan, Prediction, Training
-from benchmark.record import Record
-from benchmark.runner import Fitted, fit, record_predictions
-from benchmark.tracking import StoredRun, Tracker
+from benchmark.records.record import Record
+from benchmark.records.tracking import StoredRun, Tracker
+from benchmark.runs.run import Fitted, fit, record_predictions
 
 _log = logging.getLogger("benchmark")
 

@@ -13,8 +13,8 @@ from benchmark.order.execute import Missing, recorded, runs_on_data
 from benchmark.order.plan import Plan, Prediction
 from benchmark.order.statistics import Difference, compare
 from benchmark.order.verdict import Verdict, decide
-from benchmark.record import Record
-from benchmark.tracking import Tracker
+from benchmark.records.record import Record
+from benchmark.records.tracking import Tracker
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from benchmark.order import saved
 from benchmark.order.execute import recorded, runs_on_data
 from benchmark.order.plan import Plan, Training
 from benchmark.order.probe import PART, probe
-from benchmark.record import Record
-from benchmark.tracking import StoredRun, Tracker
+from benchmark.records.record import Record
+from benchmark.records.tracking import StoredRun, Tracker
 
 LOOKED_AT = 20
 """Records of comparable runs that are read before a probe is made instead."""

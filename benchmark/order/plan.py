@@ -24,9 +24,9 @@ from benchmark.order.arms import (
     Comparison,
 )
 from benchmark.predicting import CELLS
-from benchmark.record import Coordinates, configuration_label
+from benchmark.records.record import Coordinates, configuration_label
 from benchmark.registry import load_method, source_digest
-from benchmark.runner import Request, Task, prepare
+from benchmark.runs.run import Request, Task, prepare
 
 VARIED = ("order", "attention_source")
 """Hyper-parameters that the experiment chooses itself."""

@@ -12,7 +12,7 @@ from benchmark.order.findings import Findings
 from benchmark.order.forecast import duration
 from benchmark.order.markdown import table
 from benchmark.order.plan import Experiment
-from benchmark.record import Record
+from benchmark.records.record import Record
 
 SHOWN = 10
 """Characters of a digest."""

@@ -8,10 +8,10 @@ import shutil
 import uuid
 from pathlib import Path
 
-from benchmark.archive import file_digest
 from benchmark.machine.paths import project_home
 from benchmark.order.plan import Training
-from benchmark.runner import Fitted
+from benchmark.records.archive import file_digest
+from benchmark.runs.run import Fitted
 
 METHOD = "method"
 NOTE = "training.json"

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmark.archive import read_archive
 from benchmark.board import CEILING
 from benchmark.data import Dataset
 from benchmark.data.blocks import LazyCells
@@ -23,8 +22,9 @@ from benchmark.evaluation.submission import read_submission
 from benchmark.perturbation import Perturbation
 from benchmark.protocols.card import ProtocolCard
 from benchmark.protocols.genes import evaluation_genes
+from benchmark.records.archive import read_archive
+from benchmark.records.tracking import StoredRun, Tracker
 from benchmark.splits import Split, load_split
-from benchmark.tracking import StoredRun, Tracker
 
 PUBLISHED = "published, not run here"
 SOURCES = {

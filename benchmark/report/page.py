@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from benchmark.board import HEADLINE
 from benchmark.evaluation.metrics import METRICS
-from benchmark.record import Record, device_label
+from benchmark.records.record import Record, device_label
 from benchmark.report import html
 from benchmark.report.draw import Drawn
 

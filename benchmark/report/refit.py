@@ -14,9 +14,9 @@ from benchmark.errors import BenchmarkError
 from benchmark.evaluation.metrics.sorted_cells import Matrix
 from benchmark.perturbation import Perturbation
 from benchmark.predicting import sample_cells
-from benchmark.record import Record
+from benchmark.records.record import Record
 from benchmark.registry import load_method, source_digest
-from benchmark.runner import Task, fit
+from benchmark.runs.run import Task, fit
 from benchmark.splits import Split
 from benchmark.splits.views import control_cells
 

@@ -18,7 +18,7 @@ from benchmark.evaluation.metrics.response import Response
 from benchmark.evaluation.metrics.sorted_cells import Matrix, mean_of
 from benchmark.evaluation.submission import Predicts
 from benchmark.perturbation import CONTROL
-from benchmark.record import Record
+from benchmark.records.record import Record
 from benchmark.report.refit import Cascade
 from benchmark.splits import Split
 from benchmark.splits.views import cells_by_label, held_out_cells

@@ -12,14 +12,14 @@ from benchmark.errors import BenchmarkError
 from benchmark.evaluation.metrics.sorted_cells import Matrix
 from benchmark.evaluation.submission import Predicts
 from benchmark.machine.paths import project_home, replacing
-from benchmark.record import Record
-from benchmark.recorded import Place, finished_run, predictions, question_of, read_record
+from benchmark.records.lookup import Place, finished_run, predictions, question_of, read_record
+from benchmark.records.record import Record
+from benchmark.records.tracking import Tracker
 from benchmark.report.draw import Drawn, draw_all
 from benchmark.report.page import as_html
 from benchmark.report.pictures import PICTURES
 from benchmark.report.refit import not_asked, refitted
 from benchmark.report.subject import Subject, choose
-from benchmark.tracking import Tracker
 
 PAGE = "index.html"
 MACHINE = "system/"

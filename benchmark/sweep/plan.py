@@ -14,7 +14,7 @@ from benchmark.board import ANCHORS, CEILING
 from benchmark.data.dataset import card_of
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.registry import list_methods, load_method
-from benchmark.runner import CELLS, Request, check
+from benchmark.runs.run import CELLS, Request, check
 from benchmark.sweep.job import Job
 
 ALL = "all"
@@ -37,7 +37,7 @@ class Plan(BaseModel):
     settings
         Hyper-parameters of all methods.
     cells, samples, device, columns
-        As in `benchmark.runner.Request`.
+        As in `benchmark.runs.run.Request`.
     anchors
         Whether the rows that every board has are part of the sweep.
     """

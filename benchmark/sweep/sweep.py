@@ -7,13 +7,13 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from benchmark.errors import BenchmarkError, unknown
+from benchmark.records.tracking import Tracker
 from benchmark.sweep.cluster import RayExecutor
 from benchmark.sweep.drive import Executor, drive
 from benchmark.sweep.job import Job, Outcome
 from benchmark.sweep.local import LocalExecutor
 from benchmark.sweep.plan import Plan
 from benchmark.sweep.table import ProgressTable
-from benchmark.tracking import Tracker
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,15 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from benchmark.anchors import ceiling_at, record_ceiling
 from benchmark.board import ANCHORS, CEILING
 from benchmark.data import Dataset, load_dataset
 from benchmark.errors import BenchmarkError
 from benchmark.machine.paths import cache_folder
-from benchmark.record import Record
-from benchmark.runner import Request, perform, prepare
+from benchmark.records.record import Record
+from benchmark.records.tracking import Tracker
+from benchmark.runs.anchors import ceiling_at, record_ceiling
+from benchmark.runs.run import Request, perform, prepare
 from benchmark.sweep.job import Job, Outcome
-from benchmark.tracking import Tracker
 
 
 def do(job: Job) -> Outcome:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from benchmark.errors import BenchmarkError
 from benchmark.machine.paths import project_home, replacing
-from benchmark.record import Tuning
+from benchmark.records.record import Tuning
 from benchmark.tuning.plan import RANK, Plan
 
 SUFFIX = ".json"

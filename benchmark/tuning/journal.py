@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmark.record import Status
-from benchmark.tracking import TAG_LENGTH, Tracker, this_process
+from benchmark.records.record import Status
+from benchmark.records.tracking import TAG_LENGTH, Tracker, this_process
 from benchmark.tuning.study import Outcome
 
 EXPERIMENT = "tuning"

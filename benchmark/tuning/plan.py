@@ -20,7 +20,7 @@ class Plan:
     Attributes
     ----------
     method, dataset, split, device, columns
-        As in `benchmark.runner.Request`.
+        As in `benchmark.runs.run.Request`.
     seed
         Which frozen split, the seed of the method, and that of the draws.
     preset, settings

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from benchmark.errors import BenchmarkError
 from benchmark.machine.progress import Stage, stage
-from benchmark.record import software_versions
+from benchmark.records.record import software_versions
 from benchmark.tuning.best import TunedConfiguration, check_output, output_file, write_tuned
 from benchmark.tuning.crew import work_together
 from benchmark.tuning.pictures import draw_history, draw_importances, importances

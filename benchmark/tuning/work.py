@@ -18,7 +18,7 @@ from benchmark.errors import BenchmarkError, unknown
 from benchmark.machine.device import choose_device
 from benchmark.machine.progress import CurveKeeper, Silent, report_to
 from benchmark.predicting import CELLS
-from benchmark.record import Status
+from benchmark.records.record import Status
 from benchmark.registry import load_method, source_digest
 from benchmark.splits import SCHEMES, Split, load_split
 from benchmark.tuning.inner import inner_split

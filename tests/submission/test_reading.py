@@ -13,9 +13,9 @@ from benchmark.evaluation.scoring import score
 from benchmark.evaluation.submission import read_submission
 from benchmark.means import move_to_mean
 from benchmark.predicting import sample_cells
-from benchmark.runner import run
+from benchmark.runs.handed_in import score_file
+from benchmark.runs.run import run
 from benchmark.splits import load_split
-from benchmark.submitted import score_file
 from tests.submission_case import CELLS, relabelled
 from tests.tiny import request
 

@@ -7,11 +7,11 @@ import json
 import numpy as np
 import pytest
 
-from benchmark.archive import file_digest
 from benchmark.board import build_board
-from benchmark.runner import run
-from benchmark.submitted import check_name, score_file
-from benchmark.tracking import Tracker
+from benchmark.records.archive import file_digest
+from benchmark.records.tracking import Tracker
+from benchmark.runs.handed_in import check_name, score_file
+from benchmark.runs.run import run
 from tests.submission_case import CELLS
 from tests.tiny import PATH_OPTIONS, request
 

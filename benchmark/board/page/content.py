@@ -14,7 +14,7 @@ from benchmark.board.page.runs import Runs, about_runs, groups_of, per_perturbat
 from benchmark.board.page.verdict import ALPHA, QUESTIONS, is_behind, verdict
 from benchmark.board.rows import ANCHORS, BASELINE, HEADLINE, Block, Comparison, Estimate, Row
 from benchmark.evaluation.metrics import METRICS
-from benchmark.tracking import StoredRun
+from benchmark.records.tracking import StoredRun
 
 
 def as_content(

@@ -11,8 +11,8 @@ import numpy as np
 from benchmark.board.intervals import labels_of
 from benchmark.board.page.packed import packed_halves, short
 from benchmark.board.rows import HEADLINE, Block, Row
-from benchmark.record import device_label
-from benchmark.tracking import StoredRun
+from benchmark.records.record import device_label
+from benchmark.records.tracking import StoredRun
 
 Runs = Mapping[str, StoredRun]
 """Run -> what the store has of it."""

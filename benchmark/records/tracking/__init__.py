@@ -14,9 +14,10 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 from benchmark.machine.alive import is_alive, this_process
-from benchmark.tracking.recording import Recording
-from benchmark.tracking.tags import SCORES, TAG_LENGTH, StoredRun, board_tags, coordinate_tags
-from benchmark.tracking.tracker import EXPERIMENT, Tracker
+from benchmark.records.tracking.open_run import Recording
+from benchmark.records.tracking.store import EXPERIMENT
+from benchmark.records.tracking.tags import SCORES, TAG_LENGTH, StoredRun, board_tags, coordinate_tags
+from benchmark.records.tracking.tracker import Tracker
 
 __all__ = [
     "EXPERIMENT",

@@ -26,8 +26,7 @@ from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.scoring import ceiling, score
 from benchmark.machine.paths import project_home
 from benchmark.machine.progress import Silent, report_to, stage
-from benchmark.record import Record, software_versions
-from benchmark.recorded import (
+from benchmark.records.lookup import (
     Place,
     Question,
     claimed,
@@ -36,8 +35,9 @@ from benchmark.recorded import (
     question_of,
     read_record,
 )
-from benchmark.results import score_fields, write_table
-from benchmark.tracking import StoredRun, Tracker
+from benchmark.records.record import Record, software_versions
+from benchmark.records.tracking import StoredRun, Tracker
+from benchmark.runs.keep import score_fields, write_table
 
 _log = logging.getLogger("benchmark")
 

@@ -8,19 +8,16 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mlflow.entities import Metric, Param
 
 from benchmark.errors import BenchmarkError
-from benchmark.record import Coordinates, Record
-from benchmark.tracking.delivery import Delivery
-from benchmark.tracking.store import readable
-from benchmark.tracking.surroundings import SystemMonitor, environment_text, inputs
-from benchmark.tracking.tags import TAG_LENGTH
-
-if TYPE_CHECKING:
-    from benchmark.tracking.tracker import Tracker
+from benchmark.records.record import Coordinates, Record
+from benchmark.records.tracking.delivery import Delivery
+from benchmark.records.tracking.store import Store, readable
+from benchmark.records.tracking.surroundings import SystemMonitor, environment_text, inputs
+from benchmark.records.tracking.tags import TAG_LENGTH
 
 _log = logging.getLogger("benchmark")
 Curves = Mapping[str, Sequence[tuple[int, float]]]
@@ -30,7 +27,7 @@ Curves = Mapping[str, Sequence[tuple[int, float]]]
 class Recording:
     """One open run."""
 
-    tracker: Tracker
+    store: Store
     run_id: str
     monitor: SystemMonitor = field(default_factory=SystemMonitor)
     _curves: list[Metric] = field(default_factory=list)
@@ -42,9 +39,9 @@ class Recording:
         )
         values.update(coordinates.config)
         parameters = [Param(name, str(value)[:TAG_LENGTH]) for name, value in values.items()]
-        with readable(self.tracker.uri):
-            self.tracker.client.log_batch(self.run_id, params=parameters)
-            self.tracker.client.log_inputs(self.run_id, inputs(coordinates))
+        with readable(self.store.uri):
+            self.store.client.log_batch(self.run_id, params=parameters)
+            self.store.client.log_inputs(self.run_id, inputs(coordinates))
 
     def write_curves(self, curves: Curves) -> None:
         """Keep named series of (step, value), such as losses, until the run has finished."""
@@ -64,9 +61,9 @@ class Recording:
             metrics = [*self._curves, *self.monitor.metrics, *numbers]
             delivery = Delivery(record, metrics, [*files, environment])
             try:
-                delivery.deliver(self.tracker)
+                delivery.deliver(self.store)
             except BenchmarkError as error:
-                kept = delivery.keep(self.tracker.uri)
+                kept = delivery.keep(self.store.uri)
                 _log.warning(
                     "%s The result is safe in %s; the next command delivers it when the store is back.",
                     error,

@@ -11,12 +11,12 @@ from benchmark.board import ANCHORS, CEILING
 from benchmark.data import Dataset, load_dataset
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation import scoring
-from benchmark.record import Coordinates, Record, configuration_label
+from benchmark.records.record import Coordinates, Record, configuration_label
+from benchmark.records.tracking import Tracker
 from benchmark.registry import load_method, source_digest
-from benchmark.results import Clock, keep_results
-from benchmark.runner import Request, run
+from benchmark.runs.keep import Clock, keep_results
+from benchmark.runs.run import Request, run
 from benchmark.splits import load_split
-from benchmark.tracking import Tracker
 
 _log = logging.getLogger("benchmark")
 

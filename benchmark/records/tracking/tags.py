@@ -10,7 +10,7 @@ from typing import Any, cast
 from mlflow.entities import Run
 
 from benchmark.machine.alive import is_alive
-from benchmark.record import Coordinates, Record, Status
+from benchmark.records.record import Coordinates, Record, Status
 
 TAG_LENGTH = 4500
 SCORES = "scores"

@@ -5,51 +5,28 @@ from __future__ import annotations
 import hashlib
 import logging
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from mlflow.entities import Metric, RunTag
-
 from benchmark.errors import BenchmarkError
 from benchmark.machine.alive import this_process
-from benchmark.machine.paths import project_home
-from benchmark.record import Coordinates, Record, Status
-from benchmark.tracking.delivery import PAGE, deliver_all, record_file
-from benchmark.tracking.recording import Curves, Recording, as_metrics, numbers_of
-from benchmark.tracking.store import SQLITE, opened, readable, store_uri
-from benchmark.tracking.tags import SCORES, TAG_LENGTH, StoredRun, board_tags, coordinate_tags, stored
+from benchmark.records.record import Coordinates, Record, Status
+from benchmark.records.tracking.delivery import PAGE, deliver_all, record_file
+from benchmark.records.tracking.open_run import Curves, Recording, as_metrics, numbers_of
+from benchmark.records.tracking.store import EXPERIMENT, Store, readable
+from benchmark.records.tracking.tags import SCORES, StoredRun, board_tags, coordinate_tags, stored
 
-EXPERIMENT = "benchmark"
 RECORD = "record"
 """Name of the tag that says which file holds the record, where it was written anew."""
-MLFLOW_STATUS = {
-    "running": "RUNNING",
-    "finished": "FINISHED",
-    "failed": "FAILED",
-    "interrupted": "KILLED",
-    "killed": "KILLED",
-}
 
 
-class Tracker:
-    """The MLflow store; what had to wait for it is delivered when it is opened."""
+class Tracker(Store):
+    """The store with all that is asked of it; what had to wait for it is delivered when it is opened."""
 
     def __init__(self, experiment: str = EXPERIMENT) -> None:
-        home = project_home()
-        self.uri = store_uri()
-        with opened(self.uri, home) as self.client:
-            self.experiment_id = self._experiment(experiment, home)
+        super().__init__(experiment)
         deliver_all(self)
-
-    def _experiment(self, name: str, home: Path) -> str:
-        found = self.client.get_experiment_by_name(name)
-        if found is not None:
-            return found.experiment_id
-        local = self.uri.startswith(SQLITE)
-        where = (home / "mlartifacts").resolve().as_uri() if local else None
-        return self.client.create_experiment(name, artifact_location=where)
 
     def runs(self, query: str = "") -> list[StoredRun]:
         """All runs, newest first; one whose process has ended without a word counts as killed."""
@@ -110,15 +87,6 @@ class Tracker:
             tags |= {**board_tags(record), RECORD: f"{folder_name}/{path.name}"}
             self.log(record.run_id, numbers_of(record), tags)
 
-    def log(self, run_id: str, numbers: dict[str, float], tags: dict[str, str]) -> None:
-        """Set metrics and tags of a run: the tags in one transaction."""
-        now = int(time.time() * 1000)
-        self.client.log_batch(
-            run_id,
-            metrics=[Metric(name, value, now, 0) for name, value in numbers.items()],
-            tags=[RunTag(name, value) for name, value in tags.items()],
-        )
-
     def log_curves(self, run_id: str, curves: Curves) -> None:
         """Log named series of (step, value) of a run."""
         points = as_metrics(curves)
@@ -136,15 +104,6 @@ class Tracker:
     def _still(self, run_id: str) -> Status:
         with readable(self.uri):
             return stored(self.client.get_run(run_id)).status
-
-    def close(self, run_id: str, status: Status, reason: str = "") -> None:
-        """End a run with its status and, where it is no success, the reason.
-
-        A run that was called killed while its result waited for the store loses that reason.
-        """
-        with readable(self.uri):
-            self.log(run_id, {}, {"status": status, "reason": reason[:TAG_LENGTH]})
-            self.client.set_terminated(run_id, MLFLOW_STATUS[status])
 
     @contextmanager
     def recording(self, coordinates: Coordinates) -> Iterator[Recording]:

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from anndata import AnnData
 
-from benchmark.archive import write_archive
 from benchmark.config import MethodConfig
 from benchmark.data import Dataset, load_dataset
 from benchmark.errors import BenchmarkError, unknown
@@ -24,12 +23,13 @@ from benchmark.machine.device import choose_device
 from benchmark.machine.progress import CurveKeeper, report_to
 from benchmark.method import Method
 from benchmark.predicting import CELLS, predict_all, sample_cells
-from benchmark.record import Coordinates, Record, Tuning, configuration_label
+from benchmark.records.archive import write_archive
+from benchmark.records.record import Coordinates, Record, Tuning, configuration_label
+from benchmark.records.tracking import Recording, Tracker
 from benchmark.registry import load_method, source_digest
-from benchmark.results import Clock, keep_results
+from benchmark.runs.keep import Clock, keep_results
 from benchmark.splits import SCHEMES, Split, load_split
 from benchmark.splits.views import control_cells, held_out_cells, training_views
-from benchmark.tracking import Recording, Tracker
 
 
 @dataclass(frozen=True)

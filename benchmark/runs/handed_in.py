@@ -13,19 +13,19 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark.archive import file_digest
 from benchmark.board import CEILING, SUBMITTED
 from benchmark.data import Dataset
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.independence import require_independence
 from benchmark.evaluation.scoring import score
 from benchmark.evaluation.submission import Submission, read_submission
-from benchmark.record import Coordinates, Record
+from benchmark.records.archive import file_digest
+from benchmark.records.record import Coordinates, Record
+from benchmark.records.tracking import Tracker
 from benchmark.registry import list_methods
-from benchmark.results import Clock, keep_results
+from benchmark.runs.keep import Clock, keep_results
 from benchmark.splits import Split
 from benchmark.splits.views import held_out_cells
-from benchmark.tracking import Tracker
 
 ARCHIVE = "predictions.h5ad"
 

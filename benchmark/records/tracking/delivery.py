@@ -11,19 +11,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from filelock import FileLock
 from mlflow.entities import Metric
 
 from benchmark.errors import BenchmarkError
 from benchmark.machine.paths import project_home
-from benchmark.record import Record
-from benchmark.tracking.store import readable
-from benchmark.tracking.tags import board_tags, code_tags
-
-if TYPE_CHECKING:
-    from benchmark.tracking.tracker import Tracker
+from benchmark.records.record import Record
+from benchmark.records.tracking.store import Store, readable
+from benchmark.records.tracking.tags import board_tags, code_tags
 
 PAGE = 1000
 _log = logging.getLogger("benchmark")
@@ -47,16 +43,16 @@ class Delivery:
     metrics: list[Metric] = field(default_factory=list)
     files: Sequence[Path] = ()
 
-    def deliver(self, tracker: Tracker) -> None:
+    def deliver(self, store: Store) -> None:
         """Hand everything to the store, and only then call the run finished; it may be done again."""
-        run_id, client = self.record.run_id, tracker.client
-        with record_file(self.record) as path, readable(tracker.uri):
+        run_id, client = self.record.run_id, store.client
+        with record_file(self.record) as path, readable(store.uri):
             for file in (*self.files, path):
                 client.log_artifact(run_id, str(file))
             for start in range(0, len(self.metrics), PAGE):
                 client.log_batch(run_id, metrics=self.metrics[start : start + PAGE])
-            tracker.log(run_id, {}, {**code_tags(self.record), **board_tags(self.record)})
-        tracker.close(run_id, "finished")
+            store.log(run_id, {}, {**code_tags(self.record), **board_tags(self.record)})
+        store.close(run_id, "finished")
 
     def keep(self, uri: str) -> Path:
         """Write everything to a folder of the project, whole or not at all.
@@ -96,17 +92,17 @@ def waiting_room() -> Path:
     return project_home() / "undelivered"
 
 
-def deliver_all(tracker: Tracker) -> None:
+def deliver_all(store: Store) -> None:
     """Hand over what waits for this store; what cannot be delivered now is warned of, and goes on waiting."""
     if not waiting_room().is_dir():
         return
     with FileLock(project_home() / ".undelivered.lock"):
         for folder in _folders():
             try:
-                delivery = Delivery.read(folder, tracker.uri)
+                delivery = Delivery.read(folder, store.uri)
                 if delivery is None:
                     continue
-                delivery.deliver(tracker)
+                delivery.deliver(store)
             except BenchmarkError as error:
                 _log.warning("The result in %s still waits for its run store: %s", folder, error)
                 continue

@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from benchmark.evaluation.metrics import METRICS
-from benchmark.record import Coordinates, Record, Summary, Tuning, software_versions
+from benchmark.records.record import Coordinates, Record, Summary, Tuning, software_versions
+from benchmark.records.tracking import Recording
 from benchmark.splits import Split
-from benchmark.tracking import Recording
 
 
 class Clock:

@@ -9,16 +9,16 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from benchmark.archive import file_digest, read_archive
 from benchmark.data import Dataset
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.evaluation.metrics import METRICS, Reference
 from benchmark.evaluation.metrics.sorted_cells import Matrix
 from benchmark.evaluation.scoring import reference_of
 from benchmark.evaluation.submission import Predicts, read_submission
-from benchmark.record import Record
+from benchmark.records.archive import file_digest, read_archive
+from benchmark.records.record import Record
+from benchmark.records.tracking import StoredRun, Tracker
 from benchmark.splits import Split, read_split, split_file
-from benchmark.tracking import StoredRun, Tracker
 
 LATEST = "latest"
 """What the newest finished run is called."""

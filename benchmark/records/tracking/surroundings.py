@@ -17,7 +17,7 @@ from mlflow.system_metrics.metrics.base_metrics_monitor import BaseMetricsMonito
 from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
 from mlflow.system_metrics.metrics.gpu_monitor import GPUMonitor
 
-from benchmark.record import Coordinates
+from benchmark.records.record import Coordinates
 
 INTERVAL = 10.0
 """Seconds between two looks at the load of the machine."""

@@ -20,8 +20,8 @@ from pydantic import ValidationError
 
 from benchmark.errors import BenchmarkError
 from benchmark.machine.paths import replacing
-from benchmark.record import Coordinates, Record
-from benchmark.tracking import StoredRun, board_tags, coordinate_tags
+from benchmark.records.record import Coordinates, Record
+from benchmark.records.tracking import StoredRun, board_tags, coordinate_tags
 
 SUFFIX = ".json.gz"
 DIGITS = 6

@@ -26,9 +26,9 @@ from benchmark.evaluation.leaks import check_views
 from benchmark.evaluation.scoring import ceiling
 from benchmark.evaluation.scoring import score as score_cells
 from benchmark.method import Method
-from benchmark.plots import plot_change_of_genes, plot_scores
 from benchmark.predicting import CELLS, predict_all, sample_cells
 from benchmark.registry import load_method
+from benchmark.report.plots import plot_change_of_genes, plot_scores
 from benchmark.splits import Split, load_split, make_split
 from benchmark.splits.views import control_cells, held_out_cells, training_views
 

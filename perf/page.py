@@ -23,8 +23,8 @@ from threadpoolctl import threadpool_limits
 from benchmark.board import build_board
 from benchmark.board.page import as_content, as_html
 from benchmark.evaluation.metrics import METRICS
-from benchmark.protocols import published_boards
 from benchmark.records.tracking import StoredRun
+from benchmark.studies.protocols import published_boards
 
 RUNS = 2000
 SEEDS = 4

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.order import plan as planning
-from benchmark.order.arms import BASELINE
-from benchmark.order.plan import Experiment
+from benchmark.studies.order import plan as planning
+from benchmark.studies.order.arms import BASELINE
+from benchmark.studies.order.plan import Experiment
 from tests.tiny import write_screen
 
 SMALL = ("random",)

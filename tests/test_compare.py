@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.comparison.pairs import chosen_metrics, compare, require_comparable
-from benchmark.comparison.words import metric_rows
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.statistics import holm, interval, signed_rank
 from benchmark.records.tracking import StoredRun
+from benchmark.report.comparison.pairs import chosen_metrics, compare, require_comparable
+from benchmark.report.comparison.words import metric_rows
 from benchmark.runs.run import run
 from tests.report_case import png_size, record, subject
 from tests.tiny import PATH_OPTIONS, request

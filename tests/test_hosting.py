@@ -13,12 +13,12 @@ import psutil
 import pytest
 import torch
 
+from benchmark.cli.screen import print_record
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.metrics import METRICS
 from benchmark.records.tracking import Tracker
 from benchmark.registry import load_method
 from benchmark.runs.run import run
-from benchmark.screen import print_record
 from benchmark.testing import CHECKS, Case
 from tests.hosted import write_hosted
 from tests.process_case import COMMAND, environment, started

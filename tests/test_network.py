@@ -10,9 +10,9 @@ import pytest
 from benchmark.data import load_dataset
 from benchmark.data.cards import load_card
 from benchmark.data.simulator.embedded import load_truth
-from benchmark.network.scores import average_precision
 from benchmark.splits import load_split
 from benchmark.splits.views import training_views
+from benchmark.studies.network.scores import average_precision
 from tests.network_case import write_case
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmark.network.findings import Interval, Row, compare, sentence, verdict, written
-from benchmark.network.questions import EdgeQuestion, SetQuestion
-from benchmark.network.rankings import Panel, Rankings
-from benchmark.network.truth import TrueNetwork
+from benchmark.studies.network.findings import Interval, Row, compare, sentence, verdict, written
+from benchmark.studies.network.questions import EdgeQuestion, SetQuestion
+from benchmark.studies.network.rankings import Panel, Rankings
+from benchmark.studies.network.truth import TrueNetwork
 
 
 def network_of(edges: str, genes: int) -> TrueNetwork:

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
-from benchmark.network.scores import (
+from benchmark.studies.network.scores import (
     average_precision,
     early_precision,
     expected_average_precision,

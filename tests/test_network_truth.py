@@ -14,8 +14,8 @@ from scipy import sparse
 
 from benchmark.data.cards import DatasetCard
 from benchmark.errors import BenchmarkError
-from benchmark.network.rankings import Panel, correlation, rank_by_attention, rank_by_expression
-from benchmark.network.truth import KnownEdges, TrueNetwork, known_edges, read_edges
+from benchmark.studies.network.rankings import Panel, correlation, rank_by_attention, rank_by_expression
+from benchmark.studies.network.truth import KnownEdges, TrueNetwork, known_edges, read_edges
 
 GENES = ["A", "B", "C", "D", "E"]
 CHAIN = KnownEdges(["A", "B", "C", "D"], ["B", "C", "D", "B"], "a chain", "", ())

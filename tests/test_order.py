@@ -8,12 +8,12 @@ import pytest
 
 from benchmark.board import build_board
 from benchmark.errors import BenchmarkError
-from benchmark.order import saved
-from benchmark.order.arms import BASELINE, CONTROLS, NO_LATENT, ORDERS, PRETRAINED, Arm
-from benchmark.order.execute import execute, read_records
-from benchmark.order.plan import make_plan
 from benchmark.records.tracking import Tracker
 from benchmark.runs.run import Request, run
+from benchmark.studies.order import saved
+from benchmark.studies.order.arms import BASELINE, CONTROLS, NO_LATENT, ORDERS, PRETRAINED, Arm
+from benchmark.studies.order.execute import execute, read_records
+from benchmark.studies.order.plan import make_plan
 from tests.order_case import SMALL, experiment, fits, kept, log, write_short_case
 
 pytestmark = pytest.mark.usefixtures("store")

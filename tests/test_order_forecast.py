@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from benchmark.config import MethodConfig, parameter
-from benchmark.order.execute import execute, read_records
-from benchmark.order.forecast import duration, make_forecast
-from benchmark.order.plan import make_plan
-from benchmark.order.probe import TimedStage, cut, largest_prime, probe, remaining
 from benchmark.records.tracking import Tracker
+from benchmark.studies.order.execute import execute, read_records
+from benchmark.studies.order.forecast import duration, make_forecast
+from benchmark.studies.order.plan import make_plan
+from benchmark.studies.order.probe import TimedStage, cut, largest_prime, probe, remaining
 from tests.order_case import experiment, log, with_one_simple_method, write_case
 
 pytestmark = pytest.mark.usefixtures("store")

@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 
 from benchmark.errors import BenchmarkError
-from benchmark.order import plan as planning
-from benchmark.order.arms import BASELINE, DECISIVE, HYPOTHESIS, NO_LATENT, OF_LATENT, REFERENCES
-from benchmark.order.execute import execute, read_records
-from benchmark.order.findings import gather, scores_of
-from benchmark.order.plan import make_plan
-from benchmark.order.report import as_markdown, summary
-from benchmark.order.statistics import compare
-from benchmark.order.verdict import Verdict
 from benchmark.records.tracking import Tracker
 from benchmark.runs.run import Request, prepare, run
+from benchmark.studies.order import plan as planning
+from benchmark.studies.order.arms import BASELINE, DECISIVE, HYPOTHESIS, NO_LATENT, OF_LATENT, REFERENCES
+from benchmark.studies.order.execute import execute, read_records
+from benchmark.studies.order.findings import gather, scores_of
+from benchmark.studies.order.plan import make_plan
+from benchmark.studies.order.report import as_markdown, summary
+from benchmark.studies.order.statistics import compare
+from benchmark.studies.order.verdict import Verdict
 from methods.linear import Linear
 from tests.order_case import SMALL, experiment, fits, kept, log, write_case
 

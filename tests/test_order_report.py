@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.order.arms import OF_LATENT, OF_ORDERS, REFERENCES
-from benchmark.order.criteria import criteria
-from benchmark.order.execute import execute, read_records
-from benchmark.order.findings import gather, scores_of
-from benchmark.order.markdown import turned
-from benchmark.order.plan import make_plan
-from benchmark.order.provenance import command
-from benchmark.order.report import as_markdown
-from benchmark.order.statistics import compare
 from benchmark.records.tracking import Tracker
+from benchmark.studies.order.arms import OF_LATENT, OF_ORDERS, REFERENCES
+from benchmark.studies.order.criteria import criteria
+from benchmark.studies.order.execute import execute, read_records
+from benchmark.studies.order.findings import gather, scores_of
+from benchmark.studies.order.markdown import turned
+from benchmark.studies.order.plan import make_plan
+from benchmark.studies.order.provenance import command
+from benchmark.studies.order.report import as_markdown
+from benchmark.studies.order.statistics import compare
 from tests.order_case import experiment, log, write_case
 from tests.process_case import started
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from benchmark.method import Method
-from benchmark.order import saved
-from benchmark.order.arms import LATENT_FIRST
-from benchmark.order.execute import execute
-from benchmark.order.plan import make_plan
 from benchmark.records.tracking import Tracker
+from benchmark.studies.order import saved
+from benchmark.studies.order.arms import LATENT_FIRST
+from benchmark.studies.order.execute import execute
+from benchmark.studies.order.plan import make_plan
 from tests.order_case import SMALL, experiment, fits, kept, write_short_case
 
 pytestmark = pytest.mark.usefixtures("store")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmark.evaluation.statistics import holm
-from benchmark.order.statistics import compare, pair
+from benchmark.studies.order.statistics import compare, pair
 
 nan = float("nan")
 

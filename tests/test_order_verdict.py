@@ -9,9 +9,9 @@ import pytest
 
 from benchmark.board import HEADLINE
 from benchmark.evaluation.metrics import METRICS
-from benchmark.order.arms import DECISIVE, OF_LATENT, OF_ORDERS, OF_SOURCES
-from benchmark.order.statistics import Difference, compare
-from benchmark.order.verdict import NEEDED, decide, outcome, read, worthwhile
+from benchmark.studies.order.arms import DECISIVE, OF_LATENT, OF_ORDERS, OF_SOURCES
+from benchmark.studies.order.statistics import Difference, compare
+from benchmark.studies.order.verdict import NEEDED, decide, outcome, read, worthwhile
 
 SEEDS = 3
 LABELS = [f"p{index}" for index in range(40)]

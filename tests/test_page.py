@@ -15,10 +15,10 @@ from benchmark.board import HEADLINE, build_board
 from benchmark.board.page import as_content
 from benchmark.board.page.packed import packed_halves, packed_json
 from benchmark.board.page.verdict import verdict
-from benchmark.protocols import list_protocols, published_boards
 from benchmark.records.files import as_stored, write_record
 from benchmark.records.tracking import Tracker
 from benchmark.runs.run import run
+from benchmark.studies.protocols import list_protocols, published_boards
 from tests.board_case import alike, names, stored
 from tests.page_case import EVIL, PUBLISHED, board_runs, html_of, scored
 from tests.tiny import request

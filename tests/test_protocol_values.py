@@ -14,14 +14,14 @@ from scipy.stats import ttest_ind
 from benchmark.data import Dataset, load_dataset
 from benchmark.data.cards import DatasetCard
 from benchmark.errors import BenchmarkError
-from benchmark.protocols import (
+from benchmark.splits import load_split, make_split
+from benchmark.studies.protocols import (
     load_protocol,
     require_agreement,
     sanity_values,
 )
-from benchmark.protocols.genes import evaluation_genes, most_variable
-from benchmark.protocols.quantities import QUANTITIES, Setting, top_by_t
-from benchmark.splits import load_split, make_split
+from benchmark.studies.protocols.genes import evaluation_genes, most_variable
+from benchmark.studies.protocols.quantities import QUANTITIES, Setting, top_by_t
 from tests.protocol_case import MINI, write_mini, write_mini_card
 
 

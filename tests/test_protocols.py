@@ -16,15 +16,15 @@ import pytest
 from benchmark.data import load_dataset
 from benchmark.data.cards import load_card
 from benchmark.errors import BenchmarkError
-from benchmark.protocols import (
+from benchmark.splits import SCHEMES, load_split
+from benchmark.studies.protocols import (
     list_protocols,
     load_protocol,
     protocol_lines,
     published_rows,
 )
-from benchmark.protocols.lines import in_group
-from benchmark.protocols.quantities import GROUPS, QUANTITIES, Setting
-from benchmark.splits import SCHEMES, load_split
+from benchmark.studies.protocols.lines import in_group
+from benchmark.studies.protocols.quantities import GROUPS, QUANTITIES, Setting
 from tests.protocol_case import MINI, mini_cells, write_mini, write_mini_card, write_protocol
 
 SHIPPED = [

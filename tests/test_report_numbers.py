@@ -10,10 +10,7 @@ import pandas as pd
 import pytest
 from matplotlib.image import imread
 
-from benchmark.report.draw import draw_all
-from benchmark.report.drawing import as_png
-from benchmark.report.picture import LeftOutError
-from benchmark.report.pictures import (
+from benchmark.report.gallery import (
     PICTURES,
     changes,
     dots,
@@ -25,6 +22,8 @@ from benchmark.report.pictures import (
     trajectory,
     volcano,
 )
+from benchmark.report.looks import as_png
+from benchmark.report.picture import LeftOutError, draw_all
 from benchmark.report.refit import Cascade, not_asked
 from benchmark.report.subject import choose
 from tests.report_case import png_size, record, subject

@@ -18,6 +18,7 @@ from benchmark.data import load_dataset
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.metrics import METRICS, Metric
 from benchmark.evaluation.scoring import reference_of
+from benchmark.records import lookup
 from benchmark.records.tracking import Tracker
 from benchmark.runs.anchors import ceiling_at, record_ceiling
 from benchmark.runs.handed_in import score_file

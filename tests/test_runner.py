@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from benchmark.board import build_board
+from benchmark.cli.screen import print_record
 from benchmark.data import load_dataset
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.scoring import score
@@ -20,7 +21,6 @@ from benchmark.predicting import sample_cells
 from benchmark.records.archive import file_digest, read_archive
 from benchmark.records.tracking import Tracker
 from benchmark.runs.run import run
-from benchmark.screen import print_record
 from benchmark.splits import load_split
 from tests.process_case import environment, started
 from tests.tiny import COLUMNS, PATH_OPTIONS, request, write_methods

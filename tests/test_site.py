@@ -11,8 +11,8 @@ import pytest
 from benchmark.cli import app
 from benchmark.data.cards import list_cards
 from benchmark.evaluation.metrics import METRICS
-from benchmark.protocols import list_protocols
 from benchmark.registry import list_methods, load_method
+from benchmark.studies.protocols import list_protocols
 
 ROOT = Path(__file__).parents[1]
 

@@ -14,7 +14,8 @@ from optuna.samplers import TPESampler
 from optuna.trial import TrialState
 
 from benchmark.errors import BenchmarkError
-from benchmark.records.tracking import Tracker, is_alive, this_process
+from benchmark.machine.alive import is_alive, this_process
+from benchmark.records.tracking import Tracker
 from benchmark.tuning.space import Space
 from benchmark.tuning.study import AGAIN, LOST, PROCESS, Outcome, Study
 from benchmark.tuning.tune import tune

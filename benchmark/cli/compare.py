@@ -12,7 +12,7 @@ from benchmark.cli import options
 from benchmark.errors import BenchmarkError, unknown
 
 if TYPE_CHECKING:
-    from benchmark.comparison.pairs import Comparison
+    from benchmark.report.comparison.pairs import Comparison
 
 SUFFIXES = (".html", ".png")
 
@@ -41,11 +41,11 @@ def compare(
     separator: options.Separator = None,
 ) -> None:
     """Say where one run is better than another, on the same test perturbations."""
-    from benchmark.comparison.pairs import chosen_metrics, require_comparable
-    from benchmark.comparison.pairs import compare as compare_records
-    from benchmark.comparison.words import as_json
     from benchmark.records.lookup import finished_run, read_record
     from benchmark.records.tracking import Tracker
+    from benchmark.report.comparison.pairs import chosen_metrics, require_comparable
+    from benchmark.report.comparison.pairs import compare as compare_records
+    from benchmark.report.comparison.words import as_json
 
     if output is not None and output.suffix not in SUFFIXES:
         raise unknown("kind of picture", output.suffix or output.name, SUFFIXES, "name a file .html or .png")
@@ -76,9 +76,9 @@ def compare(
 
 
 def _write(comparison: Comparison, by: str, output: Path) -> None:
-    from benchmark.comparison.picture import draw
-    from benchmark.comparison.words import as_html, title
     from benchmark.machine.paths import replacing
+    from benchmark.report.comparison.picture import draw
+    from benchmark.report.comparison.words import as_html, title
 
     png = draw(comparison, title(comparison.first), title(comparison.second))
     contents: dict[str, Callable[[], Any]] = {
@@ -90,8 +90,8 @@ def _write(comparison: Comparison, by: str, output: Path) -> None:
 
 
 def _print(comparison: Comparison, by: str) -> None:
-    from benchmark.comparison.words import READING, question, tables, title
-    from benchmark.screen import print_table
+    from benchmark.cli.screen import print_table
+    from benchmark.report.comparison.words import READING, question, tables, title
 
     print(f"first:  {title(comparison.first)}\nsecond: {title(comparison.second)}\n{question(comparison)}")
     for heading, rows in tables(comparison, by):

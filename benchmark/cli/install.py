@@ -14,12 +14,12 @@ def install(
     python: Annotated[str, typer.Option(help="The Python to make it with.")] = sys.executable,
 ) -> None:
     """Install a published package into an environment of its own, from pinned requirements."""
+    from benchmark.cli.screen import ProgressBars
     from benchmark.errors import BenchmarkError
     from benchmark.hosting.environment import install as install_environment
     from benchmark.hosting.method import SubprocessMethod
     from benchmark.machine.progress import report_to
     from benchmark.registry import load_method
-    from benchmark.screen import ProgressBars
 
     hosted = load_method(method)
     if not issubclass(hosted, SubprocessMethod):

@@ -99,6 +99,6 @@ def _show(
 def _page(blocks: Sequence[Block], runs: Sequence[StoredRun], dataset: str | None, split: str | None) -> str:
     """The board as a page, with what was published for the same data sets and splits, or all of them."""
     from benchmark.board.page import as_content, as_html
-    from benchmark.protocols import published_boards
+    from benchmark.studies.protocols import published_boards
 
     return as_html(as_content(blocks, runs, published_boards(dataset, split)))

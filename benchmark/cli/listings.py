@@ -18,7 +18,7 @@ def show(rows: list[dict[str, Any]], json: bool, title: str = "") -> None:
     if json:
         print(json_module.dumps(rows, indent=1))
         return
-    from benchmark.screen import print_table
+    from benchmark.cli.screen import print_table
 
     print_table(rows, title)
 

@@ -13,7 +13,7 @@ from benchmark.cli import options
 from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
-    from benchmark.network.findings import Findings
+    from benchmark.studies.network.findings import Findings
 
 ALL_SOURCES = "pretrained,random,shuffled,coexpression"
 
@@ -43,11 +43,11 @@ def network(
     ] = None,
 ) -> None:
     """Score what a method's attention says about regulation, beside rankings without a transformer."""
+    from benchmark.cli.screen import ProgressBars
     from benchmark.machine.paths import replacing
     from benchmark.machine.progress import report_to
-    from benchmark.network.evaluate import Request, evaluate
-    from benchmark.network.report import as_markdown
-    from benchmark.screen import ProgressBars
+    from benchmark.studies.network.evaluate import Request, evaluate
+    from benchmark.studies.network.report import as_markdown
 
     if output is not None and not output.parent.is_dir():
         raise BenchmarkError(f"There is no folder {output.parent} to write {output.name} to; make it first.")
@@ -74,8 +74,8 @@ def network(
 
 
 def _print(findings: Findings) -> None:
-    from benchmark.network.report import LEGEND, about, header, table
-    from benchmark.screen import print_table
+    from benchmark.cli.screen import print_table
+    from benchmark.studies.network.report import LEGEND, about, header, table
 
     print(header(findings))
     for question in findings.questions:

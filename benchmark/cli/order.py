@@ -39,14 +39,14 @@ def order(
     without_latent: Annotated[str, typer.Option(help="The method without a latent.")] = "scdfm",
 ) -> None:
     """Predict in three orders from the same weights, and with control attention; report what it shows."""
+    from benchmark.cli.screen import ProgressBars
     from benchmark.machine.progress import report_to
-    from benchmark.order.execute import execute
-    from benchmark.order.findings import gather
-    from benchmark.order.forecast import make_forecast
-    from benchmark.order.plan import Experiment, make_plan
-    from benchmark.order.report import summary, write_report
     from benchmark.records.tracking import Tracker
-    from benchmark.screen import ProgressBars
+    from benchmark.studies.order.execute import execute
+    from benchmark.studies.order.findings import gather
+    from benchmark.studies.order.forecast import make_forecast
+    from benchmark.studies.order.plan import Experiment, make_plan
+    from benchmark.studies.order.report import summary, write_report
 
     experiment = Experiment(
         dataset=dataset,

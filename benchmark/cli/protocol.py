@@ -16,8 +16,8 @@ from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
     from benchmark.data import Dataset
-    from benchmark.protocols import Checked, ProtocolCard
     from benchmark.runs.run import Request
+    from benchmark.studies.protocols import Checked, ProtocolCard
 
 
 def protocol(
@@ -38,8 +38,8 @@ def protocol(
 ) -> None:
     """Check data and splits against published values, run a method, show it beside published rows."""
     from benchmark.data import load_dataset
-    from benchmark.protocols import as_rows, citations, load_protocol, protocol_lines, sanity_values
     from benchmark.runs.run import Request
+    from benchmark.studies.protocols import as_rows, citations, load_protocol, protocol_lines, sanity_values
 
     if name is None:
         show(_listing(), json)
@@ -83,7 +83,7 @@ def protocol(
 def _listing() -> list[dict[str, Any]]:
     from benchmark.data.cards import load_card
     from benchmark.data.dataset import availability
-    from benchmark.protocols import list_protocols
+    from benchmark.studies.protocols import list_protocols
 
     return [
         {
@@ -112,7 +112,7 @@ def _chosen(card: ProtocolCard, seeds: str | None) -> list[int]:
 
 
 def _print_sanity(card: ProtocolCard, checked: list[Checked]) -> None:
-    from benchmark.protocols.quantities import QUANTITIES
+    from benchmark.studies.protocols.quantities import QUANTITIES
 
     rows = [
         {
@@ -131,7 +131,7 @@ def _print_sanity(card: ProtocolCard, checked: list[Checked]) -> None:
 
 def _settle(card: ProtocolCard, checked: list[Checked], accept_mismatch: bool) -> None:
     """Stop at a mismatch, or say that it was accepted."""
-    from benchmark.protocols import require_agreement
+    from benchmark.studies.protocols import require_agreement
 
     try:
         require_agreement(card, checked)
@@ -143,10 +143,10 @@ def _settle(card: ProtocolCard, checked: list[Checked], accept_mismatch: bool) -
 
 def _run(request: Request, dataset: Dataset, anchors: bool) -> None:
     """Run a method, with its progress and whatever it prints on stderr, and then the anchors."""
+    from benchmark.cli.screen import ProgressBars
     from benchmark.machine.progress import report_to
     from benchmark.runs.anchors import ensure_anchors
     from benchmark.runs.run import run
-    from benchmark.screen import ProgressBars
 
     with report_to(ProgressBars()), redirect_stdout(sys.stderr):
         record, _ = run(request, dataset)

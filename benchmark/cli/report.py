@@ -35,9 +35,9 @@ def report(
     separator: options.Separator = None,
 ) -> None:
     """Draw a finished run: one HTML page that needs no other file, and each picture as PNG and CSV."""
+    from benchmark.cli.screen import ProgressBars
     from benchmark.machine.progress import report_to
     from benchmark.report.write import Request, write_report
-    from benchmark.screen import ProgressBars
 
     if output is not None and output.exists() and not output.is_dir():
         raise BenchmarkError(f"{output} is a file; name a folder for the report.")

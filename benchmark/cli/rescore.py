@@ -22,10 +22,10 @@ def rescore(
     separator: options.Separator = None,
 ) -> None:
     """Compute the metrics of finished runs anew from their archives, where metrics have changed."""
+    from benchmark.cli.screen import ProgressBars
     from benchmark.data import load_dataset
     from benchmark.machine.progress import report_to
     from benchmark.runs.rescore import rescore as rescore_runs
-    from benchmark.screen import ProgressBars
 
     columns = options.given(
         perturbation_column=perturbation_column,

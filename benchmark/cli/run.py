@@ -44,11 +44,11 @@ def run(
     anchors: options.Anchors = True,
 ) -> None:
     """Fit a method, predict the test perturbations, score them and keep the record."""
+    from benchmark.cli.screen import ProgressBars, print_record
     from benchmark.machine.peers import first_goes_first
     from benchmark.machine.progress import Silent, report_to
     from benchmark.runs.anchors import ensure_anchors
     from benchmark.runs.run import Request, assist, perform, prepare
-    from benchmark.screen import ProgressBars, print_record
 
     started = processes(devices)
     if started < devices:

@@ -43,12 +43,12 @@ def score(
     What is recorded under a name stands beside the rows that every board has. For a data set by path,
     column, control label and separator say how to read both files.
     """
+    from benchmark.cli.screen import ProgressBars
     from benchmark.data import load_dataset
     from benchmark.machine.progress import report_to
     from benchmark.runs.anchors import ensure_anchors
     from benchmark.runs.handed_in import check_name, score_file
     from benchmark.runs.run import Request
-    from benchmark.screen import ProgressBars
     from benchmark.splits import load_split
 
     if name is not None:
@@ -90,8 +90,8 @@ def _as_json(scored: Scored, split: Split) -> str:
 
 
 def _print(scored: Scored, predictions: Path, split: Split) -> None:
+    from benchmark.cli.screen import print_metrics, print_record
     from benchmark.runs.keep import score_fields
-    from benchmark.screen import print_metrics, print_record
 
     if scored.record is not None:
         print_record(scored.record, done_now=True)

@@ -48,8 +48,8 @@ def tune(
     separator: options.Separator = None,
 ) -> None:
     """Choose hyper-parameters on the validation perturbations; the same command again goes on."""
+    from benchmark.cli.screen import ProgressBars
     from benchmark.machine.progress import report_to
-    from benchmark.screen import ProgressBars
     from benchmark.tuning.plan import Plan
     from benchmark.tuning.tune import tune as tune_plan
 
@@ -81,7 +81,7 @@ def tune(
 
 
 def _print(tuned: Tuned) -> None:
-    from benchmark.screen import print_table
+    from benchmark.cli.screen import print_table
 
     best = tuned.configuration
     shown = [(best.objective, (best.default_value, best.value)), *tuned.changed.items()]

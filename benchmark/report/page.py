@@ -8,7 +8,7 @@ from benchmark.board import HEADLINE
 from benchmark.evaluation.metrics import METRICS
 from benchmark.records.record import Record, device_label
 from benchmark.report import html
-from benchmark.report.draw import Drawn
+from benchmark.report.picture import Drawn
 
 
 def as_html(record: Record, drawn: Sequence[Drawn], notes: Sequence[str]) -> str:

@@ -1,13 +1,15 @@
-"""What a picture of a report is, and the list of them."""
+"""What a picture of a report is: its numbers, drawn, or left out with the reason."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 from matplotlib.figure import Figure
 
+from benchmark.machine.progress import stage
+from benchmark.report.looks import as_png
 from benchmark.report.subject import Subject
 
 
@@ -38,3 +40,41 @@ class Picture:
     reading: str
     numbers: Callable[[Subject], pd.DataFrame]
     draw: Callable[[pd.DataFrame], Figure]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What came of one picture.
+
+    Attributes
+    ----------
+    picture
+        Which.
+    png, csv
+        The picture and its numbers; empty where it was left out.
+    left_out
+        Why, then.
+    """
+
+    picture: Picture
+    png: bytes = b""
+    csv: str = ""
+    left_out: str = ""
+
+
+def draw_all(subject: Subject, pictures: Sequence[Picture]) -> list[Drawn]:
+    """Draw all pictures that apply."""
+    drawn = []
+    with stage("pictures", len(pictures)) as progress:
+        for picture in pictures:
+            drawn.append(_drawn(subject, picture))
+            progress.advance()
+    return drawn
+
+
+def _drawn(subject: Subject, picture: Picture) -> Drawn:
+    try:
+        table = picture.numbers(subject)
+    except LeftOutError as reason:
+        return Drawn(picture, left_out=str(reason))
+    return Drawn(picture, png=as_png(picture.draw(table)), csv=table.to_csv(index=False))

@@ -15,9 +15,9 @@ from benchmark.machine.paths import project_home, replacing
 from benchmark.records.lookup import Place, finished_run, predictions, question_of, read_record
 from benchmark.records.record import Record
 from benchmark.records.tracking import Tracker
-from benchmark.report.draw import Drawn, draw_all
+from benchmark.report.gallery import PICTURES
 from benchmark.report.page import as_html
-from benchmark.report.pictures import PICTURES
+from benchmark.report.picture import Drawn, draw_all
 from benchmark.report.refit import not_asked, refitted
 from benchmark.report.subject import Subject, choose
 

@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmark.machine.alive import this_process
 from benchmark.records.record import Status
-from benchmark.records.tracking import TAG_LENGTH, Tracker, this_process
+from benchmark.records.tracking import TAG_LENGTH, Tracker
 from benchmark.tuning.study import Outcome
 
 EXPERIMENT = "tuning"

@@ -20,8 +20,8 @@ from optuna.pruners import MedianPruner
 from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from benchmark.machine.alive import is_alive, this_process
 from benchmark.machine.paths import project_home
-from benchmark.records.tracking import is_alive, this_process
 from benchmark.tuning.plan import Direction
 from benchmark.tuning.space import Space
 from benchmark.tuning.storage import address, open_storage, usable

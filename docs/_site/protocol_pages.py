@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from markdown_pieces import code, table
 
-from benchmark.protocols import ProtocolCard, list_protocols, published_rows
+from benchmark.studies.protocols import ProtocolCard, list_protocols, published_rows
 
 INTRODUCTION = """# Protocols
 

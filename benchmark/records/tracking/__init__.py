@@ -13,7 +13,6 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
-from benchmark.machine.alive import is_alive, this_process
 from benchmark.records.tracking.open_run import Recording
 from benchmark.records.tracking.store import EXPERIMENT
 from benchmark.records.tracking.tags import SCORES, TAG_LENGTH, StoredRun, board_tags, coordinate_tags
@@ -28,6 +27,4 @@ __all__ = [
     "Tracker",
     "board_tags",
     "coordinate_tags",
-    "is_alive",
-    "this_process",
 ]

@@ -1,4 +1,4 @@
-"""Where runs are kept, a file of this project or what ``MLFLOW_TRACKING_URI`` names; and how they are ended."""
+"""Where runs are kept, a file of this project or what ``MLFLOW_TRACKING_URI`` names; and their ends."""
 
 from __future__ import annotations
 

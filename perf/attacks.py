@@ -3,7 +3,7 @@
     python perf/attacks.py simulated carpool_semi
 
 Each argument is a data set, whose split doubles-0 is predicted. Attacks are described where they are
-declared, in ``tests/attacks.py``; every figure of the document is measured here.
+declared, in ``tests/evaluation/attacks/attacks.py``; every figure of the document is measured here.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from benchmark.data import load_dataset  # noqa: E402
 from benchmark.errors import BenchmarkError  # noqa: E402
 from benchmark.evaluation.metrics import METRICS, headline_metrics  # noqa: E402
 from benchmark.splits import load_split  # noqa: E402
-from tests.attack_case import BASES, HONEST, Contest, gains, mean_ranks, share_closed  # noqa: E402
-from tests.attacks import ATTACKS  # noqa: E402
-from tests.attacks_broken import BROKEN  # noqa: E402
+from tests.evaluation.attacks.attacks import ATTACKS  # noqa: E402
+from tests.evaluation.attacks.broken import BROKEN  # noqa: E402
+from tests.evaluation.attacks.case import BASES, HONEST, Contest, gains, mean_ranks, share_closed  # noqa: E402
 
 MORE_COLUMNS = ("de_overlap", "direction", "pds_cosine", "centroid_accuracy", "energy_distance")
 """Shown beside the headline metrics: two as published, and one of each other kind."""

@@ -3,11 +3,11 @@
     python perf/flow.py [step] [sampling] [features] [cuda]     all unless named
 
 Both networks have the same weights and get the same inputs, on two threads, which sleep while they wait, so
-that other work on the machine disturbs less. The literal one (`tests/literal_scdfm.py`) forms both attention
-maps in float32 and runs the gene encoder at every call. Every measurement is made in a process of its own, so
-that peak memory is its own; it warms up once. The kinds take turns, five rounds of them: figures are medians
-over the rounds, and so are ratios, each of two measurements of one round. CPU seconds are of all threads.
-"""
+that other work on the machine disturbs less. The literal one (`tests/methods/scdfm/literal.py`) forms both
+attention maps in float32 and runs the gene encoder at every call. Every measurement is made in a process of
+its own, so that peak memory is its own; it warms up once. The kinds take turns, five rounds of them: figures
+are medians over the rounds, and so are ratios, each of two measurements of one round. CPU seconds are of all
+threads."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ from methods._flow.mmd import mmd
 from methods._flow.paths import at_time
 from methods._flow.precision import autocast
 from methods._flow.sampling import SamplingOptions, Solver, sample_expression
-from tests.attention_case import dense_maps, expression, source
-from tests.literal_scdfm import LiteralFlow
+from tests.methods.grn.attention_case import dense_maps, expression, source
+from tests.methods.scdfm.literal import LiteralFlow
 
 PAPER = FlowShape(6000, 512, 8, 4, dropout=0.1, standardised=False, inverse_task=True)
 SMALL = replace(PAPER, n_tokens=1002, width=64, heads=2, layers=1)

@@ -30,7 +30,7 @@ from benchmark.splits.views import training_views
 
 ROUNDS = 3
 SEED = 0
-TESTS = Path(__file__).parents[1] / "tests"
+TESTS = Path(__file__).parents[1] / "tests" / "methods" / "hosted"
 OF_NETWORKS = (
     *("n_latent", "doser_type", "n_hidden_encoder", "n_layers_encoder", "n_hidden_decoder"),
     *("n_layers_decoder", "use_batch_norm", "dropout_rate_encoder", "dropout_rate_decoder"),
@@ -50,7 +50,7 @@ def condition(label: str) -> str:
 
 
 def gears_task(train: AnnData, validation: AnnData, config, folder: Path) -> None:
-    """Write what ``tests/gears_by_hand.py`` reads."""
+    """Write what ``tests/methods/hosted/gears_by_hand.py`` reads."""
     together = concat([train, validation])
     obs = pd.DataFrame({"condition": [condition(label) for label in together.obs["perturbation"]]})
     obs = obs.assign(cell_type="cell").set_axis(list(together.obs_names))
@@ -73,7 +73,7 @@ def gears_task(train: AnnData, validation: AnnData, config, folder: Path) -> Non
 
 
 def cpa_task(train: AnnData, validation: AnnData, config, folder: Path) -> None:
-    """Write what ``tests/cpa_by_hand.py`` reads."""
+    """Write what ``tests/methods/hosted/cpa_by_hand.py`` reads."""
     together = concat([train, validation])
     labels = ["ctrl" if label == CONTROL else label for label in together.obs["perturbation"]]
     columns = {

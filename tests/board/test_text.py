@@ -1,0 +1,101 @@
+"""What people and programs read: sources, versions, all numbers, and nothing cut."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from benchmark.board import HEADLINE, build_board
+from benchmark.board.export import as_json
+from benchmark.board.text import as_markdown, as_table
+from tests.board.board_case import alike, names, stored
+
+GROUPS = ("combo_seen1", "combo_seen1", "combo_seen2")
+
+
+def noisy(seed: int, n: int = 30) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, 0.1, n)
+
+
+def test_scores_of_an_older_version_are_pointed_out():
+    run = stored("a", alike([0.1, 0.2]), metric_versions='{"mse": "0", "gone": "1"}')
+    (block,) = build_board([run])
+    assert block.rows[0].outdated == ["mse"]
+    assert "scored with an older version of metric mse: a; `python -m benchmark rescore`" in as_markdown(
+        [block]
+    )
+
+
+def test_json_has_comparisons_groups_and_intervals_of_ranks():
+    runs = [stored(name, alike(noisy(k, 3)), labels=names(3), groups=GROUPS) for k, name in enumerate("ab")]
+    upper, _ = json.loads(as_json(build_board(runs)))
+    assert upper["mean_rank_low"] <= upper["mean_rank"] <= upper["mean_rank_high"]
+    assert upper["against_next"]["mse"]["n"] == 3
+    assert upper["groups"]["combo_seen2"]["mse"]["n"] == 1
+
+
+def test_the_table_of_scores_is_readable_at_140_columns():
+    """No number is cut, however long the configurations are."""
+    labels = names(30)
+    runs = [
+        stored(
+            f"grnflow_any_order_{k}",
+            alike(noisy(k)),
+            labels=labels,
+            configuration="attention_source=coexpression, order=expression_first",
+            fallbacks="13",
+            coverage="0.7234",
+        )
+        for k in range(3)
+    ]
+    text = as_table(build_board(runs), width=140)
+    assert max(map(len, text.splitlines())) <= 140
+    assert "…" not in text
+    (block,) = build_board(runs)
+    for row in block.rows:
+        for name in HEADLINE:
+            assert f"[{row.metrics[name].low:.3f}, {row.metrics[name].high:.3f}]" in text
+    assert " 72%    13 " in text
+
+
+@pytest.mark.parametrize("trials", ["0", "120"])
+def test_the_last_columns_are_whole_where_all_columns_are_wide(trials):
+    """Ranks of two digits, intervals around 0, long trainings: headings and numbers stand as they are."""
+    labels = names(30)
+    runs = [
+        stored(
+            f"method_with_a_long_name_{k}",
+            {name: list(noisy(k) - 0.01) for name in HEADLINE},
+            labels=labels,
+            seconds="1234.56",
+            fallbacks="39",
+            coverage="0.7234",
+            tuning_trials=trials,
+            tuning_seconds="98765",
+        )
+        for k in range(14)
+    ]
+    lines = as_table(build_board(runs), width=140).splitlines()
+    assert max(map(len, lines)) <= 140
+    heading = " ".join(lines[1:5])
+    for word in ("rank", "seeds", "backs", "onds", *(["tuned"] if trials != "0" else [])):
+        assert f"{word} " in f"{heading} "
+    text = "\n".join(lines)
+    assert text.count("1234.6") == 14
+    assert text.count("98765 s") == (14 if trials != "0" else 0)
+    assert "…" not in text
+
+
+@pytest.mark.parametrize("width", [40, 80, 110])
+def test_a_narrow_terminal_costs_no_name_and_no_number(width):
+    labels = names(30)
+    runs = [stored(f"method_{k}", alike(noisy(k)), labels=labels) for k in range(2)]
+    (block,) = build_board(runs)
+    text = as_table([block], width=width)
+    for row in block.rows:
+        (line,) = [line for line in text.splitlines() if f" {row.method} " in line]
+        assert line.split()[1] == row.method
+        for name in HEADLINE:
+            assert f"[{row.metrics[name].low:.3f}, {row.metrics[name].high:.3f}]" in text

@@ -1,0 +1,146 @@
+"""CPA behind the harness: what it learns from, what it refuses, and how decoded counts become cells."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+from scipy.sparse import csr_matrix
+
+from benchmark.errors import BenchmarkError
+from benchmark.perturbation import Perturbation
+from benchmark.testing.case import tiny_panel
+from methods import cpa
+from methods.cpa import Cpa, CpaConfig, read_genes
+from tests.hosting.hosted import needs
+
+PANEL = tiny_panel(0, 40)
+SEEN = sorted({gene for label in PANEL.split.train for gene in label.split("+")})
+UNSEEN = [gene for gene in PANEL.dataset.adata.var_names if gene not in SEEN][:2]
+
+
+@cache
+def worker() -> ModuleType:
+    """The worker's file, imported here for the parts of it that need no package."""
+    launch = ModuleType("launch")
+    launch.Job, launch.Refusal = object, RuntimeError
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "launch", launch)
+        spec = importlib.util.spec_from_file_location("cpa_worker", Path(cpa.__file__).with_name("worker.py"))
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    return module
+
+
+def unfitted(**settings: object) -> Cpa:
+    return Cpa(CpaConfig.build("smoke", settings), seed=0, device="cpu")
+
+
+def test_a_cells_own_counts_give_its_expression_again_also_where_its_depth_covers_more_genes():
+    counts = np.array([[3, 0, 1], [0, 8, 2], [0, 0, 0]], dtype=np.float32)
+    depth = np.array([[4], [50], [9]])
+    expression = np.log1p(counts / depth * 1e4)
+    again = worker().to_log(counts, csr_matrix(counts), csr_matrix(expression))
+    np.testing.assert_allclose(again, expression, rtol=1e-6)
+    twice = worker().to_log(2 * counts, csr_matrix(counts), csr_matrix(expression))
+    np.testing.assert_allclose(np.expm1(twice), 2 * np.expm1(expression), rtol=1e-5)
+    assert (again[2] == 0).all()
+
+
+def test_drawn_counts_have_the_mean_and_variance_of_the_negative_binomial():
+    mean, theta = np.array([0.5, 4.0, 30.0]), np.array([1.0, 0.5, 20.0])
+    counts = worker().draw_counts(np.tile(mean, (200_000, 1)), theta, np.random.default_rng(0))
+    np.testing.assert_allclose(counts.mean(axis=0), mean, rtol=0.02)
+    np.testing.assert_allclose(counts.var(axis=0), mean + mean**2 / theta, rtol=0.03)
+    assert (counts == counts.round()).all()
+
+
+def test_the_epoch_is_chosen_on_validation_perturbations_whose_genes_are_known():
+    labels = ["ctrl"] * 3 + ["A"] * 3 + ["B"] * 2 + ["A+B"] * 2 + ["A+C"] * 2
+    parts = worker().divide(labels, 8, {"ctrl", "A", "B"}, 100, 0)
+    assert parts.tolist() == ["train"] * 8 + ["valid"] * 2 + ["unused"] * 2
+
+
+def test_where_validation_cannot_choose_a_share_of_each_training_perturbation_does():
+    labels = ["ctrl"] * 40 + ["A"] * 20 + ["C"] * 4
+    parts = worker().divide(labels, 60, {"ctrl", "A"}, 100, 0)
+    assert [(parts[:40] == "valid").sum(), (parts[40:60] == "valid").sum()] == [6, 3]
+    assert (parts[60:] == "unused").all()
+    assert (parts == worker().divide(labels, 60, {"ctrl", "A"}, 100, 0)).all()
+
+
+def test_no_cell_is_left_alone_in_a_batch():
+    labels = ["ctrl"] * 5 + ["A"] * 4 + ["A"] * 5
+    parts = worker().divide(labels, 9, {"ctrl", "A"}, 4, 0)
+    assert parts.tolist() == ["train"] * 8 + ["unused"] + ["valid"] * 4 + ["unused"]
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (None, r"cannot be read \(No such file or directory\); check the file"),
+        ("", "holds no line for a gene; give every gene equally many numbers"),
+        ("A,1,2\nB,3\n", "holds 1 to 2 numbers for a gene"),
+        ("A,1\nA,2\n", "line 2: A has a vector already; keep one of them"),
+        ("A,one\n", "line 1: .*write 'SYMBOL,0.1,-0.2,...'"),
+        ("A,inf\n", "line 1 is not a symbol with finite numbers"),
+        ("A,1\n", "has no vector of B, which training perturbations name"),
+    ],
+)
+def test_a_file_of_vectors_that_cannot_be_used_says_where(tmp_path, content, sentence):
+    path = tmp_path / "vectors.csv"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(BenchmarkError, match=sentence):
+        read_genes(path, {"A", "B"})
+
+
+def test_a_negative_binomial_without_counts_is_refused():
+    train, validation = PANEL.views
+    del train.layers["counts"]
+    with pytest.raises(BenchmarkError, match=r"recon_loss nb needs counts, .* --set recon_loss=gauss"):
+        unfitted(recon_loss="nb").about(train, validation)
+    assert unfitted().about(train, validation)["recon_loss"] == "gauss"
+    assert unfitted().about(*PANEL.views)["recon_loss"] == "nb"
+
+
+def test_weights_that_are_never_validated_are_refused_at_once():
+    with pytest.raises(ValidationError, match="check_val_every_n_epoch 9 to be at most max_epochs 3"):
+        CpaConfig(max_epochs=3, check_val_every_n_epoch=9)
+
+
+def test_the_paper_preset_is_that_of_the_tutorial():
+    config = CpaConfig.build("paper")
+    assert (config.n_latent, config.n_hidden_encoder, config.n_layers_encoder) == (32, 256, 4)
+    assert (config.lr, config.reg_adv, config.pen_adv, config.batch_size) == (1e-4, 10, 20, 2048)
+
+
+def test_log_values_are_learned_where_there_are_no_counts_and_unseen_genes_are_refused():
+    needs("cpa")
+    train, validation = PANEL.views
+    control = PANEL.control
+    for view in (train, validation, control):
+        del view.layers["counts"]
+    hosted = unfitted().fit(train, validation)
+    (cells,) = hosted.predict(control, PANEL.questions[:1])
+    assert np.ptp(cells, axis=0).max() > 0.01
+    assert hosted.unsupported(PANEL.questions[0]) is None
+    reason = hosted.unsupported(Perturbation((UNSEEN[0],)))
+    assert reason.startswith(f"no training perturbation names {UNSEEN[0]}, so CPA has no embedding for it")
+
+
+def test_with_vectors_a_gene_that_was_never_perturbed_is_predicted(tmp_path):
+    needs("cpa")
+    path, random = tmp_path / "vectors of genes.csv", np.random.default_rng(0)
+    lines = [",".join([gene, *map(str, 3 * random.normal(size=4))]) for gene in [*SEEN, *UNSEEN]]
+    path.write_text("\n".join(lines) + "\n")
+    hosted = unfitted(gene_embeddings=str(path), answer="mean").fit(*PANEL.views)
+    one, other = hosted.predict(PANEL.control, [Perturbation((gene,)) for gene in UNSEEN])
+    assert not np.allclose(one.mean(axis=0), other.mean(axis=0), atol=1e-4)
+    assert hosted.unsupported(Perturbation(("NOWHERE",))).endswith("has no vector of NOWHERE; add one.")

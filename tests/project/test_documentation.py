@@ -1,0 +1,84 @@
+"""Every code block of the documents runs, or says why it does not and is at least read as it would be."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from benchmark.data import load_dataset
+from tests.project.documentation_case import DO, DOCUMENTS, ROOT, SNIPPET, Reader, blocks, check_command
+
+WITH_BLOCKS = [path for path in DOCUMENTS if blocks(path.read_text(encoding="utf-8"))]
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory) -> Path:
+    """A cache with the prepared cells of `simulated`, which all documents use."""
+    home = tmp_path_factory.mktemp("prepared")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BENCHMARK_HOME", str(home))
+        load_dataset("simulated")
+    return home / "datasets" / "cache"
+
+
+@pytest.fixture
+def reader(store, prepared, home, monkeypatch) -> Reader:
+    """A reader with an empty home."""
+    (home / "datasets").mkdir()
+    shutil.copytree(prepared, home / "datasets" / "cache", copy_function=os.link)
+    monkeypatch.setenv("PWD", str(home))
+    monkeypatch.setenv("BENCHMARK_DATA", os.environ.get("BENCHMARK_DATA", ""))
+    return Reader(home)
+
+
+@pytest.mark.parametrize("path", WITH_BLOCKS, ids=lambda path: path.name)
+def test_a_reader_can_do_what_a_document_says(path, reader):
+    for block in blocks(path.read_text(encoding="utf-8")):
+        if not block.reason:
+            print(f"{path.name}, line {block.line}")
+            reader.do(block)
+
+
+@pytest.mark.parametrize("path", WITH_BLOCKS, ids=lambda path: path.name)
+def test_what_is_not_run_is_still_a_command_that_exists(path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    for block in blocks(path.read_text(encoding="utf-8")):
+        if block.language == "bash" and block.reason:
+            for words in block.commands:
+                check_command(words)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_every_block_says_what_it_holds(path):
+    text = path.read_text(encoding="utf-8")
+    found = blocks(text)
+    assert len(found) * 2 == sum(line.lstrip().startswith("```") for line in text.splitlines())
+    assert all(block.language in DO for block in found)
+    assert not [line for line in text.splitlines() if line.startswith("    python -m ")]
+
+
+def test_files_that_documents_show_exist():
+    shown = [name for path in DOCUMENTS for name in SNIPPET.findall(path.read_text(encoding="utf-8"))]
+    assert shown
+    assert [name for name in shown if not (ROOT / name).is_file()] == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["python", "-m", "benchmark", "run", "--metod", "additive"],
+        ["python", "-m", "benchmark", "run", "--method", "linear", "--set", "rnak=3"],
+        ["python", "-m", "benchmark", "run", "--method", "aditive", "--preset", "small"],
+        ["python", "-m", "benchmark", "splits", "mak"],
+        ["python", "-m", "benchmark", "rum"],
+        ["make", "dmeo"],
+        ["curl", "example.org"],
+    ],
+    ids=" ".join,
+)
+def test_a_command_that_has_rotted_is_noticed(command):
+    with pytest.raises(Exception, match=r"rnak|metod|aditive|mak|rum|dmeo|curl"):
+        check_command(command)

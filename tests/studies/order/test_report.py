@@ -1,0 +1,260 @@
+"""What people see of the order experiment: the forecast, the report, the figure, exit codes."""
+
+from __future__ import annotations
+
+import re
+import signal
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from benchmark.records.tracking import Tracker
+from benchmark.studies.order.arms import OF_LATENT, OF_ORDERS, REFERENCES
+from benchmark.studies.order.criteria import criteria
+from benchmark.studies.order.execute import execute, read_records
+from benchmark.studies.order.findings import gather, scores_of
+from benchmark.studies.order.markdown import turned
+from benchmark.studies.order.plan import make_plan
+from benchmark.studies.order.provenance import command
+from benchmark.studies.order.report import as_markdown
+from benchmark.studies.order.statistics import compare
+from tests.machine.process_case import started
+from tests.studies.order.order_case import experiment, log, write_case
+
+pytestmark = pytest.mark.usefixtures("store")
+
+ONE = ("--seeds", "1", "--controls", "random")
+
+
+@pytest.fixture
+def options(home) -> list[str]:
+    return write_case(home)
+
+
+@pytest.fixture
+def type_(type_):
+    """Type ``order`` with options; returns exit code, stdout and stderr."""
+    return partial(type_, "order")
+
+
+def test_plan_says_what_is_needed_and_does_nothing(home, options, type_):
+    code, out, _ = type_(*options, "--seeds", "2", "--plan")
+    assert code == 0
+    first, second, *paces = out.splitlines()
+    assert first == (
+        "Needed: 10 trainings (0 done) and 26 predictions (0 done), and 10 runs of simple methods (0 done)."
+    )
+    assert re.fullmatch(r"The rest takes about [\d.]+ s here:", second)
+    assert [line.split(":")[0].strip() for line in paces] == ["fake_flow", "fake_plain"]
+    assert Tracker().runs() == []
+    assert not (home / "leaderboard").exists()
+
+
+def test_the_command_writes_report_and_figure_and_says_the_answer(home, options, type_):
+    code, out, err = type_(*options, *ONE)
+    assert code == 0
+    report = home / "leaderboard" / "order-tiny.md"
+    assert out.splitlines() == [
+        '"Understanding the network\'s change comes first" is open: '
+        "it has not been shown that the network has learned enough.",
+        f"the report is {report}",
+    ]
+    assert "3 trainings (0 done) and 7 predictions (0 done), and 5 runs of simple methods (0 done)." in err
+    text = report.read_text()
+    assert "(order-tiny.png)" in text
+    assert (home / "leaderboard" / "order-tiny.png").read_bytes().startswith(b"\x89PNG\r\n")
+    headings = [line for line in text.splitlines() if line.startswith("## ")]
+    assert headings == [
+        "## What is asked",
+        "## What would answer it",
+        "## How it is counted",
+        "## Answer",
+        "## Differences",
+        "## Where it stands beside simple methods",
+        "## Mean scores",
+        "## Does the attention know the network?",
+        "## How it was made",
+    ]
+    assert not list((home / "leaderboard").glob(".*"))
+
+
+def test_the_same_command_again_writes_the_same_report(home, options, type_):
+    type_(*options, *ONE)
+    report = home / "leaderboard" / "order-tiny.md"
+    first = report.read_text()
+    report.unlink()
+    code, _, err = type_(*options, *ONE)
+    assert (code, report.read_text()) == (0, first)
+    assert "3 trainings (3 done) and 7 predictions (7 done), and 5 runs of simple methods (5 done)." in err
+
+
+def test_the_criteria_are_written_without_any_result(home, options):
+    plan = make_plan(experiment(home))
+    before = criteria(plan)
+    execute(plan, Tracker())
+    text = as_markdown(gather(plan, Tracker()), Path("figure.md"))
+    assert text.split("\n\n", 1)[1].startswith(before)
+    for word in ("**supported**", "**refuted**", "**open**", "at least 3 of the 4", "Holm", "Wilcoxon"):
+        assert word in before
+    # What must hold before anything is concluded is said before what would be.
+    assert 0 < before.index("learned too little") < before.index("ahead, in the same sense, of `train_mean`")
+    assert before.index("the mean change of all training") < before.index("**supported**")
+    assert "was left out" not in before
+    assert "Here `shuffled` was left out" in criteria(
+        make_plan(experiment(home, controls=("random", "coexpression")))
+    )
+
+
+def test_tables_hold_the_statistics_of_the_recorded_scores(home, options):
+    plan = make_plan(experiment(home, seeds=2))
+    execute(plan, Tracker())
+    found = gather(plan, Tracker())
+    records = read_records(plan, Tracker())
+    arms = {
+        arm: {
+            each.task.coordinates.seed: scores_of(records[each.key])
+            for each in plan.predictions
+            if each.arm == arm
+        }
+        for pair in (*OF_ORDERS, OF_LATENT)
+        for arm in pair
+    }
+    text = as_markdown(found, Path("figure.md"))
+    for pair in (*OF_ORDERS, OF_LATENT):
+        section = text.split(f"### {pair.first.label} against {pair.second.label}\n")[1].split("###")[0]
+        for each in compare(arms[pair.first], arms[pair.second]):
+            heading = f"| {turned(each.metric)} |"
+            (row,) = [line for line in section.splitlines() if line.startswith(heading)]
+            assert f"| {each.mean:+.3g} [{each.low:+.3g}, {each.high:+.3g}] | {each.p:.2g} |" in row
+            assert f"| {each.n} | {each.undefined} |" in row
+    assert len(plan.comparisons) == len(found.comparisons) == 6
+
+
+def test_the_answer_names_every_decisive_comparison(home, options):
+    plan = make_plan(experiment(home, controls=("random",)))
+    execute(plan, Tracker())
+    answer = as_markdown(gather(plan, Tracker()), Path("f.md")).split("## Answer")[1].split("##")[0]
+    lines = [line for line in answer.splitlines() if line.startswith("- ")]
+    assert [line[2:].split(":")[0] for line in lines] == [
+        "latent_first − train_mean (precondition)",
+        "latent_first − expression_first",
+        "latent_first − joint",
+        "pretrained − random",
+        "pretrained − shuffled",
+        "pretrained − coexpression",
+    ]
+    assert [line.endswith("not made in every seed") for line in lines] == [False] * 4 + [True] * 2
+
+
+def test_means_of_simple_methods_stand_beside_those_of_the_arms(home, options):
+    plan = make_plan(experiment(home, controls=("random",)))
+    assert "No simple method is recorded" in as_markdown(gather(plan, Tracker()), Path("f.md"))
+    execute(plan, Tracker())
+    text = as_markdown(gather(plan, Tracker()), Path("f.md")).split("## Mean scores")[1]
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    assert [row.split("`")[1] for row in rows] == list(REFERENCES)
+    (same,) = [line for line in text.splitlines() if line.startswith("| pretrained, latent_first | 0")]
+    # Without an order's error the fake method is the additive one.
+    assert rows[REFERENCES.index("additive")].split("|")[2:] == same.split("|")[2:]
+
+
+def test_a_failure_is_in_the_report_and_in_the_exit_code(home, options, type_, caplog):
+    (home / "fail-joint").touch()
+    code, out, _ = type_(*options, *ONE)
+    assert code == 1
+    assert "2 predictions are missing" in out
+    assert "Failed: fake_flow, pretrained, joint, seed 0 (ValueError: no joint today)" in caplog.text
+    text = (home / "leaderboard" / "order-tiny.md").read_text()
+    missing = text.split("## What is missing")[1].split("##")[0]
+    assert "- fake_flow, pretrained, joint, seed 0: ValueError: no joint today" in missing
+    assert "- fake_flow, random, joint, seed 0: ValueError: no joint today" in missing
+    assert "- latent_first − joint: not made in every seed" in text
+    (home / "fail-joint").unlink()
+    code, _, _ = type_(*options, *ONE)
+    assert code == 0
+    assert "What is missing" not in (home / "leaderboard" / "order-tiny.md").read_text()
+
+
+def test_a_report_without_any_result_says_so(home, options, type_):
+    for source in ("pretrained", "random"):
+        (home / f"fail-{source}").touch()
+    code, _, _ = type_(*options, *ONE)
+    text = (home / "leaderboard" / "order-tiny.md").read_text()
+    assert code == 1
+    assert "No two arms can be compared yet." in text
+    assert not (home / "leaderboard" / "order-tiny.png").exists()
+
+
+def test_data_splits_and_configurations_are_in_the_report(home, options):
+    plan = make_plan(experiment(home, seeds=2, controls=("random",), settings={"steps": "30"}))
+    execute(plan, Tracker())
+    text = as_markdown(gather(plan, Tracker()), Path("f.md")).split("## How it was made")[1]
+    for prediction in plan.predictions:
+        at = prediction.task.coordinates
+        for digest in (at.dataset_digest, at.split_digest, at.config_digest, at.source_digest):
+            assert digest[:10] in text
+    assert "- `fake_flow`, version 1, code digest" in text
+    assert text.count("configuration steps=30.") == 2
+    assert f"python {sys.version.split()[0]}" in text
+
+
+def test_the_command_in_the_report_is_what_was_typed(home):
+    assert command(experiment(home, method="grnflow_any_order", without_latent="scdfm", cells=256)) == (
+        "python -m benchmark order --dataset tiny --seeds 1"
+    )
+    found = command(experiment(home, controls=("random",), preset="small", settings={"steps": "3"}))
+    assert found.endswith(
+        "--controls random --method own.py:Flow --without-latent own.py:Plain --set steps=3"
+    )
+    assert "--preset small" in found
+    assert str(home) not in found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--seeds", "0"], "At least 1 seed is needed, not 0."),
+        (["--controls", "random,latent_frist"], "There is no control 'latent_frist'"),
+        (["--controls", ","], "At least one control is needed"),
+        (["--set", "steps"], "--set takes NAME=VALUE"),
+        (["--set", "order=joint"], "chooses 'order' itself"),
+        (["--output", "report.txt"], "a name that ends in .md"),
+        (["--output", "nowhere/report.md"], "There is no folder nowhere"),
+        (["--split", "double"], "did you mean 'doubles'?"),
+        (["--device", "tpu"], "There is no device 'tpu'"),
+    ],
+)
+def test_bad_requests_get_one_line_and_exit_2(home, options, type_, arguments, sentence):
+    code, out, err = type_(*options, *arguments)
+    assert (code, out) == (2, "")
+    assert err.strip().splitlines()[-1].startswith("Error: ")
+    assert sentence in err
+    assert log(home) == []
+
+
+def test_ctrl_c_exits_with_130_and_the_same_command_goes_on(home, options, type_):
+    (home / "slow").touch()
+    (home / "own.py").write_text(
+        (home / "own.py").read_text()
+        + "\nimport time\n"
+        + "class Slow(Flow):\n"
+        + "    def predict(self, control, perturbations):\n"
+        + "        if self.config.order == 'joint' and (HOME / 'slow').exists():\n"
+        + "            (HOME / 'waiting').touch()\n"
+        + "            time.sleep(60)\n"
+        + "        return super().predict(control, perturbations)\n"
+    )
+    slow = [option.replace(":Flow", ":Slow") for option in options]
+    process = started(["order", *slow, *ONE], home / "waiting")
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert errors.strip().splitlines()[-1].startswith("Interrupted;")
+    (home / "slow").unlink()
+    code, _, err = type_(*slow, *ONE)
+    assert code == 0
+    assert "3 trainings (1 done) and 7 predictions (2 done), and 5 runs of simple methods (5 done)." in err
+    assert log(home).count("fit pretrained 0 40") == 1

@@ -6,6 +6,7 @@ import difflib
 import errno
 import logging
 import sys
+from functools import partial
 from typing import NoReturn
 
 import typer
@@ -76,7 +77,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
             [argument for argument in arguments if argument != "--debug"],
             prog_name="python -m benchmark",
             standalone_mode=False,
-            obj=arguments,
+            obj=partial(main, arguments),  # the same command again, for a process beside this one
         )
     except KeyboardInterrupt:
         code = INTERRUPTED

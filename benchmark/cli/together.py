@@ -6,21 +6,20 @@ import logging
 import multiprocessing
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from benchmark.errors import BenchmarkError
 from benchmark.machine.processes import INTERRUPTED
 
 
-def in_processes(arguments: list[str], count: int, device: str) -> int:
-    """Run the command line that was typed in several processes, and return its exit code."""
-    from benchmark.cli import main
+def in_processes(again: Callable[[], object], count: int, device: str) -> int:
+    """Do what was typed, again, in several processes, and return its exit code."""
     from benchmark.machine.peers import require_devices
     from benchmark.machine.spawn import launch
 
     require_devices(count, device)
-    return launch(main, [arguments], count)
+    return launch(again, [], count)
 
 
 def processes(asked: int) -> int:

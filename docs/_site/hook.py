@@ -12,12 +12,13 @@ import method_pages
 import metric_pages
 import notebook_pages
 import protocol_pages
+import rooms
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[2]
-GENERATORS = (method_pages, metric_pages, dataset_pages, protocol_pages, notebook_pages, command_pages)
+GENERATORS = (method_pages, metric_pages, dataset_pages, protocol_pages, notebook_pages, command_pages, rooms)
 
 
 def generated_pages() -> dict[str, str | bytes]:
@@ -48,9 +49,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
-    """Links between ``docs/`` and carried files lead to another folder in the repository, and here do not."""
+    """Show the picture of the rooms, and mend links, which lead to other folders in the repository."""
     if "/" in page.file.src_uri:
         return markdown
+    picture = f"![The rooms, and what each of them imports]({rooms.PICTURE})"
+    markdown = markdown.replace("<!-- the picture of the rooms -->", picture)
     return re.sub(r"\]\((?:docs/|\.\./(?=leaderboard/|CONTRIBUTING|CHANGELOG))", "](", markdown)
 
 

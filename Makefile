@@ -1,13 +1,19 @@
 # The environment is made once, and again when what it is made of changes.
 PYTHON ?= python3
 BIN := .venv/bin
+# A worker a core, one thread each; what shares a fixture stays together.
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup
 READY := .venv/.ready
+ELSEWHERE := tests/methods/flow tests/methods/scdfm tests/evaluation/metrics
 
-.PHONY: help tracking-server setup hosts demo test lint docs board clean
+.PHONY: help tracking-server setup hosts demo test test-all test-elsewhere coverage lint docs board clean
 
 help:
 	@echo "make demo    the environment, every method on the simulated data set, the leaderboard"
-	@echo "make test    the environment, then the tests"
+	@echo "make test    the environment, then the tests that say most, in minutes"
+	@echo "make test-all    all tests: random kills, a browser, hosted packages and every document besides"
+	@echo "make test-elsewhere    some tests as another processor would run them"
+	@echo "make coverage    which branches the tests take, room by room"
 	@echo "make setup   the environment alone (.venv)"
 	@echo "make hosts   the environments of GEARS and CPA, which their tests need (2.5 GB each)"
 	@echo "make lint    ruff and mypy"
@@ -18,7 +24,7 @@ help:
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, not " + sys.version.split()[0])'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,devices,docs,eval,sweep]"
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e ".[dev,devices,docs,eval,sweep]"
 	touch $(READY)
 
 setup: $(READY)
@@ -33,7 +39,18 @@ demo: setup
 	$(BIN)/python -m benchmark leaderboard --dataset simulated --split doubles
 
 test: setup
-	$(BIN)/python -m pytest
+	$(PYTEST) -m "not slow"
+
+test-all: test
+	$(PYTEST) -m slow
+
+# As a processor without wide vectors would compute, and with more threads than cores.
+test-elsewhere: setup
+	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 OMP_NUM_THREADS=4 $(BIN)/python -m pytest -m "not slow" $(ELSEWHERE)
+
+coverage: setup
+	$(PYTEST) --cov --cov-report=
+	$(BIN)/python tests/project/covered.py
 
 lint: setup
 	$(BIN)/ruff check .

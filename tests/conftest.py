@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
+
+WORKER = "PYTEST_XDIST_WORKER"
+if WORKER in os.environ:  # workers share the cores; libraries look at this when they are imported
+    for library in ("OMP", "NUMBA"):
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
 REPOSITORY = Path(__file__).parents[1]
 REAL_DATA = REPOSITORY.parent / "shared" / "data"
@@ -15,6 +22,16 @@ REAL_DATA = REPOSITORY.parent / "shared" / "data"
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How often the tests of random kills kill: few times as a rule, 20 to be sure."""
     parser.addoption("--kills", type=int, default=3, help="processes that each test of random kills kills")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A module stays on one worker, which makes once what its tests share; long ones may be divided."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            divided = item.get_closest_marker("divided") is not None
+            group = item.nodeid if divided else item.nodeid.partition("::")[0]
+            item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture
@@ -43,13 +60,55 @@ def home(tmp_path, monkeypatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def _empty_store(tmp_path_factory) -> Path:
-    """A run store with its tables, which take seconds to create, and nothing in them."""
-    from mlflow.tracking import MlflowClient
+def shared(tmp_path_factory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Give a folder that is filled once, whichever worker needs it first, and read by all of them."""
+    own = tmp_path_factory.getbasetemp()
+    root = own.parent if WORKER in os.environ else own
 
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
+    def filled(name: str, fill: Callable[[Path], object]) -> Path:
+        folder = root / f"shared-{name}"
+        with FileLock(f"{folder}.lock"):
+            if not folder.exists():
+                draft = root / f"draft-{name}"
+                draft.mkdir()
+                fill(draft)
+                draft.rename(folder)
+        return folder
+
+    return filled
+
+
+@pytest.fixture(scope="session")
+def _empty_store(shared) -> Path:
+    """A run store with its tables, which take seconds to create, and nothing in them."""
+
+    def create(folder: Path) -> None:
+        from mlflow.tracking import MlflowClient
+
+        MlflowClient(f"sqlite:///{folder / 'mlflow.db'}").search_experiments()
+
+    return shared("store", create) / "mlflow.db"
+
+
+@pytest.fixture(scope="session")
+def _simulated_cache(shared) -> Path:
+    """A cache with the prepared cells of `simulated` and their truth."""
+
+    def prepare(folder: Path) -> None:
+        from benchmark.data import load_dataset
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("BENCHMARK_HOME", str(folder))
+            load_dataset("simulated")
+
+    return shared("simulated", prepare) / "datasets" / "cache"
+
+
+@pytest.fixture
+def simulated(home, _simulated_cache) -> Path:
+    """This test's home, with the data set `simulated` prepared."""
+    shutil.copytree(_simulated_cache, home / "datasets" / "cache", copy_function=os.link, dirs_exist_ok=True)
+    return home
 
 
 @pytest.fixture

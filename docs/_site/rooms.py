@@ -88,7 +88,7 @@ def _dotted(path: Path) -> str:
 
 
 def _box(number: int, names: list[str]) -> str:
-    words = ", ".join(names) if len(names) < 4 else f"the contract: {names[0]}, {names[1]}, …"
+    words = ", ".join(names) if len(names) < 4 else f"the contract: {names[0]} and its neighbours"
     y = TOP + ROW * number
     return (
         f'<rect x="{LEFT}" y="{y}" width="{WIDTH}" height="{ROW - 12}" rx="5" fill="#e8eef5" '

@@ -6,18 +6,39 @@ import json
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from zipfile import BadZipFile
 
 import numpy as np
-from anndata import AnnData
 
 from benchmark.config import MethodConfig
 from benchmark.errors import BenchmarkError, NotFittedError
 from benchmark.machine.processes import threads
-from benchmark.machine.resources import Resources
 from benchmark.perturbation import Perturbation
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one run of a method takes of a machine; read by whoever places several runs on machines.
+
+    Attributes
+    ----------
+    cpus
+        Cores that a run keeps busy.
+    gpus
+        GPUs, or a share of one, that it uses where there are any; it runs without.
+    memory_gb
+        Main memory that it takes at most.
+    """
+
+    cpus: int = 1
+    gpus: float = 0.0
+    memory_gb: float = 2.0
 
 
 class Method(ABC):

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
-from anndata import AnnData
 
 from benchmark.errors import BenchmarkError
 from benchmark.machine.progress import stage
 from benchmark.method import Method
 from benchmark.perturbation import CONTROL, Perturbation
 from benchmark.registry import load_method
+
+if TYPE_CHECKING:
+    from anndata import AnnData
 
 CELLS = 256
 """Control cells per perturbation: the noise of a mean over them counts in the MSE, under .001 at 256."""
@@ -42,6 +43,9 @@ def sample_cells(control: AnnData, cells: int, seed: int, samples: int = 1) -> A
         (samples * cells, genes); obs "perturbation", "control_cell" (the name of the control cell) and
         "sample" (the number of the block, from 0).
     """
+    import pandas as pd
+    from anndata import AnnData
+
     rng = np.random.default_rng(seed)
     rows = np.tile(rng.choice(control.n_obs, cells, replace=control.n_obs < cells), samples)
     layers = {name: values[rows] for name, values in control.layers.items()}

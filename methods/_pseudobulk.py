@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.sparse as sp
-from anndata import AnnData
 
-from benchmark.data.blocks import row_blocks
 from benchmark.errors import BenchmarkError
 from benchmark.perturbation import CONTROL, Perturbation
+
+if TYPE_CHECKING:
+    from anndata import AnnData
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,16 @@ class Changes:
 
 def mean_expression(adata: AnnData) -> dict[str, np.ndarray]:
     """Mean over the cells of each label, in float64."""
+    from scipy import sparse
+
+    from benchmark.data.blocks import row_blocks
+
     labels = adata.obs["perturbation"].to_numpy().astype(str)
     names, codes = np.unique(labels, return_inverse=True)
     sums = np.zeros(len(names) * adata.n_vars)
     for part in row_blocks(adata.shape):
         # One cell after the other, so that no sum depends on where blocks begin.
-        cells = sp.csr_matrix(adata.X[part])
+        cells = sparse.csr_matrix(adata.X[part])
         places = np.repeat(codes[part] * adata.n_vars, np.diff(cells.indptr)) + cells.indices
         np.add.at(sums, places, cells.data.astype(np.float64))
     means = sums.reshape(len(names), -1) / np.bincount(codes)[:, None]

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.sparse as sp
-from anndata import AnnData
 
 from benchmark.means import move_to_mean
 from benchmark.method import Method
 from benchmark.perturbation import Perturbation
+
+if TYPE_CHECKING:
+    from anndata import AnnData
 
 
 class ShiftMethod(Method):
@@ -23,8 +25,10 @@ class ShiftMethod(Method):
 
     def predict(self, control: AnnData, perturbations: Sequence[Perturbation]) -> Iterator[np.ndarray]:
         """Move every control cell by the shift of each perturbation."""
+        from scipy import sparse
+
         self.require_fitted()
-        cells = control.X.toarray() if sp.issparse(control.X) else np.asarray(control.X)
+        cells = control.X.toarray() if sparse.issparse(control.X) else np.asarray(control.X)
         for perturbation in perturbations:
             yield self._moved(cells, self.shift(perturbation)).astype(np.float32)
 

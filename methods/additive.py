@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
-from anndata import AnnData
 
 from benchmark.perturbation import Perturbation
 from methods._pseudobulk import mean_changes
 from methods._shift import ShiftMethod
+
+if TYPE_CHECKING:
+    from anndata import AnnData
 
 
 class Additive(ShiftMethod):

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from benchmark.config import parameter
 from methods._flow.cascade import TimeRule, independent_times
 from methods._flow.sampling import Order, SamplingOptions
-from methods._grnflow.pca import SparsePCA, SparsePCAConfig
+from methods.grnflow_sparse_pca import GRNFlowSparsePCA, SparsePCAConfig
 
 
 class AnyOrderConfig(SparsePCAConfig):
@@ -19,7 +19,7 @@ class AnyOrderConfig(SparsePCAConfig):
     )
 
 
-class GRNFlowAnyOrder(SparsePCA):
+class GRNFlowAnyOrder(GRNFlowSparsePCA):
     """Flow of sparse latents and expression at independent times; `order` is chosen at prediction."""
 
     name = "grnflow_any_order"

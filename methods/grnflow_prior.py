@@ -14,9 +14,9 @@ from torch import Tensor
 from benchmark.config import parameter, with_default
 from benchmark.perturbation import Perturbation
 from methods._flow.pool import CellPool
-from methods._flow_method import RECENTRE_CELLS, control_rows
-from methods._grnflow.pca import SparsePCA, SparsePCAConfig
 from methods._pseudobulk import mean_changes, mean_expression
+from methods._trained_flow.method import RECENTRE_CELLS, control_rows
+from methods.grnflow_sparse_pca import GRNFlowSparsePCA, SparsePCAConfig
 from methods.main_effects import MainEffects, fitted_without_each
 
 
@@ -34,7 +34,7 @@ class PriorConfig(SparsePCAConfig):
     )
 
 
-class GRNFlowPrior(SparsePCA):
+class GRNFlowPrior(GRNFlowSparsePCA):
     """Sparse-latent cascade that is told, for each gene, what main effects say of the perturbation.
 
     Three more inputs per gene: the estimated change of the mean, and the effects of the two perturbed genes

@@ -23,8 +23,8 @@ from methods._flow.randomness import seeded
 from methods._flow.sampling import SamplingOptions
 from methods._flow.unpaired import UnpairedObjective, UnpairedOptions, start_noise
 from methods._flow.vocabulary import GeneVocabulary
-from methods._flow_config import PAPER, SMOKE, FlowConfig
-from methods._flow_method import FlowMethod, control_rows, perturbed_rows
+from methods._trained_flow.config import PAPER, SMOKE, FlowConfig
+from methods._trained_flow.method import FlowMethod, control_rows, perturbed_rows
 
 
 class ScDFMConfig(FlowConfig):
@@ -107,14 +107,7 @@ class ScDFM(FlowMethod):
             size=torch.tensor([len(group) for group in groups.values()]),
             tokens=torch.tensor([self.tokens(Perturbation(pair)) for pair in named]),
         )
-        options = UnpairedOptions(
-            batch_size=self.config.batch_size,
-            genes_per_step=self.config.genes_per_step,
-            context_genes=self.config.context_genes,
-            mmd_weight=self.config.mmd_weight,
-            noise=self.config.noise,
-            precision=self.config.precision,
-        )
+        options = self.config.options(UnpairedOptions)
         if self.config.as_published:
             self.seed, validation = peers.agree(secrets.randbits(31)), validation[:0]
         self.train_flow(UnpairedObjective(pool, options), train, validation)
@@ -137,13 +130,8 @@ class ScDFM(FlowMethod):
 
     @staticmethod
     def _shape(config: ScDFMConfig, n_tokens: int) -> FlowShape:
-        return FlowShape(
-            n_tokens=max(n_tokens, config.vocabulary),
-            width=config.width,
-            heads=config.heads,
-            layers=config.layers,
-            dropout=config.dropout,
-            graph=config.graph_neighbours > 0,
+        return config.shape(
+            max(n_tokens, config.vocabulary),
             time_scale=1.0 if config.as_published else 1000.0,
             standardised=False,
             inverse_task=True,

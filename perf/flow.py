@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from measuring import peak_mb
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -156,10 +156,6 @@ def clock() -> Iterator[dict]:
     start, cpu = time.perf_counter(), time.process_time()
     yield found
     found.update(seconds=time.perf_counter() - start, cpu=time.process_time() - cpu, mb=peak_mb())
-
-
-def peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def apart(measure: str, *arguments: object) -> dict:

@@ -21,8 +21,8 @@ import pandas as pd
 from anndata import AnnData, concat
 
 from benchmark.data import load_dataset
-from benchmark.data.priors import gene_sets, terms_of_genes
-from benchmark.hosting.worker import threads
+from benchmark.data.priors import gene_sets
+from benchmark.machine.processes import threads
 from benchmark.perturbation import CONTROL, Perturbation
 from benchmark.registry import load_method
 from benchmark.splits import load_split
@@ -57,7 +57,10 @@ def gears_task(train: AnnData, validation: AnnData, config, folder: Path) -> Non
     var = pd.DataFrame({"gene_name": list(train.var_names)}, index=list(train.var_names))
     AnnData(together.X, obs=obs, var=var).write_h5ad(folder / "cells.h5ad")
     chosen = [condition(label) for label in SPLIT.validation]
-    terms = terms_of_genes(gene_sets("simulated_modules"))
+    terms: dict[str, list[str]] = {}
+    for term, genes in gene_sets("simulated_modules").items():
+        for gene in genes:
+            terms.setdefault(gene, []).append(term)
     task = {
         "seed": SEED,
         "threads": threads(),

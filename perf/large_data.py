@@ -12,13 +12,9 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +22,7 @@ import h5py
 import numpy as np
 import pandas as pd
 from anndata.io import write_elem
+from measuring import in_new_process, limit_data
 
 OPTIONS = {"perturbation_column": "perturbation", "control_label": "control"}
 SINGLES = [f"G{number:04d}" for number in range(30)]
@@ -65,9 +62,7 @@ def train(where: str, tiny: Path, large: Path, steps: int, room: float | None) -
     os.environ["BENCHMARK_CELLS"] = where
     fit(tiny, 2)
     if room is not None:
-        data = next(line for line in Path("/proc/self/status").read_text().splitlines() if "VmData" in line)
-        limit = int(data.split()[1]) * 1024 + int(room * 2**20)
-        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+        limit_data(room)
     return fit(large, steps)
 
 
@@ -121,12 +116,6 @@ class StepClock:
         self.times.append(time.perf_counter())
         self.losses.append(values["loss"])
         self.waiting = values["waiting"]
-
-
-def in_new_process(work: Callable[..., Any], *args: Any) -> Any:
-    """Call `work` in a fresh process, whose memory is its own."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(work, *args).result()
 
 
 def main() -> None:

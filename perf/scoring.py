@@ -14,20 +14,18 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import resource
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from itertools import cycle, islice
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import anndata
 import numpy as np
 import pandas as pd
+from measuring import in_new_process, limit_data, peak_mb
 from scipy import sparse
 
 CONTROL = "control"
@@ -156,20 +154,13 @@ def measure(
     scorer(tiny)()
     warm_up = time.perf_counter() - start
     if room is not None:
-        data = next(line for line in Path("/proc/self/status").read_text().splitlines() if "VmData" in line)
-        limit = int(data.split()[1]) * 1024 + int(room * 2**20)
-        resource.setrlimit(resource.RLIMIT_DATA, (limit, resource.RLIM_INFINITY))
+        limit_data(room)
     score = scorer(pair)
-    loaded = peak_memory()
+    loaded = peak_mb()
     start = time.perf_counter()
     score()
     seconds = time.perf_counter() - start
-    return {"warm_up": warm_up, "seconds": seconds, "loaded": loaded, "peak": peak_memory()}
-
-
-def peak_memory() -> float:
-    """Peak resident memory of this process so far, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"warm_up": warm_up, "seconds": seconds, "loaded": loaded, "peak": peak_mb()}
 
 
 def compare(root: Path, tiny: Path, sizes: dict[str, int]) -> None:
@@ -237,12 +228,6 @@ def main() -> None:
         tiny = Path(root, "tiny")
         in_new_process(make_pair, tiny, **TINY)
         work(Path(root), tiny, sizes)
-
-
-def in_new_process(work: Callable[..., Any], *args: Any, **options: Any) -> Any:
-    """Call `work` in a fresh process, so that its threads, compiled code and peak memory are its own."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(work, *args, **options).result()
 
 
 if __name__ == "__main__":

@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.board.comparisons import compare_neighbours, compare_with_best
 from benchmark.board.groups import FrozenGroups, add_groups
 from benchmark.board.intervals import ScoreTable, estimates, labels_of
-from benchmark.board.leaders import compare_with_best
-from benchmark.board.neighbours import compare_neighbours
 from benchmark.board.ranks import Member, ranked
 from benchmark.board.rows import HEADLINE, Block, Row
 from benchmark.board.scale import add_scales

@@ -124,6 +124,14 @@ def plain_means(values: np.ndarray) -> np.ndarray:
     return weighted_means(values, np.ones((1, values.shape[1])))[0]
 
 
+def mean_over_seeds(values: np.ndarray) -> np.ndarray:
+    """Mean over the seeds that are defined: (perturbations, columns), NaN where none is."""
+    defined = ~np.isnan(values)
+    counts = defined.sum(axis=0)
+    sums = np.where(defined, values, 0.0).sum(axis=0)
+    return np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+
+
 def board_draws(n: int) -> np.ndarray:
     """The resamples of n perturbations, the same wherever as many are drawn: (1000, n)."""
     return draws(n, RESAMPLES, seed=n)

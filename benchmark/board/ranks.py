@@ -35,12 +35,8 @@ class Member:
 
     def headline(self, seeds: Sequence[int]) -> np.ndarray:
         """Headline scores, turned so that larger is better: (seeds, perturbations, metrics)."""
-        return self.table.of_seeds(seeds)[..., : len(HEADLINE)] * signs(HEADLINE)
-
-
-def signs(names: Sequence[str]) -> np.ndarray:
-    """1 for a metric of which more is better, else -1: (metrics,)."""
-    return np.array([1.0 if METRICS[name].spec.higher_is_better else -1.0 for name in names])
+        signs = [METRICS[name].spec.sign for name in HEADLINE]
+        return self.table.of_seeds(seeds)[..., : len(HEADLINE)] * signs
 
 
 def ranked(members: Sequence[Member]) -> tuple[list[Member], list[Member]]:

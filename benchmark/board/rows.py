@@ -114,10 +114,8 @@ class Row(BaseModel):
 
     @property
     def label(self) -> str:
-        """Method, with its configuration and its samples per control cell where they are not the default."""
-        unusual = [] if self.configuration == "default" else [self.configuration]
-        unusual += [] if self.samples == 1 else [f"{self.samples} samples"]
-        return f"{self.method} ({', '.join(unusual)})" if unusual else self.method
+        """What it is called: see `label_of`."""
+        return label_of(self.method, self.configuration, self.samples)
 
     @property
     def is_tuned(self) -> bool:
@@ -176,3 +174,10 @@ class Block(BaseModel):
         """Label of a row, with its number of cells where most rows have another."""
         odd = row.rank is not None and row.cells != self.usual_cells
         return f"{row.label}, {row.cells} cells" if odd else row.label
+
+
+def label_of(method: str, configuration: str, samples: int) -> str:
+    """Method, with its configuration and its samples per control cell where they are not the default."""
+    unusual = [] if configuration == "default" else [configuration]
+    unusual += [] if samples == 1 else [f"{samples} samples"]
+    return f"{method} ({', '.join(unusual)})" if unusual else method

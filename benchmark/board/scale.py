@@ -146,6 +146,6 @@ def is_flat(names: Sequence[str], baseline: np.ndarray, ceiling: np.ndarray) -> 
     """
     specs = [METRICS[name].spec if name in METRICS else None for name in names]
     best = np.array([np.nan if spec is None or spec.best is None else spec.best for spec in specs])
-    sign = np.array([1.0 if spec is None or spec.higher_is_better else -1.0 for spec in specs])
+    sign = np.array([1.0 if spec is None else spec.sign for spec in specs])
     gain, room = sign * (ceiling - baseline), sign * (best - baseline)
     return (gain <= 0) | (gain < LEAST_RANGE * room)

@@ -54,7 +54,7 @@ def scores(block: Block) -> Table:
             "perturbations, for which the train mean is scored; tuned: configurations that were tried before "
             "this one, and how long that took."
         ),
-        columns=("rank", "method", *(_broken(_with_arrow(name)) for name in HEADLINE), *headings),
+        columns=("rank", "method", *(_broken(METRICS[name].spec.heading) for name in HEADLINE), *headings),
         rows=[_scores(row, block) for row in block.rows if row.is_shown],
         absent="No run has finished.",
     )
@@ -95,7 +95,7 @@ def groups(block: Block) -> Table:
         columns=("metric", "method", *names),
         rows=[
             [
-                _with_arrow(metric),
+                METRICS[metric].spec.heading,
                 block.name(row),
                 *(_estimate(row.groups[name].get(metric)) for name in names),
             ]
@@ -145,10 +145,6 @@ TABLES: dict[str, Callable[[Block], Table]] = {
 def _broken(name: str) -> str:
     """A heading whose last word is below the others."""
     return "_\n".join(name.rsplit("_", 1))
-
-
-def _with_arrow(name: str) -> str:
-    return name + {True: " ↑", False: " ↓", None: ""}[METRICS[name].spec.higher_is_better]
 
 
 def _rank(row: Row) -> str:

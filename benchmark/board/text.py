@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from rich import box
 from rich.console import Console
@@ -92,7 +92,12 @@ def _drawn(view: Table) -> RichTable:
 
 def _piped(view: Table) -> str:
     headings = [heading.replace("-\n", "").replace("_\n", "_").replace("\n", " ") for heading in view.columns]
-    lines = ["| " + " | ".join(headings) + " |"]
-    lines.append("|" + "|".join(" --- " if name in view.words else " ---: " for name in view.columns) + "|")
-    lines += ["| " + " | ".join(cell.replace("\n", " ") for cell in row) + " |" for row in view.rows]
-    return "\n".join(lines)
+    rows = [[cell.replace("\n", " ") for cell in row] for row in view.rows]
+    return markdown_table(headings, rows, view.words)
+
+
+def markdown_table(headings: Sequence[str], rows: Iterable[Iterable[str]], words: Collection[str]) -> str:
+    """Lay out a table in Markdown: the columns of words to the left, the others to the right."""
+    ruler = [" --- " if heading in words else " ---: " for heading in headings]
+    lines = [f"| {' | '.join(headings)} |", f"|{'|'.join(ruler)}|"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])

@@ -15,7 +15,7 @@ from benchmark.machine.processes import INTERRUPTED
 
 def in_processes(again: Callable[[], object], count: int, device: str) -> int:
     """Do what was typed, again, in several processes, and return its exit code."""
-    from benchmark.machine.peers import require_devices
+    from benchmark.machine.device import require_devices
     from benchmark.machine.spawn import launch
 
     require_devices(count, device)

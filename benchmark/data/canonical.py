@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
-from anndata import AnnData
-from anndata.utils import make_index_unique
 
 from benchmark.data.cards import DatasetCard
-from benchmark.data.expression import read_expression
 from benchmark.data.genes import gene_list
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.perturbation import CONTROL, Perturbation
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
 
 
 def canonicalise(adata: AnnData, card: DatasetCard, *, on_disk: bool = False) -> AnnData:
@@ -41,6 +42,12 @@ def canonicalise(adata: AnnData, card: DatasetCard, *, on_disk: bool = False) ->
     BenchmarkError
         When the data cannot be used as they are: the sentence says why and what to do.
     """
+    import pandas as pd
+    from anndata import AnnData
+    from anndata.utils import make_index_unique
+
+    from benchmark.data.expression import read_expression
+
     rows = _kept(adata, card)
     all_genes = _genes(adata, card)
     genes = all_genes if card.genes is None else _listed(all_genes, card)
@@ -84,6 +91,8 @@ def _dropped(source: np.ndarray, card: DatasetCard) -> np.ndarray:
 
 def _listed(found: pd.Index, card: DatasetCard) -> pd.Index:
     """The genes of the card's list, in its order; depth is counted over all."""
+    import pandas as pd
+
     genes = gene_list(str(card.genes))
     missing = sorted(set(genes) - set(found))
     if missing:
@@ -107,6 +116,8 @@ def _column(adata: AnnData, name: str, option: str, rows: np.ndarray | None = No
 
 
 def _genes(adata: AnnData, card: DatasetCard) -> pd.Index:
+    import pandas as pd
+
     names: Iterable[str] = adata.var_names
     if card.gene_name_column is not None:
         if card.gene_name_column not in adata.var:

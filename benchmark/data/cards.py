@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from benchmark.errors import BenchmarkError, unknown
-from benchmark.machine.paths import data_folders
+from benchmark.machine.paths import data_files
 
 Expression = Literal["counts", "log1p"]
 GeneSelection = Literal["none", "all cells", "unknown"]
@@ -133,7 +133,7 @@ Card = TypeVar("Card", bound=FileCard)
 
 def list_cards() -> list[DatasetCard]:
     """Return the cards of all datasets, by name."""
-    return [_read_card(DatasetCard, path) for _, path in sorted(_card_files("datasets").items())]
+    return [_read_card(DatasetCard, path) for _, path in sorted(data_files("datasets", ".toml").items())]
 
 
 def load_card(name: str) -> DatasetCard:
@@ -159,16 +159,10 @@ def load_prior_card(name: str) -> PriorCard:
 
 
 def _load(kind: type[Card], name: str, folder: str, hint: str = "") -> Card:
-    files = _card_files(folder)
+    files = data_files(folder, ".toml")
     if name not in files:
         raise unknown(kind.kind, name, files, hint)
     return _read_card(kind, files[name])
-
-
-def _card_files(kind: str) -> dict[str, Path]:
-    """Name -> file; a shipped card goes before a user's of the same name."""
-    folders = reversed(data_folders(kind))
-    return {path.stem: path for folder in folders for path in folder.glob("*.toml")}
 
 
 def _read_card(kind: type[Card], path: Path) -> Card:

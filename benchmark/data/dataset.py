@@ -1,4 +1,7 @@
-"""Datasets, ready for use: found or simulated, brought into canonical form, and kept in a cache."""
+"""Datasets, ready for use: found or simulated, brought into canonical form, and kept in a cache.
+
+Whoever only asks what a dataset is waits for no cells, so what reads them is imported when they are read.
+"""
 
 from __future__ import annotations
 
@@ -10,23 +13,22 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-from anndata import AnnData, read_h5ad
 from pydantic import ValidationError
-from scipy.sparse import csr_matrix
 
 from benchmark.data import download
-from benchmark.data.blocks import ENTRIES
 from benchmark.data.canonical import canonicalise
 from benchmark.data.cards import DatasetCard, Expression, list_cards, load_card
+from benchmark.data.digests import content_digest, note_digest, noted_digest, state_of
 from benchmark.data.genes import gene_list
-from benchmark.data.h5ad import map_h5ad, matrix_bytes, open_rows, write_h5ad, write_mapped_h5ad
-from benchmark.data.on_disk import belongs_on_disk, is_mapped
-from benchmark.data.simulator import embedded
 from benchmark.errors import BenchmarkError
 from benchmark.machine.paths import cache_folder
+
+if TYPE_CHECKING:
+    from anndata import AnnData
 
 PREPARATION_VERSION = 1
 """Raised whenever `canonicalise` gives other data than before; older prepared files are then not used."""
@@ -54,6 +56,29 @@ class Dataset:
     adata: AnnData
     digest: str
     card: DatasetCard
+
+
+class _Unread(Dataset):
+    """A dataset whose cells are read when they are first asked for."""
+
+    def __init__(self, card: DatasetCard, digest: str, load: Callable[[], Dataset]) -> None:
+        vars(self).update(name=card.name, digest=digest, card=card, _load=load)
+
+    @cached_property
+    def adata(self) -> AnnData:
+        """The cells, which must be those of the digest."""
+        loaded: Dataset = vars(self)["_load"]()
+        if loaded.digest != self.digest:
+            raise BenchmarkError(f"The data of '{self.name}' have just changed; repeat the command.")
+        return loaded.adata
+
+
+class _Source(NamedTuple):
+    """Where a dataset comes from, by what it is recognised, and what makes the canonical form of it."""
+
+    card: DatasetCard
+    checksum: str
+    canonical: Callable[[], AnnData]
 
 
 def load_dataset(
@@ -88,16 +113,33 @@ def load_dataset(
         "separator": separator,
         "expression": expression,
     }
-    card = card_of(name, {option: value for option, value in options.items() if value is not None})
+    return _load(_source(name, {option: value for option, value in options.items() if value is not None}))
+
+
+def find_dataset(name: str, **options: Any) -> Dataset:
+    """Find a dataset as `load_dataset` does, but read its cells when they are first asked for.
+
+    What it is recognised by was noted when it was last read and checked; where there is no note that fits the
+    prepared file, it is read at once.
+    """
+    source = _source(name, options)
+    digest = noted_digest(_prepared_file(source.card, source.checksum))
+    return _load(source) if digest is None else _Unread(source.card, digest, lambda: _load(source))
+
+
+def _source(name: str, options: Mapping[str, str]) -> _Source:
+    card = card_of(name, options)
     if name.endswith(".h5ad"):
-        return _load(card, download.sha256_of(Path(name)), lambda: _canonical(card, Path(name)))
+        return _Source(card, download.sha256_of(Path(name)), lambda: _canonical(card, Path(name)))
     if card.simulator is not None:
-        return _load(card, embedded.recipe(card), lambda: canonicalise(source_cells(card), card))
+        from benchmark.data.simulator import embedded
+
+        return _Source(card, embedded.recipe(card), lambda: canonicalise(source_cells(card), card))
     checksum = download.known_checksum(card)
     if checksum is None:
         download.find(card)
         checksum = download.known_checksum(card)
-    return _load(card, str(checksum), lambda: _canonical_download(card))
+    return _Source(card, str(checksum), lambda: _canonical_download(card))
 
 
 def card_of(name: str, options: Mapping[str, str]) -> DatasetCard:
@@ -120,6 +162,8 @@ def card_of(name: str, options: Mapping[str, str]) -> DatasetCard:
 def source_cells(card: DatasetCard) -> AnnData:
     """Return the cells of a card as its file or the simulator has them, before they are prepared."""
     if card.simulator is not None:
+        from benchmark.data.simulator import embedded
+
         return embedded.cells(card)
     with download.opened(card, download.find(card)) as path:
         return read(path)
@@ -135,25 +179,6 @@ def availability(card: DatasetCard) -> str:
     return "downloaded on first use" if card.url else f"missing: put {card.local_file} into BENCHMARK_DATA"
 
 
-def content_digest(adata: AnnData) -> str:
-    """Return the SHA-256 of a canonical dataset.
-
-    It covers genes, the perturbation of each cell, and the numbers that the source gave: counts and
-    depth where X was computed from them, since rounding may differ between processors; else X, and
-    counts where there are any.
-    """
-    digest = hashlib.sha256()
-    for names in (adata.var_names, adata.obs["perturbation"]):
-        digest.update(json.dumps([str(name) for name in names]).encode())
-    if "depth" in adata.obs:
-        digest.update(adata.obs["depth"].to_numpy(dtype="<f8").tobytes())
-    else:
-        _update(digest, adata.X)
-    if "counts" in adata.layers:
-        _update(digest, adata.layers["counts"])
-    return digest.hexdigest()
-
-
 def read(path: Path) -> AnnData:
     """Read an ``.h5ad``.
 
@@ -162,6 +187,8 @@ def read(path: Path) -> AnnData:
     BenchmarkError
         When it is missing, truncated or something else.
     """
+    from anndata import read_h5ad
+
     if not path.is_file():
         raise BenchmarkError(f"There is no file {path}; check the path.")
     with _readable(path), warnings.catch_warnings():
@@ -193,6 +220,9 @@ def _canonical_download(card: DatasetCard) -> AnnData:
 
 def _canonical(card: DatasetCard, path: Path) -> AnnData:
     """Bring a file into canonical form, block by block where it is large and its rows can be read alone."""
+    from benchmark.data.h5ad import matrix_bytes, open_rows
+    from benchmark.data.on_disk import belongs_on_disk
+
     with _readable(path):
         cells = open_rows(path) if belongs_on_disk(matrix_bytes(path)) else None
     if cells is None:
@@ -201,8 +231,9 @@ def _canonical(card: DatasetCard, path: Path) -> AnnData:
         return canonicalise(cells, card, on_disk=True)
 
 
-def _load(card: DatasetCard, checksum: str, canonical: Callable[[], AnnData]) -> Dataset:
+def _load(source: _Source) -> Dataset:
     """Return the prepared dataset, made from its source where it is not in the cache yet."""
+    card, checksum, canonical = source
     path = _prepared_file(card, checksum)
     dataset = _read_prepared(card, path) if path.exists() else None
     if dataset is None:
@@ -222,6 +253,9 @@ def _prepared_file(card: DatasetCard, checksum: str) -> Path:
 
 def _write_prepared(adata: AnnData, path: Path) -> None:
     """Write uncompressed, for fast reading."""
+    from benchmark.data.h5ad import write_h5ad, write_mapped_h5ad
+    from benchmark.data.on_disk import is_mapped
+
     adata.uns["digest"] = content_digest(adata)
     if is_mapped(adata.X):
         write_mapped_h5ad(adata, path)
@@ -231,8 +265,12 @@ def _write_prepared(adata: AnnData, path: Path) -> None:
 
 def _read_prepared(card: DatasetCard, path: Path) -> Dataset | None:
     """Read a prepared file, or map it where it is large; None where it is damaged, to be made again."""
+    from benchmark.data.h5ad import map_h5ad, matrix_bytes
+    from benchmark.data.on_disk import belongs_on_disk
+
     try:
         with _readable(path):
+            state = state_of(path)
             adata = map_h5ad(path) if belongs_on_disk(matrix_bytes(path)) else read(path)
         digest = str(adata.uns.pop("digest"))
         intact = content_digest(adata) == digest
@@ -241,6 +279,7 @@ def _read_prepared(card: DatasetCard, path: Path) -> Dataset | None:
     if not intact:
         _log.warning("%s is damaged and is made again.", path)
         return None
+    note_digest(path, state, digest)
     return Dataset(card.name, adata, digest, card)
 
 
@@ -263,9 +302,3 @@ def _name_of_file(path: Path) -> str:
     """Return the file's name, kept apart from the names of cards."""
     name = re.sub(r"[^\w.-]+", "_", path.stem)
     return f"{name}.file" if name in {card.name for card in list_cards()} else name
-
-
-def _update(digest: hashlib._Hash, matrix: csr_matrix) -> None:
-    for part, kind in ((matrix.indptr, "<i8"), (matrix.indices, "<i4"), (matrix.data, "<f4")):
-        for start in range(0, len(part), ENTRIES):
-            digest.update(np.ascontiguousarray(part[start : start + ENTRIES], dtype=kind).data)

@@ -110,7 +110,8 @@ def _is_whole(card: FileCard, path: Path) -> bool:
     try:
         if str(card.local_file).endswith(".gz"):
             with gzip.open(path) as content:
-                shutil.copyfileobj(content, _Nowhere())
+                while content.read(1 << 20):
+                    pass
         else:
             import h5py
 
@@ -173,14 +174,6 @@ def _reason(error: Exception) -> str:
     """Return the innermost cause in a few words: what a person can act on, without object addresses."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     return f"HTTP status {status}" if status else type(error).__name__
-
-
-class _Nowhere:
-    """A file that keeps nothing."""
-
-    def write(self, content: bytes) -> int:
-        """Count what is written."""
-        return len(content)
 
 
 class _Bar:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,6 +14,7 @@ from scipy.sparse import csr_matrix
 from benchmark.data.blocks import row_blocks
 from benchmark.data.cards import DatasetCard
 from benchmark.data.on_disk import gathered
+from benchmark.data.values import Values
 from benchmark.errors import BenchmarkError, unknown
 
 TARGET_DEPTH = 1e4
@@ -24,7 +25,7 @@ _log = logging.getLogger("benchmark")
 
 
 @dataclass(frozen=True)
-class Expression:
+class Matrices:
     """Matrices in canonical form.
 
     Attributes
@@ -44,7 +45,7 @@ class Expression:
 
 def read_expression(
     adata: AnnData, rows: np.ndarray, columns: np.ndarray | None, card: DatasetCard, *, on_disk: bool
-) -> Expression:
+) -> Matrices:
     """Read the matrices of a source, and refuse impossible values.
 
     Parameters
@@ -84,44 +85,7 @@ def log_normalise(counts: csr_matrix, depth: np.ndarray) -> csr_matrix:
 class _Reader(Protocol):
     def read(self, part: slice) -> None: ...
 
-    def result(self) -> Expression: ...
-
-
-@dataclass
-class _Values:
-    """What has been seen of the values of a matrix."""
-
-    what: str
-    n_rows: int = 0
-    impossible: dict[str, tuple[int, int, int]] = field(default_factory=dict)
-    """Kind -> how many, and cell and gene of the first."""
-    broken: int = 0
-    example: float = 0.0
-    largest: float = 0.0
-
-    def see(self, matrix: csr_matrix) -> None:
-        """Look at the next rows."""
-        for wrong, kind in ((~np.isfinite(matrix.data), "NaN or infinite"), (matrix.data < 0, "negative")):
-            if wrong.any():
-                row, column = _first(matrix, wrong)
-                before, *place = self.impossible.get(kind, (0, self.n_rows + row, column))
-                self.impossible[kind] = (before + int(wrong.sum()), place[0], place[1])
-        broken = matrix.data != np.round(matrix.data)
-        if broken.any() and not self.broken:
-            self.example = matrix.data[broken][0]
-        self.broken += int(broken.sum())
-        self.largest = max(self.largest, float(matrix.data.max(initial=0.0)))
-        self.n_rows += matrix.shape[0]
-
-    def require_possible(self) -> None:
-        """Refuse values that no expression has."""
-        for kind in ("NaN or infinite", "negative"):
-            if kind in self.impossible:
-                count, row, column = self.impossible[kind]
-                raise BenchmarkError(
-                    f"The {self.what} matrix has {count} {kind} values, the first in cell {row}, "
-                    f"gene {column}; correct or remove them."
-                )
+    def result(self) -> Matrices: ...
 
 
 class _Counts:
@@ -132,7 +96,7 @@ class _Counts:
     ) -> None:
         self._x, self._rows, self._columns, self._card = adata.X, rows, columns, card
         self._known = None if card.depth_column is None else _numbers(adata, card.depth_column)[rows]
-        self._seen = _Values("expression")
+        self._seen = Values("expression")
         self._depth: list[np.ndarray] = []
         self._expression, self._counts = gathered(on_disk), gathered(on_disk)
 
@@ -149,7 +113,7 @@ class _Counts:
             self._expression.append(_cut(log_normalise(counts, depth), self._columns))
             self._counts.append(_cut(counts, self._columns))
 
-    def result(self) -> Expression:
+    def result(self) -> Matrices:
         """Everything that was read, if it is counts."""
         self._seen.require_possible()
         if self._seen.broken:
@@ -164,7 +128,7 @@ class _Counts:
                 f"{int(empty.sum())} cells of dataset '{self._card.name}' have no counts, the first is cell "
                 f"{int(np.flatnonzero(empty)[0])}; remove those cells."
             )
-        return Expression(self._expression.matrix(), self._counts.matrix(), depth)
+        return Matrices(self._expression.matrix(), self._counts.matrix(), depth)
 
 
 class _Logs:
@@ -178,7 +142,7 @@ class _Logs:
         self._depth = None
         if self._given is None and card.depth_column is not None:
             self._depth = _numbers(adata, card.depth_column)[rows]
-        self._seen, self._seen_counts = _Values("expression"), _Values("counts")
+        self._seen, self._seen_counts = Values("expression"), Values("counts")
         self._expression, self._counts = gathered(on_disk), gathered(on_disk)
         self._has_counts = self._given is not None or self._depth is not None
 
@@ -199,7 +163,7 @@ class _Logs:
             if recovered is not None:
                 self._counts.append(_cut(recovered, self._columns))
 
-    def result(self) -> Expression:
+    def result(self) -> Matrices:
         """Everything that was read, if it is log1p values."""
         self._seen.require_possible()
         whole, largest = not self._seen.broken, self._seen.largest
@@ -213,7 +177,7 @@ class _Logs:
         if self._seen_counts.broken:
             _log.warning("layers['counts'] holds values that are not whole numbers and was left out.")
         has_counts = self._has_counts and not self._seen_counts.broken
-        return Expression(self._expression.matrix(), self._counts.matrix() if has_counts else None, None)
+        return Matrices(self._expression.matrix(), self._counts.matrix() if has_counts else None, None)
 
 
 def _raw(values: Any, rows: np.ndarray) -> csr_matrix:
@@ -231,12 +195,6 @@ def _cut(matrix: csr_matrix, columns: np.ndarray | None) -> csr_matrix:
         cut = cut[:, columns]
         cut.sort_indices()
     return cut
-
-
-def _first(matrix: csr_matrix, wrong: np.ndarray) -> tuple[int, int]:
-    position = int(np.flatnonzero(wrong)[0])
-    row = int(np.searchsorted(matrix.indptr, position, side="right")) - 1
-    return row, int(matrix.indices[position])
 
 
 def _has_counts(depth: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmark.errors import BenchmarkError, unknown
-from benchmark.machine.paths import data_folders
+from benchmark.machine.paths import data_files
 
 
 def gene_list(name: str) -> tuple[str, ...]:
@@ -14,8 +14,7 @@ def gene_list(name: str) -> tuple[str, ...]:
     BenchmarkError
         When there is no such list, or it is empty or names a gene twice.
     """
-    folders = reversed(data_folders("datasets/genes"))
-    files = {path.stem: path for folder in folders for path in folder.glob("*.txt")}
+    files = data_files("datasets/genes", ".txt")
     if name not in files:
         raise unknown("gene list", name, files)
     genes = tuple(files[name].read_text(encoding="utf-8").split())

@@ -43,15 +43,6 @@ def gene_sets(name: str) -> dict[str, frozenset[str]]:
     return _of_card(load_prior_card(name))
 
 
-def terms_of_genes(sets: dict[str, frozenset[str]]) -> dict[str, set[str]]:
-    """Turn term -> genes round: gene -> its terms."""
-    terms: dict[str, set[str]] = defaultdict(set)
-    for term, genes in sets.items():
-        for gene in genes:
-            terms[gene].add(term)
-    return dict(terms)
-
-
 def _of_card(card: PriorCard) -> dict[str, frozenset[str]]:
     if card.simulated is not None:
         modules = embedded.load_truth(load_card(card.simulated)).modules

@@ -94,9 +94,9 @@ def middle(resampled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return bounds[0], bounds[1]
 
 
-def interval(values: np.ndarray, seed: int = 0) -> tuple[float, float]:
+def interval(values: np.ndarray) -> tuple[float, float]:
     """Middle 95 % of the mean in 10,000 resamples of the values, (n,), none of them NaN."""
-    low, high = middle((draws(len(values), seed=seed) @ values / len(values))[:, None])
+    low, high = middle((draws(len(values)) @ values / len(values))[:, None])
     return float(low[0]), float(high[0])
 
 
@@ -130,9 +130,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     """Correct p-values for their number (Holm 1979); NaN stays NaN and does not count."""
     p = np.asarray(p_values, dtype=float)
     corrected = np.full(len(p), np.nan)
-    order = [int(index) for index in np.argsort(p) if not np.isnan(p[index])]
-    largest = 0.0
-    for rank, index in enumerate(order):
-        largest = max(largest, min(1.0, float((len(order) - rank) * p[index])))
-        corrected[index] = largest
+    n = np.count_nonzero(~np.isnan(p))
+    ascending = np.argsort(p)[:n]  # NaN comes last
+    corrected[ascending] = np.minimum(np.maximum.accumulate(np.arange(n, 0, -1) * p[ascending]), 1.0)
     return corrected.tolist()

@@ -23,7 +23,7 @@ from benchmark.perturbation import CONTROL, Perturbation
 from benchmark.predicting import CELLS, FALLBACK, sample_cells
 from benchmark.registry import load_method
 from benchmark.splits import Split
-from benchmark.splits.views import held_out_cells, training_views
+from benchmark.splits.views import control_cells, held_out_cells, training_views
 
 Predicts = Literal["cells", "mean"]
 STANDARD_ERRORS = 6
@@ -110,7 +110,7 @@ def read_submission(
         raise BenchmarkError(f"{path} holds no cells; predict the {len(split.test)} test perturbations.")
     rows, notes = _rows_of_tests(stored, split, perturbation_column, control_label, separator)
     columns = stored.columns(dataset.adata.var_names)
-    control = _control(dataset)
+    control = control_cells(dataset)
     notes += _foreign_controls(stored, rows.pop(CONTROL, None), columns, control)
     missing = [label for label in split.test if label not in rows]
     if missing and not allow_missing:
@@ -174,10 +174,6 @@ def _canonical(written: str, separator: str, control_label: str) -> str | None:
         return str(Perturbation.parse(written, separator=separator, control_label=control_label))
     except BenchmarkError:  # of no perturbation that can be in a test part
         return None
-
-
-def _control(dataset: Dataset) -> AnnData:
-    return dataset.adata[dataset.adata.obs["perturbation"] == CONTROL].copy()
 
 
 def _foreign_controls(

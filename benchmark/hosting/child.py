@@ -9,6 +9,7 @@ import selectors
 import signal
 import subprocess
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,8 @@ import psutil
 LINE_ENDS = re.compile(rb"[\r\n]+")
 GLANCE = 0.5
 """Seconds between two looks at whether the child still lives."""
+SHOWN = 12
+"""Last lines of a child that are shown when it fails."""
 
 
 class TimeUpError(Exception):
@@ -33,11 +36,14 @@ class Child:
         The process, leader of a session of its own.
     messages
         The reading end of the second channel, or None where there is none.
+    last
+        The last lines that `lines` has given, without those of the second channel.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], messages: int | None) -> None:
         self.process = process
         self.messages = messages
+        self.last: deque[str] = deque(maxlen=SHOWN)
 
     def lines(self, seconds: float | None = None) -> Iterator[tuple[str, bool]]:
         """Yield each line that is not empty, and whether it came through the second channel.
@@ -71,7 +77,10 @@ class Child:
                         rest[source] + chunk if chunk else rest[source] + b"\n"
                     )
                     for line in filter(None, whole):
-                        yield line.decode("utf-8", "replace").rstrip(), source == self.messages
+                        text, is_message = line.decode("utf-8", "replace").rstrip(), source == self.messages
+                        if not is_message:
+                            self.last.append(text)
+                        yield text, is_message
 
     def ended(self) -> int:
         """Wait for the end of a child that has closed its output; negative: the signal that ended it."""

@@ -8,7 +8,6 @@ import shlex
 import shutil
 import sys
 import uuid
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +21,6 @@ from benchmark.machine.progress import stage
 
 REQUIREMENTS = "requirements.txt"
 WITHOUT_DEPENDENCIES = "requirements-no-deps.txt"
-SHOWN = 12
-"""Last lines of a failed installation that are shown."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +123,7 @@ def _fill(environment: Environment, folder: Path, python: str) -> None:
         "--no-input",
         "--disable-pip-version-check",
         "install",
+        "--no-compile",  # what is imported is compiled then; most never is
     ]
     steps: list[Sequence[str | Path]] = [[python, "-m", "venv", folder]]
     for path in environment.requirements:
@@ -144,10 +142,8 @@ def _fill(environment: Environment, folder: Path, python: str) -> None:
 
 def _output(environment: Environment, command: Sequence[str | Path]) -> Iterator[str]:
     """Run one command and give its lines; raise when it fails."""
-    last: deque[str] = deque(maxlen=SHOWN)
     with started(command) as child:
         for line, _ in child.lines():
-            last.append(line)
             yield line
         code = child.ended()
     if code != 0:
@@ -155,7 +151,7 @@ def _output(environment: Environment, command: Sequence[str | Path]) -> Iterator
         raise BenchmarkError(
             f"The environment of '{environment.name}' could not be installed ({what} ended with {code}), and "
             "nothing of it was kept; see its last lines, then repeat "
-            f"`{environment.command}`:\n" + "\n".join(f"  {line}" for line in last)
+            f"`{environment.command}`:\n" + "\n".join(f"  {line}" for line in child.last)
         )
 
 

@@ -20,8 +20,7 @@ from benchmark.hosting.environment import Environment
 from benchmark.hosting.worker import Worker
 from benchmark.machine.device import choose_device
 from benchmark.machine.processes import threads
-from benchmark.machine.resources import Resources
-from benchmark.method import Method
+from benchmark.method import Method, Resources
 from benchmark.perturbation import Perturbation
 from benchmark.registry import spelling
 
@@ -51,6 +50,7 @@ class SubprocessMethod(Method):
     Config: ClassVar[type[MethodConfig]] = HostedConfig
     resources: ClassVar[Resources] = Resources(gpus=1, memory_gb=4)
     worker: ClassVar[str] = "worker.py"
+    config: HostedConfig
 
     @classmethod
     def environment(cls) -> Environment:
@@ -114,11 +114,6 @@ class SubprocessMethod(Method):
         """What the worker is told to use."""
         return threads()
 
-    @property
-    def _time_limit(self) -> float:
-        assert isinstance(self.config, HostedConfig)
-        return self.config.time_limit
-
     @contextmanager
     def _job(
         self,
@@ -146,7 +141,7 @@ class SubprocessMethod(Method):
             }
             (folder / "job.json").write_text(json.dumps(asked), encoding="utf-8")
             script = Path(inspect.getfile(type(self))).parent / self.worker
-            with Worker.run(self.name, python, script, step, folder, self._time_limit) as worker:
+            with Worker.run(self.name, python, script, step, folder, self.config.time_limit) as worker:
                 yield worker
 
     @classmethod

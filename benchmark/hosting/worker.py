@@ -6,7 +6,6 @@ import errno
 import json
 import logging
 import signal
-from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -20,8 +19,6 @@ from benchmark.machine.processes import threads
 from benchmark.machine.progress import Stage, stage
 
 LAUNCH = Path(__file__).with_name("launch.py")
-SHOWN = 12
-"""Last lines of a worker that are shown when it fails."""
 
 _log = logging.getLogger("benchmark")
 
@@ -32,7 +29,6 @@ class Worker:
     def __init__(self, name: str, step: str, folder: Path, child: Child, seconds: float) -> None:
         self.name, self.step, self.folder = name, step, folder
         self._child, self._seconds = child, seconds
-        self._last: deque[str] = deque(maxlen=SHOWN)
         self._trouble: dict[str, Any] = {}
 
     @classmethod
@@ -77,7 +73,6 @@ class Worker:
                     if is_message:
                         yield from self._follow(json.loads(line), bars)
                     else:
-                        self._last.append(line)
                         _log.info("%s: %s", self.name, line)
             except TimeUpError as error:
                 limit = f"was not done after its time limit of {self._seconds:g} s"
@@ -137,7 +132,7 @@ class Worker:
 
     def _failure(self, what: str, advice: str = "see its last lines") -> BenchmarkError:
         """One line, and below it the last that the worker wrote."""
-        lines = "".join(f"\n  {line}" for line in self._last) or "\n  (it wrote nothing)"
+        lines = "".join(f"\n  {line}" for line in self._child.last) or "\n  (it wrote nothing)"
         step = {"fit": "fitting", "predict": "predicting"}.get(self.step, self.step)
         return BenchmarkError(f"The worker of '{self.name}', {step}, {what}; {advice}:{lines}")
 

@@ -1,4 +1,4 @@
-"""Which device a method works on."""
+"""Which device a method works on, and how many there are."""
 
 from __future__ import annotations
 
@@ -27,3 +27,15 @@ def choose_device(device: str) -> torch.device:
     if device == "cuda" and not torch.cuda.is_available():
         raise BenchmarkError("No CUDA device was found here; choose the device auto or cpu.")
     return torch.device(device)
+
+
+def require_devices(count: int, device: str) -> None:
+    """Raise `BenchmarkError` unless this machine has so many devices of the kind asked for."""
+    import torch
+
+    if choose_device(device).type == "cuda" and torch.cuda.device_count() < count:
+        found = torch.cuda.device_count()
+        raise BenchmarkError(
+            f"{count} devices were asked for, but this machine has {found} of CUDA; "
+            f"give --devices {found}, or --device cpu for {count} processes on CPUs."
+        )

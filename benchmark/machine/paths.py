@@ -35,6 +35,12 @@ def data_folders(kind: str) -> list[Path]:
     return list(dict.fromkeys([packaged_data() / kind, project_home() / kind]))
 
 
+def data_files(kind: str, ending: str) -> dict[str, Path]:
+    """Name -> file of each of `kind` with this ending; a shipped one goes before a user's of that name."""
+    folders = reversed(data_folders(kind))
+    return {path.stem: path for folder in folders for path in folder.glob(f"*{ending}")}
+
+
 def cache_folder(kind: str) -> Path:
     """Return the folder of one kind of file that can be made again; whoever writes there creates it."""
     return project_home() / "datasets" / "cache" / kind

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from benchmark.errors import BenchmarkError
-from benchmark.machine.device import choose_device
 
 if TYPE_CHECKING:
     import numpy as np
@@ -169,15 +168,3 @@ def _part() -> None:
 
     if distributed.is_initialized():
         distributed.destroy_process_group()
-
-
-def require_devices(count: int, device: str) -> None:
-    """Raise `BenchmarkError` unless this machine has so many devices of the kind asked for."""
-    import torch
-
-    if choose_device(device).type == "cuda" and torch.cuda.device_count() < count:
-        found = torch.cuda.device_count()
-        raise BenchmarkError(
-            f"{count} devices were asked for, but this machine has {found} of CUDA; "
-            f"give --devices {found}, or --device cpu for {count} processes on CPUs."
-        )

@@ -1,4 +1,4 @@
-"""What a process does that works for another one; nothing heavy is imported, so that it starts quickly."""
+"""Processes that work for another one; nothing heavy is imported here, so that they start quickly."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
+from collections.abc import Sequence
 from functools import cache
+from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import NoReturn
 
@@ -46,6 +49,26 @@ def become_worker(threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _interrupt)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def join_all(processes: Sequence[BaseProcess], seconds: float) -> None:
+    """Wait until all that were started have ended, or until so many seconds are over."""
+    patience = time.monotonic() + seconds
+    for process in processes:
+        if process.pid is not None:
+            process.join(max(0.0, patience - time.monotonic()))
+
+
+def end_all(processes: Sequence[BaseProcess], seconds: float) -> None:
+    """Interrupt all that still run, so that they can record it, and kill those that do not heed in time."""
+    for process in processes:
+        if process.is_alive():
+            process.terminate()
+    join_all(processes, seconds)
+    for process in processes:
+        if process.is_alive():
+            process.kill()
+            process.join()
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:

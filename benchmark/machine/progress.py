@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Protocol
 
+POINTS = 200
+"""Values that are kept of a curve, about."""
+
 
 class Stage(Protocol):
     """One piece of work that is under way."""
@@ -67,16 +70,15 @@ def report_to(reporter: Reporter) -> Iterator[None]:
 class CurveKeeper:
     """Keeps the values that stages report, thinned, and passes everything on to the reporter in force."""
 
-    def __init__(self, points: int = 200) -> None:
-        self.points = points
+    def __init__(self) -> None:
         self.curves: dict[str, list[tuple[int, float]]] = {}
         self._outer = _reporter.get()
 
     @contextmanager
     def stage(self, name: str, total: int) -> Iterator[Stage]:
-        """Open a stage whose values are kept at about `points` of its steps."""
+        """Open a stage whose values are kept at about `POINTS` of its steps."""
         with self._outer.stage(name, total) as outer:
-            yield _KeptStage(self.curves, name, max(1, total // self.points), outer)
+            yield _KeptStage(self.curves, name, max(1, total // POINTS), outer)
 
 
 class _KeptStage:

@@ -7,14 +7,13 @@ import os
 import signal
 import socket
 import sys
-import time
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from benchmark.errors import BenchmarkError
-from benchmark.machine.processes import INTERRUPTED, become_worker, threads_for_each
+from benchmark.machine.processes import INTERRUPTED, become_worker, end_all, join_all, threads_for_each
 
 LOST = 3
 """Exit code of a process that ended because another one had; it says nothing."""
@@ -59,12 +58,12 @@ def launch(work: Callable[..., object], arguments: Sequence[Any], count: int) ->
             process.start()
         first = _first_failure(processes)
     except BaseException:
-        _end(processes)
+        end_all(processes, PATIENCE)
         raise
     if first is None:
         return 0
-    _join(processes)
-    _end(processes)
+    join_all(processes, PATIENCE)
+    end_all(processes, PATIENCE)
     codes = [process.exitcode or 0 for process in processes]
     if codes[0] in SAID or 1 in codes:
         return codes[0] if codes[0] in SAID else 1
@@ -103,25 +102,6 @@ def _first_failure(processes: list[SpawnProcess]) -> int | None:
                 return rank
             del running[rank]
     return None
-
-
-def _end(processes: list[SpawnProcess]) -> None:
-    """Interrupt all that still run, so that the run is recorded as that, and end those that do not heed."""
-    for process in processes:
-        if process.is_alive():
-            process.terminate()
-    _join(processes)
-    for process in processes:
-        if process.is_alive():
-            process.kill()
-            process.join()
-
-
-def _join(processes: list[SpawnProcess]) -> None:
-    patience = time.monotonic() + PATIENCE
-    for process in processes:
-        if process.pid is not None:
-            process.join(max(0.0, patience - time.monotonic()))
 
 
 def _how(code: int) -> str:

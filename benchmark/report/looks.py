@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from io import BytesIO
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
@@ -65,10 +68,35 @@ def name_dot(panel: Axes, name: str, at: tuple[float, float], *, left: bool, bel
     )
 
 
-def key(figure: Figure, panel: Axes) -> None:
+def dots_of_groups(panel: Axes, x: pd.Series, y: pd.Series, groups: pd.Series, size: float = 22) -> None:
+    """Draw a dot for each entry, in the colour of its group."""
+    for colour, (group, rows) in zip(CYCLE, groups.groupby(groups), strict=False):
+        where = rows.index
+        panel.scatter(x[where], y[where], s=size, color=colour, alpha=0.8, linewidths=0, label=group)
+
+
+def fit_axes(panel: Axes, x: pd.Series, y: pd.Series) -> None:
+    """Let the axes reach a little beyond these values."""
+    panel.set_xlim(*_reach(x))
+    panel.set_ylim(*_reach(y))
+
+
+def _reach(values: pd.Series) -> tuple[float, float]:
+    margin = 0.05 * (values.max() - values.min()) or 1.0
+    return values.min() - margin, values.max() + margin
+
+
+def colour_bar(figure: Figure, shown: ScalarMappable, axes: Sequence[Axes], label: str) -> None:
+    """Put beside some panels what their colours stand for."""
+    bar = figure.colorbar(shown, ax=axes, shrink=0.6, pad=0.02)
+    bar.set_label(label, color=INK, fontsize=9)
+    bar.ax.tick_params(labelsize=8, colors=MUTED)
+
+
+def key(figure: Figure, panel: Axes, columns: int = 6) -> None:
     """Put the legend of one panel below the whole figure."""
     handles, labels = panel.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False, fontsize=9)
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
 
 
 def as_png(figure: Figure) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from benchmark.machine.progress import stage
 from benchmark.report.looks import as_png
+from benchmark.report.refit import CascadeTrace
 from benchmark.report.subject import Subject
 
 
@@ -60,6 +61,25 @@ class Drawn:
     png: bytes = b""
     csv: str = ""
     left_out: str = ""
+
+
+def predicted_cells(subject: Subject) -> None:
+    """Leave a picture out where nothing was predicted."""
+    if not subject.predicted:
+        raise LeftOutError("The run kept no predicted cells: it measures real cells against real cells.")
+
+
+def one_by_one(subject: Subject) -> tuple[str, ...]:
+    """Return the chosen perturbations, where there are predictions of them."""
+    predicted_cells(subject)
+    return subject.chosen
+
+
+def traces(subject: Subject) -> Mapping[str, CascadeTrace]:
+    """Return how perturbations were predicted in two stages, where that is known."""
+    if not subject.cascade.traces:
+        raise LeftOutError(subject.cascade.missing)
+    return subject.cascade.traces
 
 
 def draw_all(subject: Subject, pictures: Sequence[Picture]) -> list[Drawn]:

@@ -43,10 +43,6 @@ class CascadeTrace(Protocol):
     def network(self) -> np.ndarray | None:
         """Mean change of the network at the end, (genes, genes), row = gene that reads; None if unknown."""
 
-    @property
-    def steps_of_predictions(self) -> tuple[int, int]:
-        """Steps that predictions take in each stage."""
-
 
 @runtime_checkable
 class TracesCascade(Protocol):

@@ -5,17 +5,16 @@ from __future__ import annotations
 import hashlib
 import logging
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 
 from benchmark.board import ANCHORS, CEILING
 from benchmark.data import Dataset, load_dataset
 from benchmark.errors import BenchmarkError
-from benchmark.evaluation import scoring
 from benchmark.records.record import Coordinates, Record, configuration_label
 from benchmark.records.tracking import Tracker
 from benchmark.registry import load_method, source_digest
-from benchmark.runs.keep import Clock, keep_results
-from benchmark.runs.run import Request, run
+from benchmark.runs.run import COMPARES, Request, run
 from benchmark.splits import load_split
 
 _log = logging.getLogger("benchmark")
@@ -76,6 +75,8 @@ def method_at(name: str, done: Coordinates) -> Coordinates:
 
 def ceiling_at(done: Coordinates) -> Coordinates:
     """Coordinates of the ceiling beside a run that is done; it is the same for any number of cells."""
+    from benchmark.evaluation import scoring
+
     return done.model_copy(
         update={
             "method": CEILING,
@@ -100,6 +101,10 @@ def record_ceiling(at: Coordinates, dataset: Dataset) -> Record:
     dataset
         The data set that they name.
     """
+    from benchmark.evaluation import scoring
+    from benchmark.runs.keep import Clock, keep_results
+
+    import_module(COMPARES)
     started, clock = datetime.now(UTC).isoformat(timespec="seconds"), Clock()
     split = load_split(dataset, at.split, at.seed)
     with Tracker().recording(at) as recording:

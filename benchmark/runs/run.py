@@ -1,4 +1,7 @@
-"""One run from its coordinates to its record: fit, predict, archive, score, keep."""
+"""One run from its coordinates to its record: fit, predict, archive, score, keep.
+
+A run that is finished is found by its coordinates, so what the work needs is imported when there is work.
+"""
 
 from __future__ import annotations
 
@@ -6,30 +9,30 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from anndata import AnnData
+from typing import TYPE_CHECKING, Any
 
 from benchmark.config import MethodConfig
-from benchmark.data import Dataset, load_dataset
+from benchmark.data import Dataset
+from benchmark.data.dataset import find_dataset
 from benchmark.errors import BenchmarkError, unknown
-from benchmark.evaluation.independence import require_independence
-from benchmark.evaluation.leaks import check_views
-from benchmark.evaluation.scoring import score
 from benchmark.machine import peers
 from benchmark.machine.device import choose_device
 from benchmark.machine.progress import CurveKeeper, report_to
 from benchmark.method import Method
 from benchmark.predicting import CELLS, predict_all, sample_cells
-from benchmark.records.archive import write_archive
 from benchmark.records.record import Coordinates, Record, Tuning, configuration_label
 from benchmark.records.tracking import Recording, Tracker
 from benchmark.registry import load_method, source_digest
-from benchmark.runs.keep import Clock, keep_results
 from benchmark.splits import SCHEMES, Split, load_split
-from benchmark.splits.views import control_cells, held_out_cells, training_views
+
+if TYPE_CHECKING:
+    import numpy as np
+    from anndata import AnnData
+
+COMPARES = "benchmark.evaluation.metrics.differential"
+"""Takes a second to import, which is to be over before the time of the metrics is taken."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,7 @@ def perform(task: Task, force: bool = False) -> tuple[Record, bool]:
         peers.agree(earlier is None)
         if earlier is not None:
             return _with_ledger(earlier, task.tuning, tracker), False
+    _ = task.dataset.adata  # read before the run begins: data that cannot be used leave none
     with tracker.recording(task.coordinates) as recording, peers.noticing_loss():
         return record_predictions(task, fit(task), recording), True
 
@@ -145,10 +149,13 @@ def assist(task: Task, force: bool = False) -> None:
 
 
 def prepare(request: Request, dataset: Dataset | None = None) -> Task:
-    """Look up and check everything that a request names; a data set that is given is not loaded again."""
+    """Look up and check everything that a request names; a data set that is given is not loaded again.
+
+    Of a data set that was prepared before no cells are read yet (`benchmark.data.dataset.find_dataset`).
+    """
     method_class, config = check(request)
     if dataset is None:
-        dataset = load_dataset(request.dataset, **request.columns)
+        dataset = find_dataset(request.dataset, **request.columns)
     split = load_split(dataset, request.split, request.seed)
     coordinates = Coordinates(
         method=method_class.name,
@@ -193,6 +200,10 @@ def _label(request: Request, config: MethodConfig) -> str:
 
 def fit(task: Task) -> Fitted:
     """Train the method of a task on the cells that it may see, and that hold no test cell."""
+    from benchmark.evaluation.leaks import check_views
+    from benchmark.runs.keep import Clock
+    from benchmark.splits.views import training_views
+
     started = datetime.now(UTC).isoformat(timespec="seconds")
     clock, curves = Clock(), CurveKeeper()
     train, validation = training_views(task.dataset, task.split)
@@ -205,6 +216,8 @@ def fit(task: Task) -> Fitted:
 
 def predict(task: Task, method: Method) -> tuple[AnnData, dict[str, np.ndarray], dict[str, str]]:
     """Predict with a fitted method: the control cells it starts from, and what `predict_all` returns."""
+    from benchmark.splits.views import control_cells, training_views
+
     at = task.coordinates
     start = sample_cells(control_cells(task.dataset), at.cells, at.seed, at.samples)
     train, validation = training_views(task.dataset, task.split)
@@ -223,6 +236,13 @@ def record_predictions(task: Task, fitted: Fitted, recording: Recording) -> Reco
     recording
         The open run.
     """
+    from benchmark.evaluation.independence import require_independence
+    from benchmark.evaluation.scoring import score
+    from benchmark.records.archive import write_archive
+    from benchmark.runs.keep import Clock, keep_results
+    from benchmark.splits.views import control_cells, held_out_cells
+
+    import_module(COMPARES)
     clock = Clock(fit=fitted.seconds)
     curves = CurveKeeper()
     method = fitted.method

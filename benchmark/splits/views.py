@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-
-from anndata import AnnData
-from scipy.sparse import csr_matrix
+from typing import TYPE_CHECKING
 
 from benchmark.data import Dataset
 from benchmark.data.blocks import LazyCells, rows_by_label
-from benchmark.data.on_disk import take
 from benchmark.perturbation import CONTROL
 from benchmark.splits import Split
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from scipy.sparse import csr_matrix
 
 
 def training_views(dataset: Dataset, split: Split) -> tuple[AnnData, AnnData]:
@@ -47,6 +48,8 @@ def cells_by_label(dataset: Dataset, labels: Collection[str]) -> Mapping[str, cs
 
 def _cells(dataset: Dataset, labels: Collection[str]) -> AnnData:
     """Copy the cells of some perturbations: their canonical label, and the gene sets that suit them."""
+    from benchmark.data.on_disk import take
+
     cells = take(dataset.adata, dataset.adata.obs["perturbation"].isin(list(labels)).to_numpy())
     cells.obs = cells.obs[["perturbation"]].copy()
     cells.uns["gene_sets"] = dataset.card.gene_sets

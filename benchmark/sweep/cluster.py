@@ -9,7 +9,7 @@ from typing import Any
 from benchmark.board import CEILING
 from benchmark.errors import BenchmarkError
 from benchmark.machine.paths import project_home
-from benchmark.machine.resources import Resources
+from benchmark.method import Resources
 from benchmark.registry import load_method
 from benchmark.sweep.job import Job, Outcome
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
-from benchmark.machine.processes import INTERRUPTED, become_worker, threads_for_each
+from benchmark.machine.processes import INTERRUPTED, become_worker, end_all, threads_for_each
 from benchmark.sweep.job import Job, Outcome
 
 PATIENCE = 30
@@ -55,12 +55,7 @@ class LocalExecutor:
 
     def close(self) -> None:
         """Tell all processes to end, and end those that do not."""
-        for worker in self._workers:
-            worker.process.terminate()
-        for worker in self._workers:
-            worker.process.join(PATIENCE)
-            worker.process.kill()
-            worker.process.join()
+        end_all([worker.process for worker in self._workers], PATIENCE)
 
     def _outcome(self, worker: _Worker) -> Outcome:
         """Read what a process answers; one that has ended is replaced."""

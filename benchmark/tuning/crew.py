@@ -10,7 +10,7 @@ from multiprocessing.context import SpawnProcess
 from multiprocessing.queues import SimpleQueue
 
 from benchmark.errors import BenchmarkError
-from benchmark.machine.processes import INTERRUPTED, become_worker, threads_for_each
+from benchmark.machine.processes import INTERRUPTED, become_worker, end_all, threads_for_each
 from benchmark.tuning.plan import Plan
 
 LOOK = 0.5
@@ -63,12 +63,7 @@ def work_together(
                     crew.append(start())
             look()
     finally:
-        for process in crew:
-            process.terminate()
-        for process in crew:
-            process.join(PATIENCE)
-            process.kill()
-            process.join()
+        end_all(crew, PATIENCE)
         close_lost()
 
 

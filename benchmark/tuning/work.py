@@ -72,8 +72,9 @@ class Bench:
         identity = _identity(plan, space, objective, split)
         study = Study(plan.storage, _name(identity), space, objective.direction, plan.trials, plan.seed)
         if objective.name == RANK:
-            compute = partial(_quietly, partial(baseline_scores, problem, plan.seed))
-            objective = Objective(RANK, study.kept("baselines", compute))
+            with report_to(Silent()):
+                kept = study.kept("baselines", partial(baseline_scores, problem, plan.seed))
+            objective = Objective(RANK, kept)
         tags = {key: identity[key] for key in ("method", "dataset", "split", "objective")}
         journal = Journal(study.name, {**tags, "split_seed": str(plan.seed)})
         return cls(plan, space, problem, objective, study, journal, identity)
@@ -185,8 +186,3 @@ def _name(identity: dict[str, Any]) -> str:
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     names = ("method", "dataset", "split", "seed", "preset", "objective")
     return " ".join(str(identity[name]) for name in names) + f" {digest[:12]}"
-
-
-def _quietly(compute: Callable[[], Any]) -> Any:
-    with report_to(Silent()):
-        return compute()

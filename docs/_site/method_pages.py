@@ -8,7 +8,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from markdown_pieces import cell, code, table
+from markdown_pieces import code, table
 
 from benchmark.hosting.environment import REQUIREMENTS
 from benchmark.machine.paths import packaged_data
@@ -118,7 +118,7 @@ def _run(row: dict) -> dict[str, object]:
     return {
         "data set": row["dataset"],
         "split": row["split"],
-        "configuration": cell(row["configuration"]),
+        "configuration": row["configuration"],
         "seeds": row["seeds"],
         "rank": row["rank"],
         "seconds": f"{row['seconds']:.1f}",

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 LARGEST_VALUE = 512.0
+FREQUENCIES = 128
+"""Pairs of sine and cosine that stand for a time."""
 
 
 class GeneEncoder(nn.Module):
@@ -156,18 +158,16 @@ class TimeEmbedding(nn.Module):
     scale
         What times are multiplied with. 1,000 makes all frequencies vary; scDFM was published with 1, where
         all but the fastest are constant.
-    frequencies
-        Number of sine and cosine pairs.
     """
 
     rates: Tensor
 
-    def __init__(self, width: int, scale: float = 1000.0, frequencies: int = 128) -> None:
+    def __init__(self, width: int, scale: float = 1000.0) -> None:
         super().__init__()
-        exponents = torch.arange(frequencies) / frequencies
+        exponents = torch.arange(FREQUENCIES) / FREQUENCIES
         rates = scale * torch.exp(-math.log(10_000.0) * exponents)
         self.register_buffer("rates", rates, persistent=False)
-        self.net = nn.Sequential(nn.Linear(2 * frequencies, width), nn.SiLU(), nn.Linear(width, width))
+        self.net = nn.Sequential(nn.Linear(2 * FREQUENCIES, width), nn.SiLU(), nn.Linear(width, width))
 
     def forward(self, times: Tensor) -> Tensor:
         """Embed times (cells,) as (cells, width)."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+SPREAD = 0.5
+"""Standard deviation of the logarithm of a rate, where noise looks like cells."""
+
 
 def at_time(noise: Tensor, data: Tensor, times: Tensor) -> Tensor:
     """Point of the path, (1 - t) noise + t data, with one time per cell (cells,)."""
@@ -32,7 +35,7 @@ def gaussian(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
     return torch.randn(shape, generator=generator)
 
 
-def counts_around(expression: Tensor, generator: torch.Generator, spread: float = 0.5) -> Tensor:
+def counts_around(expression: Tensor, generator: torch.Generator) -> Tensor:
     """Noise that looks like cells: log1p of Poisson counts whose rates vary log-normally around given ones.
 
     Parameters
@@ -41,11 +44,9 @@ def counts_around(expression: Tensor, generator: torch.Generator, spread: float 
         log1p of rates, such as that of control cells, any shape; the rates keep their mean.
     generator
         On the CPU.
-    spread
-        Standard deviation of the logarithm of a rate.
     """
     normal = torch.randn(expression.shape, generator=generator)
-    rates = expression.clamp(min=0).expm1() * torch.exp(spread * normal - spread**2 / 2)
+    rates = expression.clamp(min=0).expm1() * torch.exp(SPREAD * normal - SPREAD**2 / 2)
     return torch.poisson(rates, generator=generator).log1p()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -228,9 +227,3 @@ def non_negative(cells: Tensor) -> Tensor:
     support = (ordered > lowered).sum(0, keepdim=True).clamp(min=1)
     amount = lowered.gather(0, support - 1).clamp(min=0)
     return (cells - amount).clamp(min=0).to(cells.dtype)
-
-
-def seeded_generator(seed: int, label: str) -> torch.Generator:
-    """Randomness for one perturbation: the same whatever else is asked for."""
-    digest = hashlib.sha256(f"{seed}:{label}".encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)

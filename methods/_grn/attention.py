@@ -13,6 +13,8 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
+from methods._flow.cells import slices
+
 Normalisation = Literal["softmax", "scores", "ranks"]
 
 
@@ -85,12 +87,11 @@ def stream_maps(
     heads, genes = read.queries.shape[1:3]
     if normalisation == "ranks":
         ranked = torch.cat([_ranked_map(read, cell) for cell in range(len(read.queries))])
-        for start in range(0, genes, block):
-            yield slice(start, min(start + block, genes)), ranked[:, start : start + block]
+        for rows in slices(genes, block):
+            yield rows, ranked[:, rows]
         return
     weigh = _softmax if normalisation == "softmax" else _plain
-    for start in range(0, genes, block):
-        rows = slice(start, min(start + block, genes))
+    for rows in slices(genes, block):
         maps = sum(weigh(read, head, rows) for head in range(heads))
         yield rows, maps / heads
 

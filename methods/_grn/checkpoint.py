@@ -10,10 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from methods._grn.errors import SourceError
-
 LEAST_COVERAGE = 0.5
 SHOWN = 5
+
+
+class SourceError(ValueError):
+    """A checkpoint cannot be used as it is: one sentence that says what to do."""
 
 
 def some(names: Sequence[str]) -> str:

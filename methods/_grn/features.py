@@ -7,12 +7,12 @@ genes x genes matrix. Row g says which genes g now reads more, or less. Of each 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from methods._flow.cells import slices
 from methods._grn.attention import AttentionSource
 
 GENES_AT_FULL_K = 1000
@@ -119,7 +119,7 @@ def mean_map(source: AttentionSource, cells: Tensor, at_once: int, block: int = 
     """
     genes = cells.shape[1]
     total = torch.zeros(genes, genes, device=cells.device)
-    for part in batches(len(cells), at_once):
+    for part in slices(len(cells), at_once):
         for rows, maps in source.maps(cells[part], block):
             total[rows] += maps.sum(0)
     return total / len(cells)
@@ -150,10 +150,3 @@ class Standardiser:
     def apply(self, latents: Tensor) -> Tensor:
         """Standardise latents (pairs, genes, d)."""
         return (latents - self.mean) / self.deviation
-
-
-def batches(total: int, size: int) -> Iterator[slice]:
-    """Split a range into slices of at most `size`, or of one where `size` is less."""
-    size = max(1, size)
-    for start in range(0, total, size):
-        yield slice(start, min(start + size, total))

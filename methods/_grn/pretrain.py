@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,15 +13,13 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from methods._flow.cells import blocks, mean_of_genes
+from methods._flow.cells import moments, standardise
 from methods._flow.files import save_whole
 from methods._flow.randomness import seeded
 from methods._grn.pairing import principal_components
 from methods._grn.transformer import GeneTransformer
 
 CACHE_VERSION = 2
-VALUES_AT_ONCE = 2**20
-"""Of a digest, whose cells may be mapped from disk."""
 
 
 @dataclass(frozen=True)
@@ -46,15 +44,6 @@ class PretrainOptions:
     genes_per_step: int = 256
     learning_rate: float = 3e-3
     masked_share: float = 0.4
-
-
-def cells_digest(cells: sparse.csr_matrix, genes: Sequence[str]) -> str:
-    """SHA-256 of the expression of cells and of the names of its genes."""
-    digest = hashlib.sha256("\n".join(genes).encode())
-    for part, kind in ((cells.indptr, np.int64), (cells.indices, np.int32), (cells.data, np.float32)):
-        for start in range(0, len(part), VALUES_AT_ONCE):
-            digest.update(np.ascontiguousarray(part[start : start + VALUES_AT_ONCE], dtype=kind).data)
-    return digest.hexdigest()
 
 
 def cache_file(folder: Path, cells: str, options: PretrainOptions, seed: int, device: torch.device) -> Path:
@@ -130,25 +119,6 @@ def pretrain(
 def masked_error(predicted: Tensor, target: Tensor, masked: Tensor) -> Tensor:
     """Mean squared error over the masked entries; zero where none is masked."""
     return ((predicted - target).square() * masked).sum() / masked.sum().clamp(min=1)
-
-
-def moments(cells: sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each gene over cells, float32, the latter 0 where a gene is constant."""
-    n_cells, n_genes = cells.shape
-    mean = mean_of_genes(cells, np.asarray)
-    squares, zeros = np.zeros(n_genes), np.full(n_genes, n_cells)
-    for block in blocks(cells):
-        # Squares around the mean, since a difference of means makes constant genes look varied.
-        np.add.at(squares, block.indices, (block.data - mean[block.indices]) ** 2)
-        zeros -= np.bincount(block.indices, minlength=n_genes)
-    deviation = np.sqrt((squares + zeros * mean**2) / n_cells)
-    deviation[deviation < 1e-6] = 0.0
-    return mean.astype(np.float32), deviation.astype(np.float32)
-
-
-def standardise(cells: sparse.csr_matrix, mean: np.ndarray, deviation: np.ndarray) -> Tensor:
-    """Cells (cells, genes) in units of each gene's deviation around its mean, dense; constant genes are 0."""
-    return torch.from_numpy((cells.toarray() - mean) / np.where(deviation > 0, deviation, 1))
 
 
 def loadings(cells: sparse.csr_matrix, deviation: np.ndarray, components: int, seed: int) -> np.ndarray:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from methods._flow.cells import slices
 from methods._grn.attention import Normalisation, stream_maps
 from methods._grn.transformer import GeneTransformer
 
@@ -88,8 +89,7 @@ class CoexpressionSource:
     def maps(self, cells: Tensor, block: int = 128) -> Iterator[tuple[slice, Tensor]]:
         """Stream the maps of cells (cells, genes), log1p CP10K."""
         values = (cells - self.mean) / self.deviation
-        for start in range(0, values.shape[1], block):
-            rows = slice(start, min(start + block, values.shape[1]))
+        for rows in slices(values.shape[1], block):
             yield rows, self.correlation[rows] * values.unsqueeze(1)
 
 
@@ -97,8 +97,3 @@ def without_own(correlations: np.ndarray) -> Tensor:
     """Correlations (genes, genes) as float32 with a zero diagonal."""
     own = np.diag(np.diag(correlations))
     return torch.from_numpy((correlations - own).astype(np.float32))
-
-
-def frozen(model: nn.Module) -> nn.Module:
-    """Put a model into evaluation mode and let nothing of it be trained."""
-    return model.eval().requires_grad_(False)

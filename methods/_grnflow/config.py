@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
 from benchmark.config import parameter
-from methods._flow.cascade import CascadeOptions
-from methods._flow_config import PAPER, SMOKE, FlowConfig
 from methods._grn.pretrain import PretrainOptions
+from methods._trained_flow.config import PAPER, SMOKE, FlowConfig
 
 
 class GRNFlowConfig(FlowConfig):
@@ -71,7 +69,7 @@ class GRNFlowConfig(FlowConfig):
         "small": {},
         "smoke": {
             **SMOKE, "pairs_per_perturbation": 8, "controls_per_perturbation": 64,
-            "latents_per_perturbation": 4, "transformer_width": 16, "transformer_steps": 20,
+            "latents_per_perturbation": 4, "transformer_width": 16, "transformer_steps": 6,
         },
         "paper": {
             **PAPER, "learning_rate": 2e-4, "average": 0.9999, "pairs_per_perturbation": 500,
@@ -103,8 +101,3 @@ class GRNFlowConfig(FlowConfig):
             layers=self.transformer_layers,
             steps=self.transformer_steps,
         )
-
-    def batches(self) -> CascadeOptions:
-        """How batches are drawn."""
-        names = [field.name for field in dataclasses.fields(CascadeOptions)]
-        return CascadeOptions(**{name: getattr(self, name) for name in names})

@@ -10,8 +10,9 @@ from scipy import sparse
 from torch import Tensor
 
 from benchmark.machine.progress import stage
+from methods._flow.cells import slices
 from methods._grn.attention import AttentionSource
-from methods._grn.features import Projection, Standardiser, attention_change, batches, mean_map
+from methods._grn.features import Projection, Standardiser, attention_change, mean_map
 from methods._grnflow.config import GRNFlowConfig
 
 ENTRIES_AT_ONCE = 8_000_000
@@ -55,7 +56,7 @@ class MapReader:
                 attention_change(
                     self.source, self._dense(control[part]), self._dense(perturbed[part]), project, BLOCK
                 )
-                for part in batches(len(control), self._at_once // 2)
+                for part in slices(len(control), self._at_once // 2)
             ]
         )
 

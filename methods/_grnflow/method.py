@@ -22,20 +22,20 @@ from benchmark.config import MethodConfig
 from benchmark.machine.device import choose_device
 from benchmark.perturbation import Perturbation
 from methods._flow.backbone import FlowShape, choose_context, count_parameters
-from methods._flow.cascade import CascadeObjective, TimeRule, cascaded_times
-from methods._flow.cells import DenseRows
+from methods._flow.cascade import CascadeObjective, CascadeOptions, TimeRule, cascaded_times
+from methods._flow.cells import DenseRows, moments
 from methods._flow.paths import antithetic, gaussian
 from methods._flow.pool import CellPool
-from methods._flow.sampling import SamplingOptions, Solver, seeded_generator, trace_cascade
+from methods._flow.randomness import seeded_generator
+from methods._flow.sampling import SamplingOptions, Solver, trace_cascade
 from methods._flow.vocabulary import GeneVocabulary
-from methods._flow_method import FlowMethod, control_rows, perturbed_rows
 from methods._grn.attention import AttentionSource
 from methods._grn.features import Projection
 from methods._grn.pairing import pair_cells, principal_components
-from methods._grn.pretrain import moments
 from methods._grnflow.config import GRNFlowConfig
 from methods._grnflow.latents import MapReader, Pairs, network_of, training_latents
 from methods._grnflow.sources import Given, build_source
+from methods._trained_flow.method import FlowMethod, control_rows, perturbed_rows
 
 COMPONENTS = 30
 
@@ -73,14 +73,11 @@ class CascadeTrace:
     network
         (genes, genes): the change of the map that the mean latent stands for, row = gene that reads; None
         where the latent does not say which genes are read.
-    steps_of_predictions
-        Steps that predictions take in each stage.
     """
 
     latent: np.ndarray
     expression: np.ndarray
     network: np.ndarray | None
-    steps_of_predictions: tuple[int, int]
 
 
 class GRNFlow(FlowMethod):
@@ -137,7 +134,7 @@ class GRNFlow(FlowMethod):
         )
         objective = CascadeObjective(
             self.prepared(pool, train, list(pairs)),
-            self.config.batches(),
+            self.config.options(CascadeOptions),
             self.times,
             control_token=self.vocabulary_.control,
             unknown_token=self.vocabulary_.unknown,
@@ -201,7 +198,6 @@ class GRNFlow(FlowMethod):
             latent=latent.numpy(),
             expression=torch.stack([self.out_of_units(cells, perturbation) for cells in expression]).numpy(),
             network=None if network is None else network.numpy(),
-            steps_of_predictions=(options.latent.steps, options.expression.steps),
         )
 
     def regulatory_maps(self, train: AnnData) -> RegulatoryMaps:
@@ -237,16 +233,8 @@ class GRNFlow(FlowMethod):
 
     @classmethod
     def _shape(cls, config: GRNFlowConfig, n_tokens: int, latent: int) -> FlowShape:
-        return FlowShape(
-            n_tokens=n_tokens,
-            width=config.width,
-            heads=config.heads,
-            layers=config.layers,
-            dropout=config.dropout,
-            latent=latent,
-            control_values=cls.control_values,
-            graph=config.graph_neighbours > 0,
-            meeting=2 * config.width,
+        return config.shape(
+            n_tokens, latent=latent, control_values=cls.control_values, meeting=2 * config.width
         )
 
     def _reader(self, train: AnnData) -> MapReader:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,16 +17,15 @@ from torch import Tensor
 from benchmark.errors import BenchmarkError
 from benchmark.machine.paths import cache_folder
 from benchmark.machine.progress import stage
+from methods._flow.cells import cells_digest, moments
 from methods._flow.graph import correlation
 from methods._grn.attention import AttentionSource
-from methods._grn.errors import SourceError
+from methods._grn.checkpoint import SourceError
 from methods._grn.pretrain import (
     PretrainOptions,
     cache_file,
-    cells_digest,
     load_cached,
     loadings,
-    moments,
     new_transformer,
     pretrain,
     store,
@@ -34,14 +33,11 @@ from methods._grn.pretrain import (
 from methods._grn.sources import (
     CoexpressionSource,
     TransformerSource,
-    frozen,
     with_shuffled_genes,
     without_own,
 )
 from methods._grn.transformer import GeneTransformer
-
-if TYPE_CHECKING:
-    from methods._grnflow.config import GRNFlowConfig
+from methods._grnflow.config import GRNFlowConfig
 
 
 @dataclass(frozen=True)
@@ -99,14 +95,14 @@ def coexpression(given: Given) -> AttentionSource:
 
 def scgpt(given: Given) -> AttentionSource:
     """Read a checkpoint folder of scGPT."""
-    from methods._grn.scgpt import load_scgpt
+    from methods._grn.scgpt.source import load_scgpt
 
     return _checkpoint(given, partial(load_scgpt, seed=given.seed))
 
 
 def geneformer(given: Given) -> AttentionSource:
     """Read a checkpoint folder of Geneformer."""
-    from methods._grn.geneformer import load_geneformer
+    from methods._grn.geneformer.source import load_geneformer
 
     return _checkpoint(given, load_geneformer)
 
@@ -162,10 +158,8 @@ def _units(given: Given) -> tuple[Tensor, Tensor]:
 
 
 def _transformer_source(given: Given, model: GeneTransformer) -> AttentionSource:
-    config = given.config
-    return TransformerSource(
-        frozen(model.to(given.device)), *_units(given), config.attention_layer, config.attention_normalisation
-    )
+    config, frozen = given.config, model.to(given.device).eval().requires_grad_(False)
+    return TransformerSource(frozen, *_units(given), config.attention_layer, config.attention_normalisation)
 
 
 def _pretrained_model(given: Given) -> GeneTransformer:

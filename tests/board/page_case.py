@@ -14,6 +14,7 @@ from benchmark.board.page import PublishedBoard, as_content, as_html
 from benchmark.board.page.published import PublishedRow
 from benchmark.records.tracking import StoredRun
 from tests.board.board_case import alike, names, stored
+from tests.machine.process_case import PATIENCE
 
 EVIL = "<script>document.title='harmed'</script><img src=x onerror=\"document.title='harmed'\">"
 GROUPS = ("combo_seen1", "combo_seen2")
@@ -80,7 +81,7 @@ def browser(width: int = 1300, dark: bool = False):
         options.add_argument(f"--{argument}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     found = webdriver.Chrome(options, webdriver.ChromeService(driver))
-    found.set_script_timeout(30)
+    found.set_script_timeout(PATIENCE)
     resize(found, width)
     scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
     found.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
@@ -99,4 +100,4 @@ def open_page(browser, path: Path, view: str = "") -> None:
     browser.get("about:blank")
     browser.get(path.as_uri() + view)
     ready = "return document.documentElement.dataset.ready"
-    WebDriverWait(browser, 30).until(lambda page: page.execute_script(ready) == "yes")
+    WebDriverWait(browser, PATIENCE).until(lambda page: page.execute_script(ready) == "yes")

@@ -6,6 +6,8 @@ import pytest
 
 from tests.board.page_case import EVIL, board_runs, browser, html_of, open_page, resize
 
+pytestmark = pytest.mark.slow
+
 RANKED = "#board tbody.ranked tr"
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
+from textwrap import indent
 
 import h5py
 import numpy as np
@@ -24,10 +25,15 @@ LIMITED = """
 import resource
 from pathlib import Path
 {imports}
+
+def work(path):
+{work}
+
+work({small!r})
 line = next(line for line in Path("/proc/self/status").read_text().splitlines() if "VmData" in line)
 limit = int(line.split()[1]) * 1024 + {room}
 resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-{work}
+print(work({large!r}))
 """
 
 
@@ -47,9 +53,18 @@ def write_large(path: Path, cells: int, genes: int = 2000, seed: int = 0) -> int
     return x.data.nbytes + x.indices.nbytes
 
 
-def run_limited(imports: str, work: str, room: int) -> subprocess.CompletedProcess[str]:
-    """Run code in a process that, after its imports, may get `room` more bytes of memory for data."""
-    code = LIMITED.format(imports=imports, work=work, room=room)
+def run_limited(
+    imports: str, work: str, small: Path, large: Path, room: int
+) -> subprocess.CompletedProcess[str]:
+    """Do work with a large file in a process that may get `room` more bytes of memory for data than it has.
+
+    It has done the same work with a small file by then. What libraries keep from their first call on, such as
+    threads, buffers and what they compile for this processor, is no part of what the work needs for a file.
+    It prints what the work returns.
+    """
+    code = LIMITED.format(
+        imports=imports, work=indent(work, "    "), small=str(small), large=str(large), room=room
+    )
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
     return subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env={**environment(), **threads}

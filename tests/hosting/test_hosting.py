@@ -6,8 +6,8 @@ import json
 import signal
 import subprocess
 import tempfile
-import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -16,12 +16,13 @@ import torch
 from benchmark.cli.screen import print_record
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.metrics import METRICS
+from benchmark.hosting import child
 from benchmark.records.tracking import Tracker
 from benchmark.registry import load_method
 from benchmark.runs.run import run
 from benchmark.testing import CHECKS, Case
 from tests.hosting.hosted import write_hosted
-from tests.machine.process_case import COMMAND, environment, started
+from tests.machine.process_case import COMMAND, PATIENCE, ended, environment, started, wait_for_end
 from tests.tiny import PATH_OPTIONS, request, write_screen
 
 AT_FITTING = {
@@ -57,19 +58,6 @@ def screen(home):
 
 def job_folders() -> set[Path]:
     return set(Path(tempfile.gettempdir()).glob("benchmark-hosted_mean-*"))
-
-
-def gone(pid: int) -> bool:
-    """Whether a process has ended, within some seconds."""
-    patience = time.monotonic() + 20
-    while time.monotonic() < patience:
-        try:
-            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-                return True
-        except psutil.NoSuchProcess:
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def hanging(hosted, screen, tmp_path, monkeypatch) -> list[str]:
@@ -127,12 +115,23 @@ def test_what_goes_wrong_in_a_worker_is_one_sentence_and_a_failed_run(
     assert job_folders() == before
 
 
-def test_a_worker_that_hangs_is_ended_at_its_time_limit(screen, store, hosted, tmp_path, monkeypatch):
+def test_a_worker_that_hangs_is_ended_at_its_time_limit(screen, store, hosted, tmp_path, monkeypatch, caplog):
+    """By a clock that stands still until the worker hangs, however long it took to start."""
+    caplog.set_level("INFO", "benchmark")
     monkeypatch.setenv("HOSTED_PIDS", str(tmp_path / "pids"))
+    family = []
+
+    def clock() -> float:
+        if not family and "hosted_mean: about to fit" in caplog.messages and (tmp_path / "pids").exists():
+            family.extend(psutil.Process(int(pid)) for pid in (tmp_path / "pids").read_text().split())
+        return 9.0 if family else 0.0
+
+    monkeypatch.setattr(child, "time", SimpleNamespace(monotonic=clock))
     sentence = r"fitting, was not done after its time limit of 8 s; set time_limit higher:\n  about to fit"
     with pytest.raises(BenchmarkError, match=sentence):
         run(request(screen, hosted, settings={"trouble": "hangs", "time_limit": 8}))
-    assert all(gone(int(pid)) for pid in (tmp_path / "pids").read_text().split())
+    assert len(family) == 2
+    wait_for_end(family)
 
 
 @pytest.mark.parametrize(
@@ -142,11 +141,11 @@ def test_a_worker_that_hangs_is_ended_at_its_time_limit(screen, store, hosted, t
 def test_no_process_outlives_the_harness(screen, store, hosted, tmp_path, monkeypatch, sign, status):
     command = hanging(hosted, screen, tmp_path, monkeypatch)
     driver = started(command, tmp_path / "pids")
-    pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
-    assert not any(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE for pid in pids)
+    family = [psutil.Process(int(pid)) for pid in (tmp_path / "pids").read_text().split()]
+    assert not any(map(ended, family))
     driver.send_signal(sign)
-    driver.communicate(timeout=60)
-    assert all(gone(pid) for pid in pids)
+    driver.communicate(timeout=PATIENCE)
+    wait_for_end(family)
     tracker = Tracker()
     tracker.close_dead_runs()
     assert [stored.status for stored in tracker.runs()] == [status]
@@ -174,7 +173,7 @@ def test_two_runs_at_once_do_not_meet(screen, store, hosted, home):
         )
         for seed in "01"
     ]
-    records = [json.loads(process.communicate(timeout=120)[0]) for process in both]
+    records = [json.loads(process.communicate(timeout=PATIENCE)[0]) for process in both]
     assert [record["coordinates"]["seed"] for record in records] == [0, 1]
     alone, _ = run(request(screen, hosted, force=True))
     assert records[0]["scores"] == alone.scores
@@ -201,4 +200,4 @@ def test_a_worker_that_the_harness_interrupts_midway_ends_with_the_iterator(host
     workers = set(psutil.Process().children(recursive=True)) - before
     answers.close()
     assert workers
-    assert all(gone(worker.pid) for worker in workers)
+    wait_for_end(list(workers))

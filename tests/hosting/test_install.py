@@ -16,7 +16,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.hosting.environment import Environment, install
 from benchmark.machine.paths import cache_folder
 from benchmark.machine.progress import report_to
-from tests.machine.process_case import COMMAND, environment
+from tests.machine.process_case import COMMAND, PATIENCE, environment, wait_for_end, wait_until
 
 CLASS = '''"""A hosted method."""
 from benchmark.hosting.method import SubprocessMethod
@@ -158,11 +158,6 @@ def test_a_python_that_is_not_there_is_named(packed):
     assert left() == []
 
 
-def running(process):
-    """A process that has ended stays a zombie where nobody asks for its exit status, as in a container."""
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-
-
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])
 def test_an_installation_that_is_stopped_counts_for_nothing(packed, tmp_path, sign):
     """Stopped while pip builds a package that never ends; the next installation clears up."""
@@ -179,15 +174,14 @@ def test_an_installation_that_is_stopped_counts_for_nothing(packed, tmp_path, si
         text=True,
         env={**environment(), "PIP_NO_BUILD_ISOLATION": "0"},
     )
-    while not begun.exists():
-        assert process.poll() is None, process.communicate()[1]
+    wait_until("pip builds the package", begun.exists, process)
     family = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(sign)
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE)
     assert packed.python is None
     if sign == signal.SIGINT:
         assert left() == []
-        assert not [child for child in family if running(child)]
+        wait_for_end(family)
     (packed.folder / "requirements.txt").write_text("one==1.0\n", encoding="utf-8")
     install(packed)
     assert versions(packed) == "1.0 1.0"

@@ -34,6 +34,7 @@ def reader(store, prepared, home, monkeypatch) -> Reader:
     return Reader(home)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", WITH_BLOCKS, ids=lambda path: path.name)
 def test_a_reader_can_do_what_a_document_says(path, reader):
     for block in blocks(path.read_text(encoding="utf-8")):

@@ -39,6 +39,7 @@ def outputs(notebook: nbformat.NotebookNode) -> list[tuple[str, str]]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.ipynb")), ids=lambda path: path.name)
 def test_a_notebook_gives_what_is_committed_with_it(path, execute, tmp_path):
     committed = nbformat.read(path, as_version=4)

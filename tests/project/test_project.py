@@ -67,13 +67,13 @@ def test_methods_see_nothing_of_the_harness_but_the_plug_in_point(path):
 
 @pytest.mark.parametrize("folder", ["_flow", "_grn"])
 def test_flows_and_features_run_on_a_bare_gpu_image(folder):
-    for path in (ROOT / "methods" / folder).glob("*.py"):
+    for path in (ROOT / "methods" / folder).rglob("*.py"):
         outside = {name.split(".")[0] for name in imports(path)} - set(sys.stdlib_module_names)
         assert outside <= FOR_BARE_GPU_IMAGES | LAZY_THERE | {"methods"}, path
         at_the_top = {name.split(".")[0] for name in imports(path, top_only=True)}
         assert not at_the_top & LAZY_THERE, path
         inside = {name for name in imports(path) if name.startswith("methods.")}
-        assert all(name.startswith(("methods._flow", "methods._grn")) for name in inside), path
+        assert all(name.startswith(("methods._flow.", "methods._grn.")) for name in inside), path
 
 
 @pytest.mark.parametrize("folder", ["datasets", "splits", "leaderboard"])

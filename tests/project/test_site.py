@@ -14,6 +14,8 @@ from benchmark.evaluation.metrics import METRICS
 from benchmark.registry import list_methods, load_method
 from benchmark.studies.protocols import list_protocols
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

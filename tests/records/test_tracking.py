@@ -226,6 +226,7 @@ def test_what_cannot_be_kept_whole_leaves_nothing(store, record, tmp_path):
     assert not list(waiting_room().iterdir())
 
 
+@pytest.mark.slow
 def test_a_server_killed_at_random_moments_loses_and_doubles_nothing(server, screen, kills):
     rng = random.Random(0)
     case = Case(screen)

@@ -215,7 +215,6 @@ class Trace:
     """A cascade of two cells in two steps, three genes and latents of one number."""
 
     network: np.ndarray | None
-    steps_of_predictions: tuple[int, int] = (1, 1)
     latent: np.ndarray = field(default_factory=lambda: np.arange(18.0).reshape(3, 2, 3, 1) ** 1.5)
     expression: np.ndarray = field(default_factory=lambda: np.arange(18.0).reshape(3, 2, 3))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import time
 from contextlib import contextmanager
 
 import anndata as ad
@@ -16,13 +15,12 @@ import pytest
 from benchmark.records.record import Coordinates, Record
 from benchmark.records.tracking import Tracker
 from benchmark.runs.run import run
-from tests.machine.process_case import COMMAND, environment
+from tests.machine.process_case import COMMAND, PATIENCE, environment, wait_until
 from tests.tiny import PATH_OPTIONS, request
 
 TINY = {"width": 8, "steps": 4, "batch_size": 4, "genes_per_step": 16, "graph_neighbours": 2}
 SETTINGS = {**TINY, "precision": "float32", "expression_ode_steps": 1, "checks": 1}
 ENDLESS = {**SETTINGS, "steps": 1_000_000, "checkpoint_steps": 1}
-PATIENCE = 240
 
 
 def command(screen, settings: dict, method: str = "scdfm") -> list[str]:
@@ -43,11 +41,8 @@ def under_way(screen, home):
         env=environment(),
     )
     try:
-        patience = time.monotonic() + PATIENCE
-        while not list(home.glob("datasets/cache/checkpoints/*.pt")):
-            assert process.poll() is None, process.communicate()[1]
-            assert time.monotonic() < patience
-            time.sleep(0.1)
+        checkpoints = "datasets/cache/checkpoints/*.pt"
+        wait_until("a checkpoint is written", lambda: list(home.glob(checkpoints)), process)
         children = psutil.Process(process.pid).children()
         yield (
             process,
@@ -75,6 +70,7 @@ def test_two_processes_predict_the_cells_of_one_with_twice_the_batch(screen, sto
         for record in (together, alone)
     ]
     assert list(cells[0].obs["perturbation"]) == list(cells[1].obs["perturbation"])
+    # Rounding moves them by 1e-6, with any number of threads; the batch of one process alone by 0.2.
     np.testing.assert_allclose(*(_dense(part) for part in cells), atol=2e-3)
     assert len(tracker.runs()) == 2
 

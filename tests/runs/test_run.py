@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -22,7 +21,7 @@ from benchmark.records.archive import file_digest, read_archive
 from benchmark.records.tracking import Tracker
 from benchmark.runs.run import run
 from benchmark.splits import load_split
-from tests.machine.process_case import environment, started
+from tests.machine.process_case import PATIENCE, environment, started
 from tests.tiny import COLUMNS, PATH_OPTIONS, request, write_methods
 
 pytestmark = pytest.mark.usefixtures("store")
@@ -50,7 +49,7 @@ class Slow(TrainMean):
         print("a method may print what it likes")
         open("started", "w").close()
         if not os.path.exists("go"):
-            time.sleep(60)
+            time.sleep(600)
         return super().fit(train, validation)
 
 class NotFinite(TrainMean):
@@ -218,9 +217,8 @@ def test_a_killed_run_leaves_a_record_that_says_so_and_is_repeated(screen, own_m
 
 def test_ctrl_c_exits_with_130_and_the_record_says_interrupted(screen, own_methods, tmp_path):
     process = start_slow_run(screen, own_methods, tmp_path)
-    time.sleep(0.5)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert "Traceback" not in errors
     assert errors.strip().splitlines()[-1].startswith("Interrupted;")

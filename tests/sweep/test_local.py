@@ -15,7 +15,7 @@ import pytest
 
 from benchmark.records.tracking import Tracker
 from benchmark.sweep.sweep import Where, sweep
-from tests.machine.process_case import COMMAND, environment, started
+from tests.machine.process_case import COMMAND, PATIENCE, environment, started, wait_for_end
 from tests.sweep.sweep_case import Case, finished_by_run
 from tests.tiny import PATH_OPTIONS
 
@@ -69,6 +69,7 @@ def workers(process):
     return [child for child in children(process) if "spawn_main" in " ".join(child.cmdline())]
 
 
+@pytest.mark.slow
 def test_workers_killed_at_random_moments_cost_nothing(case, kills):
     """Where a worker is lost too often in the same run, that run fails, and the same sweep does it."""
     rng = random.Random(0)
@@ -97,6 +98,7 @@ def test_workers_killed_at_random_moments_cost_nothing(case, kills):
     assert finished_by_run() == {("counts", str(seed)): 1 for seed in range(seeds)}
 
 
+@pytest.mark.slow
 def test_a_driver_killed_at_random_moments_goes_on_where_it_was(command, kills):
     rng = random.Random(1)
     for last in range(kills):
@@ -108,8 +110,7 @@ def test_a_driver_killed_at_random_moments_goes_on_where_it_was(command, kills):
         its = children(process) if process.poll() is None else []
         process.kill()
         process.wait()
-        psutil.wait_procs(its, timeout=30)
-        assert not [child for child in its if child.is_running()]
+        wait_for_end(its)
     subprocess.run(arguments, env=environment(), check=True, stderr=subprocess.DEVNULL)
     assert finished_by_run() == {("counts", str(seed)): 1 for seed in range(kills)}
     assert not [run for run in Tracker().runs() if run.status == "running"]
@@ -129,12 +130,11 @@ def test_ctrl_c_ends_every_process_and_the_run_is_recorded_so(case, command, mon
     process = started(command("Slow", jobs=1), case.file.parent / "began-0")
     its = children(process)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, said
     assert "Interrupted" in said
     assert "Traceback" not in said
-    psutil.wait_procs(its, timeout=30)
-    assert not [child for child in its if child.is_running()]
+    wait_for_end(its)
     assert [run.status for run in Tracker().runs()] == ["interrupted"]
 
 

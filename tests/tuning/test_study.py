@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 
 import psutil
 import pytest
@@ -21,7 +20,7 @@ from benchmark.tuning.study import AGAIN, LOST, PROCESS, Outcome, Study
 from benchmark.tuning.tune import tune
 from benchmark.tuning.work import Bench
 from methods.linear import Linear
-from tests.machine.process_case import started
+from tests.machine.process_case import started, wait_for_end
 from tests.tiny import PATH_OPTIONS
 from tests.tuning.tuning_case import Case
 
@@ -75,8 +74,7 @@ def test_a_process_that_nobody_has_waited_for_has_ended():
     child = subprocess.Popen([sys.executable, "-c", ""])
     process = psutil.Process(child.pid)
     tags = {**this_process(), "pid": str(child.pid), "process_started": str(process.create_time())}
-    while process.status() != psutil.STATUS_ZOMBIE:
-        time.sleep(0.01)
+    wait_for_end([process])
     assert not is_alive(tags)
     child.wait()
     assert not is_alive(tags)
@@ -243,10 +241,7 @@ def test_workers_end_with_their_driver(store, case):
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert workers
-    patience = time.monotonic() + 30
-    while any(worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE for worker in workers):
-        assert time.monotonic() < patience
-        time.sleep(0.1)
+    wait_for_end(workers)
     assert tune(case.plan("Stuck", trials=4)).configuration.trials == 4
 
 

@@ -48,7 +48,8 @@ def test_the_file_holds_the_best_configuration_and_what_it_cost(case, home):
     best = min(trials(case.plan(trials=5)), key=lambda trial: trial.value)
     assert read.config == {"offset": 0, "untuned": 7, "kind": "a", "scale": 0.5} | best.params
     assert (read.value, read.trials, read.objective, read.split) == (best.value, 5, "mse", "doubles")
-    assert 0 < read.seconds < 60
+    spent = sum(each.user_attrs["seconds"] for each in trials(case.plan(trials=5)))
+    assert 0 < read.seconds == pytest.approx(spent, abs=0.01)
     assert {"python", "optuna", "commit"} < read.versions.keys()
     assert set(read.tuned_on).isdisjoint(label for each in case.said for label in each["labels"])
 
@@ -146,7 +147,7 @@ def test_no_trial_begins_after_the_time(case):
     with pytest.raises(BenchmarkError, match="No configuration was tried in the time"):
         tune(case.plan(timeout=0.0))
     assert case.scales == []
-    assert tune(case.plan(trials=2, timeout=60.0)).configuration.trials == 2
+    assert tune(case.plan(trials=2, timeout=3600.0)).configuration.trials == 2
 
 
 def test_trials_are_runs_below_one_run_and_on_no_board(case):

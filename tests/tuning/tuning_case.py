@@ -56,7 +56,7 @@ class Scaled(TrainMean):
 class Meets(Scaled):
     name = "meets"
     def happens(self):
-        patience = time.monotonic() + 60
+        patience = time.monotonic() + 600
         while len({json.loads(line)["pid"] for line in (FOLDER / "said.jsonl").read_text().splitlines()}) < 2:
             assert time.monotonic() < patience
             time.sleep(0.05)
@@ -82,7 +82,7 @@ class Stuck(Scaled):
     name = "stuck"
     def happens(self):
         if self.config.scale != 0.5 and once("stuck"):
-            time.sleep(120)
+            time.sleep(600)
 
 class Killed(Scaled):
     name = "killed"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from benchmark.board.page.packed import short
@@ -53,8 +53,8 @@ class PublishedBoard:
     dataset: str
     split: str
     title: str
-    remarks: tuple[str, ...] = ()
-    rows: tuple[PublishedRow, ...] = field(default=())
+    remarks: tuple[str, ...]
+    rows: tuple[PublishedRow, ...]
 
     def as_content(self) -> dict[str, Any]:
         """What the page is given."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.board.intervals import labels_of
+from benchmark.board.intervals import ScoreTable, labels_of, mean_over_seeds
 from benchmark.board.page.packed import packed_halves, short
 from benchmark.board.rows import HEADLINE, Block, Row
 from benchmark.records.record import device_label
@@ -72,28 +72,15 @@ def per_perturbation(block: Block, runs: Runs, groups: Mapping[str, str]) -> dic
     """
     shown = [row for row in block.rows if row.is_shown]
     labels = labels_of(runs[run_id].scores for row in shown for run_id in row.run_ids)
-    place = {label: index for index, label in enumerate(labels)}
-    values = np.full((len(shown), len(HEADLINE), len(labels)), np.nan)
+    values = np.empty((len(shown), len(HEADLINE), len(labels)))
     for index, row in enumerate(shown):
-        values[index] = _over_seeds([runs[run_id] for run_id in row.run_ids], place)
+        scores = dict(enumerate(runs[run_id].scores for run_id in row.run_ids))
+        values[index] = mean_over_seeds(ScoreTable.of(scores, HEADLINE, labels).values).T
     return {
         "labels": labels,
         "groups": [groups.get(label, "") for label in labels],
         "values": packed_halves(values),
     }
-
-
-def _over_seeds(runs: Sequence[StoredRun], place: Mapping[str, int]) -> np.ndarray:
-    """Mean over runs: (metrics, perturbations)."""
-    values = np.full((len(runs), len(HEADLINE), len(place)), np.nan)
-    for seed, run in enumerate(runs):
-        for metric, name in enumerate(HEADLINE):
-            found = run.scores.get(name, {})
-            values[seed, metric, [place[label] for label in found]] = list(found.values())
-    defined = ~np.isnan(values)
-    counts = defined.sum(axis=0)
-    sums = np.where(defined, values, 0.0).sum(axis=0)
-    return np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
 
 
 def groups_of(block: Block, runs: Runs) -> dict[str, str]:

@@ -8,6 +8,8 @@ from typing import Any
 from benchmark.board.rows import HEADLINE, Block, Comparison, Row
 
 ALPHA = 0.05
+NAMED = 4
+"""Rows that a sentence names, at most."""
 
 QUESTIONS = {
     "de_overlap_adjusted": "Finding the genes that respond",
@@ -125,9 +127,9 @@ def _difference(found: Comparison) -> str:
     return f"{found.mean:.2g} [{found.low:.2g}, {found.high:.2g}], {p}".replace("-", "−")
 
 
-def _named(rows: Sequence[Row], block: Block, most: int = 4) -> str:
+def _named(rows: Sequence[Row], block: Block) -> str:
     """Some names, and how many more there are."""
     names = [block.name(row) for row in rows]
-    if len(names) > most:
-        names[most:] = [f"{len(names) - most} more"]
+    if len(names) > NAMED:
+        names[NAMED:] = [f"{len(names) - NAMED} more"]
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -11,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.data.simulator.network import Network
-from benchmark.errors import BenchmarkError, unknown
+from benchmark.errors import BenchmarkError
+from benchmark.machine.paths import replacing
 
 
 @dataclass(frozen=True)
@@ -44,32 +44,10 @@ class Truth:
         genes = self.network.genes
         return {gene: self.network.targets(gene) for gene in genes[self.network.regulators].tolist()}
 
-    def mean_of(self, label: str) -> np.ndarray:
-        """Return the noiseless mean of one perturbation, (genes,).
-
-        Raises
-        ------
-        BenchmarkError
-            When it was not simulated.
-        """
-        (rows,) = np.nonzero(self.perturbations == label)
-        if rows.size == 0:
-            raise unknown("simulated perturbation", label, self.perturbations.tolist())
-        return self.mean[rows[0]]
-
     def save(self, path: Path) -> None:
         """Write one npz file without pickled objects; the file is whole or it is not there."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            with partial.open("wb") as file:
-                np.savez_compressed(
-                    file, **vars(self.network), perturbations=self.perturbations, mean=self.mean
-                )
-            os.replace(partial, path)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
+        with replacing(path) as draft, draft.open("wb") as file:
+            np.savez_compressed(file, **vars(self.network), perturbations=self.perturbations, mean=self.mean)
 
     @classmethod
     def load(cls, path: Path) -> Truth:

@@ -11,9 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from benchmark.evaluation.metrics.response import Response
-from benchmark.evaluation.metrics.spec import MetricSpec, metric
+from benchmark.evaluation.metrics.spec import CONTROL_CELLS, MetricSpec, metric
 
-CONTROL_CELLS = "the real control cells, for both sides"
 SHARE_OF_MEAN_VARIANCE = 0.1
 """Added to each variance, so that a gene that hardly varies in control is not the first of all by noise."""
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from benchmark.evaluation.metrics.response import Response
-from benchmark.evaluation.metrics.spec import MetricSpec, metric
+from benchmark.evaluation.metrics.spec import CONTROL_CELLS, MetricSpec, metric
 
-CONTROL_CELLS = "the real control cells, for both sides"
 UNDEFINED = "no real DE gene (cell-eval writes 0); no predicted DE gene scores 0"
 LIMITS = (20, 50, 100, 200, 500)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from benchmark.evaluation.metrics.agreement import correlation
 from benchmark.evaluation.metrics.response import FDR_THRESHOLD, Response
-from benchmark.evaluation.metrics.spec import MetricSpec, metric
+from benchmark.evaluation.metrics.spec import CONTROL_CELLS, MetricSpec, metric
 
-CONTROL_CELLS = "the real control cells, for both sides"
 LEAST_FDR = 1e-10  # cell-eval's: below it evidence is evidence
 EVIDENCE = (
     "predicted -log10 FDR, FDR at least 1e-10, over genes with real FDR < 0.05 as positives (Wilcoxon, "
@@ -58,10 +59,7 @@ def de_pr_auc(real: Response, predicted: Response) -> float:
     """How purely the genes of strongest predicted evidence are real DE genes."""
     from sklearn.metrics import average_precision_score
 
-    is_de = real.fdr < FDR_THRESHOLD
-    if is_de.all() or not is_de.any():
-        return float("nan")
-    return float(average_precision_score(is_de, _evidence(predicted)))
+    return _of_evidence(average_precision_score, real, predicted)
 
 
 @metric(
@@ -81,11 +79,13 @@ def de_roc_auc(real: Response, predicted: Response) -> float:
     """Chance that a real DE gene has stronger predicted evidence than a gene that is none."""
     from sklearn.metrics import roc_auc_score
 
+    return _of_evidence(roc_auc_score, real, predicted)
+
+
+def _of_evidence(
+    area: Callable[[np.ndarray, np.ndarray], float], real: Response, predicted: Response
+) -> float:
     is_de = real.fdr < FDR_THRESHOLD
     if is_de.all() or not is_de.any():
         return float("nan")
-    return float(roc_auc_score(is_de, _evidence(predicted)))
-
-
-def _evidence(predicted: Response) -> np.ndarray:
-    return -np.log10(np.maximum(predicted.fdr, LEAST_FDR))
+    return float(area(is_de, -np.log10(np.maximum(predicted.fdr, LEAST_FDR))))

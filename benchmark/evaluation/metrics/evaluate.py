@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import pandas as pd
 
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.metrics import METRICS, Metric, Panel, PanelMetric, Reference
-from benchmark.evaluation.metrics.differential import differential_expression
 from benchmark.evaluation.metrics.parallel import for_each
 from benchmark.evaluation.metrics.sorted_cells import Matrix
 from benchmark.machine.progress import stage
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def evaluate(
@@ -52,6 +53,10 @@ def evaluate(
         When the two sides do not have the same perturbations, gene counts differ, there are fewer than 2
         cells, or a value is NaN, infinite, negative or not on the log scale.
     """
+    import pandas as pd
+
+    from benchmark.evaluation.metrics.differential import differential_expression
+
     _check_same(real, predicted)
     applicable = [
         declared for declared in METRICS.values() if predicts == "cells" or declared.spec.needs == "mean"

@@ -15,17 +15,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmark.evaluation.metrics.agreement import correlation
-from benchmark.evaluation.metrics.mean_top_genes import EXPRESSED
+from benchmark.evaluation.metrics.mean_top_genes import EXPRESSED_GENES, most_expressed
 from benchmark.evaluation.metrics.reference import Moments
 from benchmark.evaluation.metrics.response import FDR_THRESHOLD, Response
 from benchmark.evaluation.metrics.sorted_cells import SortedCells
 from benchmark.evaluation.metrics.spec import MetricSpec, metric
 from benchmark.perturbation import Perturbation
 
-GENES = (
-    f"the {EXPRESSED} genes of highest mean log1p value in the control cells, or all where there are fewer "
-    "(Ahlmann-Eltze et al., Nature Methods 2025), without the two targets"
-)
+GENES = f"{EXPRESSED_GENES}, without the two targets"
 REFERENCE = "the real control cells and the real cells of the two singles, for both sides"
 NO_DOUBLE = "no double, or the two singles are not both measured"
 DEVIATION = (
@@ -88,7 +85,7 @@ def double_of(real: Response, predicted: Response) -> Double | None:
     names = Perturbation.parse(real.label).genes
     if len(names) != 2 or not reference.singles.keys() >= set(names):
         return None
-    by_expression = np.argsort(-reference.control.mean, kind="stable")[:EXPRESSED]
+    by_expression = most_expressed(reference.control.mean)
     genes = by_expression[~np.isin(by_expression, reference.targets([real.label]))]
     singles = [reference.singles[name] for name in names]
     sources: list[Response | SortedCells | Moments] = [real, reference.control, *singles]

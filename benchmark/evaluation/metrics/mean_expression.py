@@ -6,9 +6,7 @@ import numpy as np
 
 from benchmark.evaluation.metrics.agreement import correlation, cosine, mean_square
 from benchmark.evaluation.metrics.response import Response
-from benchmark.evaluation.metrics.spec import MetricSpec, metric
-
-CONTROL_CELLS = "the real control cells, for both sides"
+from benchmark.evaluation.metrics.spec import CONTROL_CELLS, MetricSpec, metric
 
 
 def _error(name: str, formula: str, headline: bool = False) -> MetricSpec:

@@ -6,7 +6,7 @@ import numpy as np
 
 from benchmark.evaluation.metrics.agreement import correlation, cosine, mean_square
 from benchmark.evaluation.metrics.response import Response
-from benchmark.evaluation.metrics.spec import MetricSpec, metric
+from benchmark.evaluation.metrics.spec import CONTROL_CELLS, MetricSpec, metric
 
 TOP = 20
 TOP_GENES = f"the {TOP} real DE genes of largest |log2 fold change|, or all where there are fewer"
@@ -15,7 +15,6 @@ EXPRESSED_GENES = (
     f"the {EXPRESSED} genes of highest mean log1p value in the control cells, or all where there are fewer "
     "(Ahlmann-Eltze et al., Nature Methods 2025)"
 )
-CONTROL_CELLS = "the real control cells, for both sides"
 CHOOSE_GENES = "none; the real control cells choose the genes"
 
 
@@ -85,14 +84,14 @@ def cosine_top20(real: Response, predicted: Response) -> float:
 @metric(_error("mse", "top1000", EXPRESSED_GENES, "never NaN"))
 def mse_top1000(real: Response, predicted: Response) -> float:
     """Squared error of the mean expression of the genes that are expressed most."""
-    genes = _expressed(real)
+    genes = most_expressed(real.reference.control.mean)
     return mean_square(real.mean[genes], predicted.mean[genes])
 
 
 @metric(_error("l2", "top1000", EXPRESSED_GENES, "never NaN"))
 def l2_top1000(real: Response, predicted: Response) -> float:
     """Euclidean distance of the means of the genes that are expressed most."""
-    genes = _expressed(real)
+    genes = most_expressed(real.reference.control.mean)
     return float(np.linalg.norm(predicted.mean[genes] - real.mean[genes]))
 
 
@@ -106,10 +105,10 @@ def l2_top1000(real: Response, predicted: Response) -> float:
 )
 def pearson_top1000(real: Response, predicted: Response) -> float:
     """Correlation of the changes of the genes that are expressed most."""
-    genes = _expressed(real)
+    genes = most_expressed(real.reference.control.mean)
     return correlation(real.change[genes], predicted.change[genes])
 
 
-def _expressed(real: Response) -> np.ndarray:
-    """Columns of the genes that control cells express most; ties keep gene order."""
-    return np.argsort(-real.reference.control.mean, kind="stable")[:EXPRESSED]
+def most_expressed(control_mean: np.ndarray) -> np.ndarray:
+    """Columns of the genes that control cells express most, in descending order; ties keep gene order."""
+    return np.argsort(-control_mean, kind="stable")[:EXPRESSED]

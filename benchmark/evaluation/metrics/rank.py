@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from benchmark.evaluation.metrics.response import Panel
-from benchmark.evaluation.metrics.spec import MetricSpec, panel_metric
+from benchmark.evaluation.metrics.spec import CONTROL_CELLS, MetricSpec, panel_metric
 
 Distance = Literal["cityblock", "euclidean", "cosine"]
 
@@ -35,7 +35,7 @@ def _discrimination(name: str, distance: str, nan_means: str) -> MetricSpec:
         range=(0.0, 1.0),
         higher_is_better=True,
         gene_set="all genes but the targets of any perturbation scored",
-        reference="the real control cells, for both sides",
+        reference=CONTROL_CELLS,
         nan_means=nan_means,
     )
 

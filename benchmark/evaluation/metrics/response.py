@@ -36,10 +36,9 @@ class Response:
         `mean` minus the mean of the control cells.
     log2_fold_change
         log2 of the ratio of mean counts per 10,000 (see `differential_expression` for means of zero).
-    p_value
-        Two-sided Wilcoxon rank-sum test against the control cells.
     fdr
-        `p_value` after Benjamini and Hochberg over all genes of this perturbation.
+        Two-sided Wilcoxon rank-sum test against the control cells, p-values after Benjamini and Hochberg over
+        all genes of this perturbation.
     """
 
     label: str
@@ -50,7 +49,6 @@ class Response:
     variance: np.ndarray
     change: np.ndarray
     log2_fold_change: np.ndarray
-    p_value: np.ndarray
     fdr: np.ndarray
 
     @property

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-from scipy import sparse
 
 from benchmark.errors import BenchmarkError
 
-Matrix: TypeAlias = np.ndarray | sparse.spmatrix | sparse.sparray
+if TYPE_CHECKING:
+    from scipy import sparse
+
+Matrix: TypeAlias = "np.ndarray | sparse.spmatrix | sparse.sparray"
 
 LARGEST_LOG_VALUE = 15.0  # log1p(1e4) = 9.2 is the most a cell can hold; above 15 cell-eval refuses too
 GENES_PER_CHUNK = 512

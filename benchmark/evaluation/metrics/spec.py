@@ -14,6 +14,9 @@ Family = Literal["expression", "DE", "rank", "distribution", "interaction", "unc
 Score = Callable[[Response, Response], float]
 PanelScore = Callable[[Panel], np.ndarray]
 
+CONTROL_CELLS = "the real control cells, for both sides"
+"""What most metrics measure a response against, as their declarations say it."""
+
 
 @dataclass(frozen=True)
 class MetricSpec:
@@ -62,6 +65,16 @@ class MetricSpec:
     def best(self) -> float | None:
         """The value of a perfect prediction; None for a number that does not judge."""
         return None if self.higher_is_better is None else self.range[self.higher_is_better]
+
+    @property
+    def sign(self) -> float:
+        """1 where more is better, else -1."""
+        return 1.0 if self.higher_is_better else -1.0
+
+    @property
+    def heading(self) -> str:
+        """The name, with an arrow that says which way is better."""
+        return self.name + {True: " ↑", False: " ↓", None: ""}[self.higher_is_better]
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from benchmark.records.record import Record
 from benchmark.records.tracking import StoredRun
 from benchmark.report.gallery.effect_size import effect_sizes
 from benchmark.splits.views import cells_by_label
-from benchmark.studies.order.statistics import Difference
+from benchmark.studies.order.statistics import Difference, scores_of
 from benchmark.studies.order.statistics import compare as compare_arms
 
 GAIN = "gain_"
@@ -129,31 +129,25 @@ def compare(
     load
         Loads their data by name, for effect sizes; where it cannot, a note says so.
     """
-    scores = [_scores(record, metrics) for record in (first, second)]
+    scores = [scores_of(record) for record in (first, second)]
     differences = compare_arms({0: scores[0]}, {0: scores[1]}, metrics)
     table = pd.DataFrame({"perturbation": first.perturbations, "group": first.groups})
     sizes, notes = _sizes(first, load)
     table["effect_size"] = table["perturbation"].map(sizes).astype(float)
     table["refused_by"] = [_refused(label, first, second) for label in table["perturbation"]]
     for name in metrics:
-        sign = 1.0 if METRICS[name].spec.higher_is_better else -1.0
+        sign = METRICS[name].spec.sign
         one, other = (table["perturbation"].map(side[name]).astype(float) for side in scores)
         table = table.assign(
-            **{f"first_{name}": one, f"second_{name}": other, f"{GAIN}{name}": sign * (one - other)}
+            **{
+                f"first_{name}": one,
+                f"second_{name}": other,
+                f"{GAIN}{name}": sign * (one - other),
+            }
         )
     return Comparison(
         first, second, [_of_enough(each) for each in differences], table, [*_about(first, second), *notes]
     )
-
-
-def _scores(record: Record, metrics: Sequence[str]) -> dict[str, dict[str, float]]:
-    return {
-        name: {
-            label: math.nan if value is None else value
-            for label, value in zip(record.perturbations, record.scores[name], strict=True)
-        }
-        for name in metrics
-    }
 
 
 def _sizes(record: Record, load: Callable[[str], Dataset]) -> tuple[dict[str, float], list[str]]:

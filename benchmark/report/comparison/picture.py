@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from benchmark.report.comparison.pairs import GAIN, Comparison
-from benchmark.report.looks import CYCLE, INK, MUTED, as_png, key, name_axes, name_dot, panels
+from benchmark.report.looks import INK, MUTED, as_png, dots_of_groups, key, name_axes, name_dot, panels
 from benchmark.studies.order.statistics import Difference
 
 NAMED = 2
@@ -36,8 +36,7 @@ def _draw_metric(panel: Axes, comparison: Comparison, difference: Difference) ->
     gain = f"{GAIN}{difference.metric}"
     x, x_name = _across(comparison.table, gain)
     panel.axhline(0, color=INK, linewidth=1)
-    for colour, (group, rows) in zip(CYCLE, comparison.table.groupby("group"), strict=False):
-        panel.scatter(x[rows.index], rows[gain], s=22, color=colour, alpha=0.8, linewidths=0, label=group)
+    dots_of_groups(panel, x, comparison.table[gain], comparison.table["group"])
     if not np.isnan(difference.mean):
         panel.axhline(difference.mean, color=MUTED, linewidth=1.2, linestyle="--", label="mean difference")
     if not np.isnan(difference.low):

@@ -9,8 +9,7 @@ from matplotlib.figure import Figure
 from benchmark.evaluation.metrics.agreement import correlation
 from benchmark.evaluation.metrics.response import FDR_THRESHOLD
 from benchmark.report.looks import CONTROL, INK, REAL, key, name_axes, name_dot, panels
-from benchmark.report.needs import one_by_one
-from benchmark.report.picture import Picture
+from benchmark.report.picture import Picture, one_by_one
 from benchmark.report.subject import Subject
 
 NAMED = 8

@@ -8,9 +8,8 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from benchmark.evaluation.metrics.response import FDR_THRESHOLD, Response
-from benchmark.report.looks import INK, MUTED, UP_AND_DOWN, name_axes, panels
-from benchmark.report.needs import one_by_one
-from benchmark.report.picture import LeftOutError, Picture
+from benchmark.report.looks import INK, MUTED, UP_AND_DOWN, colour_bar, key, name_axes, panels
+from benchmark.report.picture import LeftOutError, Picture, one_by_one
 from benchmark.report.subject import Subject
 
 EACH_WAY = 8
@@ -92,9 +91,7 @@ def draw(table: pd.DataFrame) -> Figure:
         panel.set_xlim(-0.6, len(SIDES) - 0.4)
         panel.set_ylim(len(genes) - 0.4, -0.6)
         name_axes(panel, "", "", f"{label}: {up} up, {len(genes) - up} down")
-    bar = figure.colorbar(dots, ax=axes, shrink=0.6, pad=0.02)
-    bar.set_label("change of the mean against control (log1p CP10K)", color=INK, fontsize=9)
-    bar.ax.tick_params(labelsize=8, colors=MUTED)
+    colour_bar(figure, dots, axes, "change of the mean against control (log1p CP10K)")
     for share in (0.1, 0.5, 1.0):
         axes[0].scatter(
             [],
@@ -104,8 +101,7 @@ def draw(table: pd.DataFrame) -> Figure:
             edgecolors=MUTED,
             label=f"{share:.0%} of cells express it",
         )
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    key(figure, axes[0], columns=3)
     return figure
 
 

@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 
 from benchmark.board import HEADLINE
 from benchmark.evaluation.metrics import METRICS
-from benchmark.report.looks import CYCLE, key, name_axes, panels
+from benchmark.report.looks import dots_of_groups, key, name_axes, panels
 from benchmark.report.picture import LeftOutError, Picture
 from benchmark.report.subject import Subject
 
@@ -42,10 +42,7 @@ def draw(table: pd.DataFrame) -> Figure:
     metrics = [name for name in HEADLINE if name in table]
     figure, axes = panels(len(metrics), height=3.4)
     for panel, metric in zip(axes, metrics, strict=True):
-        for colour, (group, rows) in zip(CYCLE, table.groupby("group"), strict=False):
-            panel.scatter(
-                rows["effect_size"], rows[metric], s=22, color=colour, alpha=0.8, linewidths=0, label=group
-            )
+        dots_of_groups(panel, table["effect_size"], table[metric], table["group"])
         refused = table[table["refused"]]
         if len(refused):
             panel.scatter(

@@ -8,9 +8,8 @@ from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 
 from benchmark.evaluation.metrics.sorted_cells import Matrix
-from benchmark.report.looks import CONTROL, PREDICTED, REAL, key, name_axes, panels
-from benchmark.report.needs import one_by_one
-from benchmark.report.picture import LeftOutError, Picture
+from benchmark.report.looks import CONTROL, PREDICTED, REAL, fit_axes, key, name_axes, panels
+from benchmark.report.picture import LeftOutError, Picture, one_by_one
 from benchmark.report.subject import Subject
 
 MOST_CELLS = 256
@@ -39,9 +38,9 @@ def numbers(subject: Subject) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True).assign(first_axis=axes[0], second_axis=axes[1])
 
 
-def some_cells(cells: Matrix, most: int = MOST_CELLS) -> np.ndarray:
-    """At most so many of the cells, dense, float64; which ones is a draw with a fixed seed."""
-    rows = np.random.default_rng(0).permutation(cells.shape[0])[:most]
+def some_cells(cells: Matrix) -> np.ndarray:
+    """At most `MOST_CELLS` of the cells, dense, float64; which ones is a draw with a fixed seed."""
+    rows = np.random.default_rng(0).permutation(cells.shape[0])[:MOST_CELLS]
     part = cells[np.sort(rows)]
     return np.asarray(part if isinstance(part, np.ndarray) else part.toarray(), dtype=float)
 
@@ -86,15 +85,9 @@ def draw(table: pd.DataFrame) -> Figure:
                 markeredgecolor="black", label=f"mean, {kind}",
             )  # fmt: skip
         name_axes(panel, x, y, str(label))
-        panel.set_xlim(*_span(table["x"]))
-        panel.set_ylim(*_span(table["y"]))
+        fit_axes(panel, table["x"], table["y"])
     key(figure, axes[0])
     return figure
-
-
-def _span(values: pd.Series) -> tuple[float, float]:
-    margin = 0.05 * (values.max() - values.min()) or 1.0
-    return values.min() - margin, values.max() + margin
 
 
 PICTURE = Picture(

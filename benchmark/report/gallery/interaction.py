@@ -10,9 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from benchmark.perturbation import Perturbation
-from benchmark.report.looks import CYCLE, INK, MUTED, UP_AND_DOWN, name_axes, panels
-from benchmark.report.needs import predicted_cells
-from benchmark.report.picture import LeftOutError, Picture
+from benchmark.report.looks import INK, UP_AND_DOWN, colour_bar, dots_of_groups, name_axes, panels
+from benchmark.report.picture import LeftOutError, Picture, predicted_cells
 from benchmark.report.subject import Subject
 
 MAPPED = 3
@@ -79,18 +78,12 @@ def draw(table: pd.DataFrame) -> Figure:
     for panel, label in zip(axes[1:], mapped, strict=True):
         shown = _draw_genes(panel, chosen[chosen["perturbation"] == label], Normalize(-largest, largest))
         panel.set_title(label, color=INK, fontsize=10, loc="left")
-    bar = figure.colorbar(shown, ax=axes[1:], shrink=0.6, pad=0.02)
-    bar.set_label("change of the mean (log1p CP10K)", color=INK, fontsize=9)
-    bar.ax.tick_params(labelsize=8, colors=MUTED)
+    colour_bar(figure, shown, axes[1:], "change of the mean (log1p CP10K)")
     return figure
 
 
 def _draw_strengths(panel: Axes, doubles: pd.DataFrame) -> None:
-    for colour, (group, rows) in zip(CYCLE, doubles.groupby("group"), strict=False):
-        panel.scatter(
-            rows["real_strength"], rows["predicted_strength"], s=24, color=colour, alpha=0.8, linewidths=0,
-            label=group,
-        )  # fmt: skip
+    dots_of_groups(panel, doubles["real_strength"], doubles["predicted_strength"], doubles["group"], size=24)
     values = doubles[["real_strength", "predicted_strength"]].to_numpy()
     low, high = min(np.nanmin(values, initial=1.0), 0.9), max(np.nanmax(values, initial=1.0), 1.1)
     panel.plot([low, high], [low, high], color=INK, linewidth=0.8, linestyle="--", label="predicted = real")

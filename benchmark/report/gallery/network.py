@@ -10,8 +10,7 @@ from matplotlib.patches import FancyArrowPatch
 
 from benchmark.perturbation import Perturbation
 from benchmark.report.looks import INK, MUTED, PREDICTED, REAL, name_axes, panels
-from benchmark.report.needs import traces
-from benchmark.report.picture import LeftOutError, Picture
+from benchmark.report.picture import LeftOutError, Picture, traces
 from benchmark.report.subject import Subject
 
 EDGES = 14

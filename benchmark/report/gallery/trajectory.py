@@ -9,9 +9,8 @@ from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 
 from benchmark.report.gallery.embedding import fit_plane, some_cells
-from benchmark.report.looks import CONTROL, INK, PREDICTED, REAL, THIRD, key, name_axes, panels
-from benchmark.report.needs import traces
-from benchmark.report.picture import Picture
+from benchmark.report.looks import CONTROL, INK, PREDICTED, REAL, THIRD, fit_axes, key, name_axes, panels
+from benchmark.report.picture import Picture, traces
 from benchmark.report.refit import STEPS
 from benchmark.report.subject import Subject
 
@@ -90,8 +89,7 @@ def draw(table: pd.DataFrame) -> Figure:
             x, y = rows.iloc[0][["first_axis", "second_axis"]]
             name_axes(panel, x, y, f"{label}, stage {number}: {stage}")
             whole = table[table["stage"] == stage]
-            panel.set_xlim(*_span(whole["x"]))
-            panel.set_ylim(*_span(whole["y"]))
+            fit_axes(panel, whole["x"], whole["y"])
     key(figure, axes[1])
     return figure
 
@@ -127,11 +125,6 @@ def _draw_stage(panel: Axes, rows: pd.DataFrame, colour: str) -> None:
         zorder=3,
         label="generated, time 1",
     )
-
-
-def _span(values: pd.Series) -> tuple[float, float]:
-    margin = 0.05 * (values.max() - values.min()) or 1.0
-    return values.min() - margin, values.max() + margin
 
 
 PICTURE = Picture(

@@ -8,8 +8,7 @@ from matplotlib.figure import Figure
 
 from benchmark.evaluation.metrics.response import FDR_THRESHOLD
 from benchmark.report.looks import CONTROL, INK, PREDICTED, REAL, THIRD, key, name_axes, panels
-from benchmark.report.needs import one_by_one
-from benchmark.report.picture import Picture
+from benchmark.report.picture import Picture, one_by_one
 from benchmark.report.subject import Subject
 
 FOLD_LIMIT = 6.0

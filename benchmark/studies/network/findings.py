@@ -8,10 +8,10 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel
 
+from benchmark.evaluation.statistics import CONFIDENCE
 from benchmark.studies.network.questions import Question, Score
 from benchmark.studies.network.rankings import Rankings
 
-CONFIDENCE = 0.95
 FEWEST_UNITS = 5
 EXPRESSION = "expression"
 CHANCE, RANDOM_ORDER = "chance", "random order"

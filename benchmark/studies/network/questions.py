@@ -5,10 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 
+from benchmark.evaluation.statistics import draws
 from benchmark.studies.network.rankings import Panel, Rankings
 from benchmark.studies.network.scores import (
     average_precision,
@@ -46,10 +46,8 @@ class Question(ABC):
     ----------
     name
         What is looked for.
-    unit
-        What is resampled for intervals: regulators or perturbations.
     size
-        How many of them there are.
+        How many regulators, or perturbations, are resampled for intervals.
     about
         What there is to find, in a few words.
     why_not
@@ -57,7 +55,6 @@ class Question(ABC):
     """
 
     name: str
-    unit: str
     size: int
     about: str
     why_not: str = ""
@@ -82,7 +79,6 @@ class EdgeQuestion(Question):
     """
 
     name = "edges"
-    unit = "regulators"
 
     def __init__(self, network: TrueNetwork, panel: Panel) -> None:
         self.size = len(panel.regulators)
@@ -101,13 +97,15 @@ class EdgeQuestion(Question):
     def score(self, ranking: np.ndarray) -> Score:
         """Score a table of (genes, regulators)."""
         truth, flat = self._truth[self._candidate], ranking[self._candidate]
-        draws = resampled_average_precision(self._truth, ranking, self._candidate, resamples(self.size))
-        return Score(average_precision(truth, flat), early_precision(truth, flat), draws)
+        resampled = resampled_average_precision(
+            self._truth, ranking, self._candidate, draws(self.size, RESAMPLES)
+        )
+        return Score(average_precision(truth, flat), early_precision(truth, flat), resampled)
 
     def chance(self) -> Score:
         """Return the expectation over all orders; a resample has as many pairs, but not as many edges."""
         edges, pairs = self._truth.sum(axis=0), int(self._candidate.sum())
-        drawn = expected_average_precision(resamples(self.size) @ edges, pairs)
+        drawn = expected_average_precision(draws(self.size, RESAMPLES) @ edges, pairs)
         auprc = float(expected_average_precision(edges.sum(), pairs))
         return Score(auprc, float(edges.sum() / pairs), drawn)
 
@@ -119,8 +117,6 @@ class SetQuestion(Question):
     training perturbations with something to find, and the interval resamples those. A perturbation is left
     out where its set is empty (its genes are not measured, or regulate nothing) or holds every gene.
     """
-
-    unit = "perturbations"
 
     def __init__(self, network: TrueNetwork, panel: Panel, name: str) -> None:
         self.name = name
@@ -163,8 +159,8 @@ class SetQuestion(Question):
         return self._mean(np.array(expected), np.array([true / total for true, total in sizes]))
 
     def _mean(self, auprc: np.ndarray, early: np.ndarray) -> Score:
-        draws = resamples(self.size) @ auprc / self.size
-        return Score(float(auprc.mean()), float(early.mean()), draws)
+        resampled = draws(self.size, RESAMPLES) @ auprc / self.size
+        return Score(float(auprc.mean()), float(early.mean()), resampled)
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,9 +175,3 @@ class _Asked:
     def of(cls, row: int, perturbed: np.ndarray, downstream: np.ndarray) -> _Asked:
         genes = np.setdiff1d(np.arange(len(downstream)), perturbed)
         return cls(row, genes, downstream[genes])
-
-
-@cache
-def resamples(size: int) -> np.ndarray:
-    """How often each of `size` units is drawn in every resample, (resamples, size)."""
-    return np.random.default_rng(0).multinomial(size, np.full(size, 1 / size), size=RESAMPLES)

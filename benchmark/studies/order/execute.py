@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from benchmark.records.record import Record
 from benchmark.records.tracking import StoredRun, Tracker
 from benchmark.runs.run import Fitted, fit, record_predictions
 from benchmark.studies.order import saved
@@ -36,12 +35,6 @@ def recorded(plan: Plan, runs: Sequence[StoredRun]) -> dict[str, str]:
     """Key of each prediction that is recorded, and the newest run that did it."""
     keys = {prediction.key for prediction in plan.all_predictions}
     return {run.tags["key"]: run.run_id for run in reversed(runs) if run.tags["key"] in keys}
-
-
-def read_records(plan: Plan, tracker: Tracker) -> dict[str, Record]:
-    """Record of each prediction that is there, by key."""
-    found = recorded(plan, runs_on_data(plan, tracker))
-    return {key: tracker.record(run_id) for key, run_id in found.items()}
 
 
 def execute(plan: Plan, tracker: Tracker) -> list[Missing]:

@@ -12,8 +12,7 @@ from matplotlib.lines import Line2D
 
 from benchmark.board import HEADLINE
 from benchmark.studies.order.arms import OF_LATENT, OF_ORDERS, Comparison
-from benchmark.studies.order.markdown import turned
-from benchmark.studies.order.statistics import Difference
+from benchmark.studies.order.statistics import Difference, turned
 from benchmark.studies.order.verdict import read
 
 INK, MUTED, GRID = "#1f2430", "#5b6472", "#d9dde3"

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from benchmark.evaluation.statistics import Scores, SeedScores
+from benchmark.evaluation.statistics import SeedScores
 from benchmark.records.record import Record
 from benchmark.records.tracking import Tracker
 from benchmark.studies.order.arms import BASELINE, HYPOTHESIS, Arm, Comparison
 from benchmark.studies.order.execute import Missing, recorded, runs_on_data
 from benchmark.studies.order.plan import Plan, Prediction
-from benchmark.studies.order.statistics import Difference, compare
+from benchmark.studies.order.statistics import Difference, compare, scores_of
 from benchmark.studies.order.verdict import Verdict, decide
 
 
@@ -87,14 +85,3 @@ def _by_arm(predictions: Sequence[Prediction], read: Mapping[str, Record]) -> di
 
 def _scores(by_seed: Mapping[int, Record]) -> SeedScores:
     return {seed: scores_of(record) for seed, record in by_seed.items()}
-
-
-def scores_of(record: Record) -> Scores:
-    """Metric -> test perturbation -> value, NaN where undefined."""
-    return {
-        name: {
-            label: np.nan if value is None else value
-            for label, value in zip(record.perturbations, values, strict=True)
-        }
-        for name, values in record.scores.items()
-    }

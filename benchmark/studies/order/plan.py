@@ -13,7 +13,8 @@ from benchmark.data import Dataset, load_dataset
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.predicting import CELLS
 from benchmark.records.record import Coordinates, configuration_label
-from benchmark.registry import load_method, source_digest
+from benchmark.registry import load_method
+from benchmark.runs.anchors import method_at
 from benchmark.runs.run import Request, Task, prepare
 from benchmark.studies.order.arms import (
     CONTROLS,
@@ -205,17 +206,8 @@ def _task(experiment: Experiment, method: str, cells: Dataset, seed: int, varied
 
 def _reference(task: Task, name: str) -> Training:
     """A simple method with its default configuration, on the data, split and cells of a task."""
-    method_class = load_method(name)
-    config = method_class.Config()
-    about = {
-        "method": method_class.name,
-        "method_version": method_class.version,
-        "configuration": configuration_label(config),
-        "config": config.model_dump(mode="json"),
-        "source_digest": source_digest(method_class),
-    }
-    coordinates = task.coordinates.model_copy(update=about)
-    simple = replace(task, coordinates=coordinates, method_class=method_class, config=config)
+    coordinates, method_class = method_at(name, task.coordinates), load_method(name)
+    simple = replace(task, coordinates=coordinates, method_class=method_class, config=method_class.Config())
     return Training(name, (Prediction(Arm(name), simple),))
 
 

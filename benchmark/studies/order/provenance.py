@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmark.board.text import markdown_table
 from benchmark.records.record import Record
 from benchmark.studies.order.findings import Findings
 from benchmark.studies.order.forecast import duration
-from benchmark.studies.order.markdown import table
 from benchmark.studies.order.plan import Experiment
 
 SHOWN = 10
@@ -92,7 +92,7 @@ def _arms(findings: Findings) -> str:
             rows.append((arm.label, digest, devices, _seconds(records, "fit"), _seconds(records, "predict")))
     text = "Times are means over seeds; the three orders of one attention source share their training."
     headings = ("arm", "configuration digest", "device", "training", "prediction")
-    return f"{text}\n\n{table(headings, rows)}" if rows else ""
+    return f"{text}\n\n{markdown_table(headings, rows, headings[:1])}" if rows else ""
 
 
 def _seconds(records: Sequence[Record], part: str) -> str:

@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.board import HEADLINE, Estimate, estimate
+from benchmark.board.text import markdown_table
+from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.statistics import SeedScores
 from benchmark.machine.paths import replacing
 from benchmark.studies.order.arms import BASELINE, HYPOTHESIS, NO_LATENT, Arm, Comparison
 from benchmark.studies.order.criteria import criteria
 from benchmark.studies.order.figure import draw
-from benchmark.studies.order.findings import Findings, scores_of
-from benchmark.studies.order.markdown import heading, table, turned
+from benchmark.studies.order.findings import Findings
 from benchmark.studies.order.provenance import provenance
-from benchmark.studies.order.statistics import Difference
+from benchmark.studies.order.statistics import Difference, scores_of, turned
 from benchmark.studies.order.verdict import outcome, read
 
 NOT_MADE = "not made in every seed"
@@ -120,7 +121,7 @@ def _difference_table(differences: Sequence[Difference]) -> str:
         )
         for each in differences
     ]
-    return table(headings, rows)
+    return markdown_table(headings, rows, headings[:1])
 
 
 def _with_interval(found: Difference) -> str:
@@ -142,7 +143,8 @@ def _beside(findings: Findings) -> str:
         "means: the network is better."
     )
     headings = ("simple method", *(turned(name) for name in HEADLINE), "seeds")
-    shown = f"{text}\n\n{table(headings, rows)}" if rows else "No simple method can be compared yet."
+    table = markdown_table(headings, rows, headings[:1])
+    shown = f"{text}\n\n{table}" if rows else "No simple method can be compared yet."
     return f"## Where it stands beside simple methods\n\n{shown}"
 
 
@@ -173,8 +175,8 @@ def _means(findings: Findings) -> str:
         text += "The simple methods have their default configuration."
     else:
         text += "No simple method is recorded."
-    headings = ("arm", *(heading(name) for name in HEADLINE), "seeds")
-    return f"## Mean scores\n\n{text}\n\n{table(headings, rows)}"
+    headings = ("arm", *(METRICS[name].spec.heading for name in HEADLINE), "seeds")
+    return f"## Mean scores\n\n{text}\n\n{markdown_table(headings, rows, headings[:1])}"
 
 
 def _arm_label(arm: Arm, findings: Findings) -> str:

@@ -15,7 +15,8 @@ import numpy as np
 
 from benchmark.board import HEADLINE
 from benchmark.evaluation.metrics import METRICS
-from benchmark.evaluation.statistics import SeedScores, holm, interval, signed_rank
+from benchmark.evaluation.statistics import Scores, SeedScores, holm, interval, signed_rank
+from benchmark.records.record import Record
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,22 @@ class Difference:
     second: float
 
 
+def scores_of(record: Record) -> Scores:
+    """Metric -> test perturbation -> value, NaN where undefined."""
+    return {
+        name: {
+            label: np.nan if value is None else value
+            for label, value in zip(record.perturbations, values, strict=True)
+        }
+        for name, values in record.scores.items()
+    }
+
+
+def turned(metric: str) -> str:
+    """Name a metric whose differences are turned so that positive is better."""
+    return metric if METRICS[metric].spec.higher_is_better else f"{metric}, sign turned"
+
+
 def compare(first: SeedScores, second: SeedScores, metrics: Sequence[str] = HEADLINE) -> list[Difference]:
     """Compare two arms in several metrics, which are the family of the correction.
 
@@ -91,7 +108,7 @@ def compare(first: SeedScores, second: SeedScores, metrics: Sequence[str] = HEAD
 
 def pair(first: SeedScores, second: SeedScores, metric: str) -> Pairs:
     """Pair two arms by seed and perturbation."""
-    sign = 1.0 if METRICS[metric].spec.higher_is_better else -1.0
+    sign = METRICS[metric].spec.sign
     by_label: dict[str, list[float]] = {}
     by_seed: dict[int, float] = {}
     seconds: list[float] = []

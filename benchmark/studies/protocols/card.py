@@ -46,10 +46,6 @@ class Sanity(Part):
     tolerance: float = Field(default=0.0, ge=0)
     source: str = Field(min_length=1)
 
-    def agrees(self, found: float) -> bool:
-        """Whether a number counts as the expected one; NaN never does."""
-        return abs(found - self.expected) <= self.tolerance * abs(self.expected)
-
 
 class Published(Part):
     """What was published for one method.

@@ -1,4 +1,4 @@
-"""The genes that a protocol scores, where they are fewer than methods predict."""
+"""How others choose the genes that they score: those that vary most, those of the largest t."""
 
 from __future__ import annotations
 
@@ -46,12 +46,8 @@ def most_variable(log_values: csr_matrix, count: int) -> np.ndarray:
     count
         How many genes; those as variable as the last one come too.
     """
-    values = log_values.astype(np.float64).expm1()
-    n_cells = values.shape[0]
-    mean = np.asarray(values.mean(axis=0)).ravel()
-    square = np.asarray(values.multiply(values).mean(axis=0)).ravel()
-    variance = (square - mean**2) * n_cells / (n_cells - 1)
-    ratio = np.maximum(variance, 0) / np.where(mean == 0, SILENT, mean)
+    mean, variance = moments(log_values.astype(np.float64).expm1())
+    ratio = variance / np.where(mean == 0, SILENT, mean)
     dispersion = pd.Series(np.log(np.where(ratio == 0, np.nan, ratio)))
     bins = pd.cut(pd.Series(np.log1p(mean)), BINS, labels=False)
     grouped = dispersion.groupby(bins)
@@ -60,3 +56,27 @@ def most_variable(log_values: csr_matrix, count: int) -> np.ndarray:
     normalised = ((dispersion - center.mask(alone, 0)) / spread.where(~alone, center)).to_numpy()
     ranked = np.sort(normalised[~np.isnan(normalised)])[::-1]
     return np.flatnonzero(normalised >= ranked[min(count, len(ranked)) - 1])
+
+
+def top_by_t(cells: csr_matrix, control: csr_matrix, count: int) -> np.ndarray:
+    """Return the columns of largest |Welch t| between two groups of cells; ties keep gene order.
+
+    The DE genes of GEARS (`gears/data_utils.py`): scanpy's t-test, ranked by absolute score.
+    """
+    (mean, variance), (center, spread) = moments(cells), moments(control)
+    error = np.sqrt(variance / cells.shape[0] + spread / control.shape[0])
+    t = np.divide(mean - center, error, out=np.zeros_like(mean), where=error > 0)
+    return np.argsort(-np.abs(t), kind="stable")[:count]
+
+
+def means(cells: csr_matrix) -> np.ndarray:
+    """Means over cells, float64, (genes,)."""
+    return np.asarray(cells.mean(axis=0, dtype=np.float64)).ravel()
+
+
+def moments(cells: csr_matrix) -> tuple[np.ndarray, np.ndarray]:
+    """Means and variances with divisor n - 1 over cells, float64, (genes,)."""
+    mean = means(cells)
+    values = cells.astype(np.float64)
+    n_cells = cells.shape[0]
+    return mean, np.maximum(means(values.multiply(values)) - mean**2, 0) * n_cells / max(n_cells - 1, 1)

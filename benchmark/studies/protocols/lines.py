@@ -1,30 +1,13 @@
-"""The board of a protocol: what was run here and what was published, in the metrics of the protocol."""
+"""The lines of a board of a protocol: those that were published, how all are written, what the page shows."""
 
 from __future__ import annotations
 
-import json
-import tempfile
-from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
-from functools import cache
-from pathlib import Path
+from dataclasses import dataclass, field
 
-import numpy as np
-import pandas as pd
-
-from benchmark.board import CEILING
-from benchmark.data import Dataset
-from benchmark.data.blocks import LazyCells
+from benchmark.board.page.published import PublishedBoard, PublishedRow
 from benchmark.evaluation.metrics import METRICS
-from benchmark.evaluation.scoring import ceiling, score
-from benchmark.evaluation.submission import read_submission
-from benchmark.perturbation import Perturbation
-from benchmark.records.archive import read_archive
-from benchmark.records.tracking import StoredRun, Tracker
-from benchmark.splits import Split, load_split
-from benchmark.studies.protocols.card import ProtocolCard
-from benchmark.studies.protocols.genes import evaluation_genes
+from benchmark.studies.protocols.card import ProtocolCard, list_protocols
 
 PUBLISHED = "published, not run here"
 SOURCES = {
@@ -77,135 +60,16 @@ def published_rows(card: ProtocolCard) -> list[Line]:
     ]
 
 
-def protocol_lines(card: ProtocolCard, dataset: Dataset) -> list[Line]:
-    """Return what is recorded under a protocol and what was published, group by group.
-
-    What is recorded counts where data set, split, seed and number of cells are those of the protocol: the
-    ceiling first, then by the first metric of the card, the best first. Where the protocol scores fewer genes
-    than were predicted, the archives are scored anew on those.
-    """
-    published = published_rows(card)
-    groups = list(dict.fromkeys(row.group for row in published)) or [""]
-    recorded = _recorded(card, dataset)
-    lines = []
-    for group in groups:
-        here = [line for line in (_line(card, name, tables, group) for name, tables in recorded) if line]
-        lines += sorted(here, key=lambda line: (line.method != CEILING, _badness(card, line)))
-        lines += [row for row in published if row.group == group]
-    return lines
-
-
-def in_group(label: str, group_of_split: str, group: str) -> bool:
-    """Whether a test perturbation belongs to a group as published lines name it."""
-    kinds = {"": True, "double": Perturbation.parse(label).is_double}
-    kinds["single"] = not kinds["double"]
-    return kinds.get(group, group == group_of_split)
-
-
-Tables = dict[int, pd.DataFrame]
-
-
-def _recorded(card: ProtocolCard, dataset: Dataset) -> list[tuple[str, Tables]]:
-    """Label of each configuration -> for each seed a row per test perturbation: group and metrics."""
-    tracker = Tracker()
-    splits = {seed: load_split(dataset, card.split, seed) for seed in card.seeds}
-    newest: dict[tuple[str, ...], dict[int, StoredRun]] = defaultdict(dict)
-    for run in tracker.runs("attributes.status = 'FINISHED'"):
-        if _belongs(run, card, dataset, splits):
-            newest[_configuration(run)].setdefault(int(run.tags["seed"]), run)
-
-    @cache
-    def cut(seed: int) -> Dataset:
-        columns = evaluation_genes(dataset, splits[seed], card.most_variable)
-        return replace(dataset, adata=dataset.adata[:, columns].copy())
-
-    def table(seed: int, run: StoredRun) -> pd.DataFrame:
-        if card.most_variable is None:
-            scores = pd.DataFrame(run.scores)
-        else:
-            scores = _scored_anew(tracker, run, dataset, cut(seed), splits[seed])
-        return scores.reindex(columns=list(card.metrics)).assign(group=pd.Series(splits[seed].groups))
-
-    return [
-        (name, {seed: table(seed, run) for seed, run in sorted(runs.items())})
-        for (name, *_), runs in newest.items()
-    ]
-
-
-def _belongs(run: StoredRun, card: ProtocolCard, dataset: Dataset, splits: dict[int, Split]) -> bool:
-    tags = run.tags
-    return (
-        run.is_readable
-        and (tags["dataset"], tags["dataset_digest"], tags["split"])
-        == (dataset.name, dataset.digest, card.split)
-        and int(tags["seed"]) in splits
-        and tags["split_digest"] == splits[int(tags["seed"])].digest
-        and (tags["method"] == CEILING or int(tags["cells"]) == card.cells)
-    )
-
-
-def _configuration(run: StoredRun) -> tuple[str, ...]:
-    """What the line is called, and what tells it from others of that name."""
-    tags, samples = run.tags, run.tags.get("samples", "1")
-    unusual = [tags["configuration"]] if tags["configuration"] != "default" else []
-    unusual += [] if samples == "1" else [f"{samples} samples"]
-    name = f"{tags['method']} ({', '.join(unusual)})" if unusual else tags["method"]
-    return name, tags["method_version"], tags["config_digest"]
-
-
-def _scored_anew(
-    tracker: Tracker, run: StoredRun, dataset: Dataset, cut: Dataset, split: Split
-) -> pd.DataFrame:
-    """Score what a run predicted on fewer genes; metrics that did not apply to it are left out."""
-    if run.tags["method"] == CEILING:
-        return ceiling(cut, split)
-    applied = json.loads(run.tags["metric_versions"])
-    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
-        record = tracker.record(run.run_id)
-        path = tracker.artifact(run.run_id, record.archive, Path(folder))
-        if record.reading:
-            predicted = read_submission(path, dataset, split, seed=split.seed, **record.reading).predicted
-        else:
-            predicted = read_archive(path, list(dataset.adata.var_names))
-        columns = dataset.adata.var_names.get_indexer(cut.adata.var_names)
-        fewer = LazyCells(predicted, lambda label: predicted[label][:, columns])
-        scores = score(cut, split, fewer)
-    return scores[[name for name in scores if name in applied]]
-
-
-def _line(card: ProtocolCard, name: str, tables: Tables, group: str) -> Line | None:
-    """Average one configuration over a group; None where no test perturbation belongs to it."""
-    means = []
-    for table in tables.values():
-        rows = [in_group(label, own, group) for label, own in table["group"].items()]
-        means.append(table.loc[rows, list(card.metrics)].astype(float).mean())
-    found = pd.concat(means, axis=1).mean(axis=1)
-    if found.isna().all():
-        return None
-    values = {name: None if np.isnan(value) else float(value) for name, value in found.items()}
-    return Line(name, group, values, tuple(tables))
-
-
-def _badness(card: ProtocolCard, line: Line) -> float:
-    """A number that is the smaller, the better the first metric of the card is."""
-    first = card.metrics[0]
-    value = line.metrics[first]
-    if value is None:
-        return float("inf")
-    return -value if METRICS[first].spec.higher_is_better else value
-
-
 def as_rows(card: ProtocolCard, lines: Iterable[Line]) -> list[dict[str, str]]:
     """Write lines as rows of a table; numbers in brackets stand for the list of citations."""
     lines = list(lines)
     cited = citations(lines)
-    arrows = {True: " ↑", False: " ↓", None: ""}
     return [
         {
             "group": line.group or "all",
             "method": line.method,
             **{
-                name + arrows[METRICS[name].spec.higher_is_better]: "" if value is None else f"{value:.4g}"
+                METRICS[name].spec.heading: "" if value is None else f"{value:.4g}"
                 for name, value in line.metrics.items()
             },
             "seeds": ", ".join(map(str, line.seeds)),
@@ -218,3 +82,39 @@ def as_rows(card: ProtocolCard, lines: Iterable[Line]) -> list[dict[str, str]]:
 def citations(lines: Iterable[Line]) -> list[str]:
     """Every citation once, in the order of the lines."""
     return list(dict.fromkeys(line.published for line in lines if line.published))
+
+
+def published_boards(dataset: str | None = None, split: str | None = None) -> list[PublishedBoard]:
+    """Return what was published for each protocol, or only for a data set or split scheme."""
+    return [
+        _board(card)
+        for card in list_protocols()
+        if dataset in (None, card.dataset) and split in (None, card.split)
+    ]
+
+
+def _board(card: ProtocolCard) -> PublishedBoard:
+    fewer = (
+        [
+            f"The published means are over the {card.most_variable:,} genes that vary most over control and "
+            "test cells, the rows that were run here over all genes: do not compare them."
+        ]
+        if card.most_variable
+        else []
+    )
+    return PublishedBoard(
+        dataset=card.dataset,
+        split=card.split,
+        title=card.title,
+        remarks=(*fewer, *([card.notes] if card.notes else [])),
+        rows=tuple(
+            PublishedRow(
+                method=line.method,
+                group=line.group,
+                metrics={name: value for name, value in line.metrics.items() if value is not None},
+                other=line.other,
+                source=line.published,
+            )
+            for line in published_rows(card)
+        ),
+    )

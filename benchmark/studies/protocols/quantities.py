@@ -10,11 +10,11 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from benchmark.data import Dataset
-from benchmark.evaluation.metrics.mean_top_genes import EXPRESSED
+from benchmark.evaluation.metrics.mean_top_genes import most_expressed
 from benchmark.perturbation import CONTROL, Perturbation
 from benchmark.splits import Split
 from benchmark.splits.split import group_of, source_labels
-from benchmark.studies.protocols.genes import evaluation_genes
+from benchmark.studies.protocols.genes import evaluation_genes, means, top_by_t
 
 TOP = 20
 
@@ -40,13 +40,13 @@ class Setting:
     @cached_property
     def control_mean(self) -> np.ndarray:
         """float64, (genes,)."""
-        return _mean(self.control)
+        return means(self.control)
 
     @cached_property
     def changes(self) -> np.ndarray:
         """Real mean minus control mean of each test perturbation: (perturbations, genes)."""
         cells = (self.dataset.adata.X[self.labels == label] for label in self.split.test)
-        return np.stack([_mean(each) for each in cells]) - self.control_mean
+        return np.stack([means(each) for each in cells]) - self.control_mean
 
     @cached_property
     def scored(self) -> np.ndarray:
@@ -62,17 +62,6 @@ class Quantity:
     measure: Callable[[Setting], float]
 
 
-def top_by_t(cells: csr_matrix, control: csr_matrix, count: int = TOP) -> np.ndarray:
-    """Return the columns of largest |Welch t| between two groups of cells; ties keep gene order.
-
-    The DE genes of GEARS (`gears/data_utils.py`): scanpy's t-test, ranked by absolute score.
-    """
-    (mean, variance), (center, spread) = _moments(cells), _moments(control)
-    error = np.sqrt(variance / cells.shape[0] + spread / control.shape[0])
-    t = np.divide(mean - center, error, out=np.zeros_like(mean), where=error > 0)
-    return np.argsort(-np.abs(t), kind="stable")[:count]
-
-
 def _l2(setting: Setting) -> float:
     return float(np.linalg.norm(setting.changes[:, setting.scored], axis=1).mean())
 
@@ -86,7 +75,7 @@ def _mae(setting: Setting) -> float:
 
 
 def _l2_of_expressed(setting: Setting) -> float:
-    genes = np.argsort(-setting.control_mean, kind="stable")[:EXPRESSED]
+    genes = most_expressed(setting.control_mean)
     return float(np.linalg.norm(setting.changes[:, genes], axis=1).mean())
 
 
@@ -97,8 +86,8 @@ def _mse_of_top_by_t(setting: Setting) -> float:
     errors = []
     for label in np.unique(source[adata.obs["perturbation"].isin(setting.split.test)].astype(str)):
         cells = adata.X[source == label]
-        genes = top_by_t(cells, setting.control)
-        errors.append(np.mean((_mean(cells) - setting.control_mean)[genes] ** 2))
+        genes = top_by_t(cells, setting.control, TOP)
+        errors.append(np.mean((means(cells) - setting.control_mean)[genes] ** 2))
     return float(np.mean(errors))
 
 
@@ -142,16 +131,3 @@ QUANTITIES: dict[str, Quantity] = {
         _mse_of_top_by_t,
     ),
 }
-
-
-def _mean(cells: csr_matrix) -> np.ndarray:
-    return np.asarray(cells.mean(axis=0, dtype=np.float64)).ravel()
-
-
-def _moments(cells: csr_matrix) -> tuple[np.ndarray, np.ndarray]:
-    """Means and variances with divisor n - 1 over cells."""
-    mean = _mean(cells)
-    values = cells.astype(np.float64)
-    square = np.asarray(values.multiply(values).mean(axis=0)).ravel()
-    n_cells = cells.shape[0]
-    return mean, np.maximum(square - mean**2, 0) * n_cells / max(n_cells - 1, 1)

@@ -64,7 +64,6 @@ def response(
         variance=np.broadcast_to(np.asarray(variance, dtype=float), len(moved)).copy(),
         change=moved,
         log2_fold_change=moved if fold is None else np.array(fold, dtype=float),
-        p_value=rate / 2,
         fdr=rate,
     )
 

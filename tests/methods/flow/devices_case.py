@@ -1,8 +1,14 @@
-"""Trainings of a tiny flow that several processes share, beside the same in one process."""
+"""Trainings of a tiny flow that several processes share, beside the same in one process.
+
+They compute in float64, because float32 cannot tell whether two trainings are the same: Adam divides a
+gradient by its own size, so that where a gradient is rounding alone, as that of the bias of keys, rounding
+moves the weight by a good part of the learning rate. How it rounds is up to the processor, the number of
+threads and the size of the batch.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +16,7 @@ import torch
 
 from benchmark.machine.peers import agree, joined, spread
 from benchmark.machine.spawn import launch
-from methods._flow.backbone import FlowShape, build_flow
+from methods._flow.backbone import Flow, FlowShape, build_flow
 from methods._flow.devices import with_whole_batch
 from methods._flow.training import Training
 from methods._flow.unpaired import UnpairedObjective, UnpairedOptions
@@ -21,6 +27,34 @@ ALONE = FlowShape(
     n_tokens=9, width=8, heads=2, layers=1, dropout=DROPOUT, standardised=False, inverse_task=True
 )
 STEPS = 6
+EPSILON = 1e-8
+"""What Adam adds to the size of a gradient that it divides by."""
+ROUNDING = STEPS * OPTIONS.learning_rate * 1e-15 / EPSILON
+"""How far rounding can carry a weight, 6e-9, where training moves it by 1e-2: gradients are below 1, as their
+norm is clipped, and wrong by 1e-15, and each step is the learning rate times gradient / (size + EPSILON)."""
+
+
+@dataclass(frozen=True)
+class InDouble:
+    """An objective whose batches are what they are, in float64."""
+
+    objective: object
+
+    def draw(self, generator: torch.Generator) -> object:
+        """Draw a batch and convert its numbers."""
+        batch = self.objective.draw(generator)
+        return replace(batch, **{field.name: doubled(getattr(batch, field.name)) for field in fields(batch)})
+
+    def losses(self, flow: Flow, batch: object, device: torch.device) -> dict[str, torch.Tensor]:
+        """Compare a flow with a batch."""
+        return self.objective.losses(flow, batch, device)
+
+
+def doubled(value: object) -> object:
+    """Numbers of float32 in float64; all else as it is."""
+    if isinstance(value, tuple):
+        return type(value)(*map(doubled, value))
+    return value.double() if isinstance(value, torch.Tensor) and value.dtype == torch.float32 else value
 
 
 def cascade() -> tuple[FlowShape, object]:
@@ -40,8 +74,8 @@ def train(case: tuple[FlowShape, object], devices) -> dict:
     """Train, and return what every step reported with the last weights."""
     shape, learns = case
     training = Training(
-        build_flow(shape, seed=1),
-        learns,
+        build_flow(shape, seed=1).double(),
+        InDouble(learns),
         replace(OPTIONS, steps=STEPS),
         seed=3,
         devices=devices,

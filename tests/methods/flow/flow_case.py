@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from methods._flow.backbone import Encoded, FlowShape, build_flow
 from methods._flow.cascade import CascadeObjective, CascadeOptions, TimeRule, cascaded_times
 from methods._flow.pool import CellPool
-from methods._flow.training import Training, TrainingOptions
+from methods._flow.schedule import TrainingOptions
+from methods._flow.training import Training
 
 GENES, CONTROL, UNKNOWN = 5, 6, 7
 SHAPE = FlowShape(n_tokens=9, width=8, heads=2, layers=1, dropout=0.3, latent=2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.methods.flow.devices_case import CASES, STEPS, in_one_process, in_processes
+from tests.methods.flow.devices_case import CASES, ROUNDING, STEPS, in_one_process, in_processes
 
 
 @pytest.fixture(scope="module")
@@ -21,9 +21,10 @@ def test_two_processes_train_as_one_with_twice_the_batch(name, together):
     for found in together:
         for mine, theirs in zip(alone["curve"], found[name]["curve"], strict=True):
             assert mine.keys() == theirs.keys()
-            assert all(theirs[part] == pytest.approx(mine[part], rel=1e-4, abs=1e-5) for part in mine)
-        torch.testing.assert_close(found[name]["weights"], alone["weights"], rtol=1e-4, atol=1e-5)
-        torch.testing.assert_close(found[name]["result"], alone["result"], rtol=1e-4, atol=1e-5)
+            # Velocities come in float32; where they lie between two of its numbers, either may be taken.
+            assert all(theirs[part] == pytest.approx(mine[part], rel=0, abs=1e-6) for part in mine)
+        torch.testing.assert_close(found[name]["weights"], alone["weights"], rtol=0, atol=ROUNDING)
+        torch.testing.assert_close(found[name]["result"], alone["result"], rtol=0, atol=ROUNDING)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from methods._flow.backbone import FlowShape, build_flow
+from methods._flow.randomness import seeded_generator
 from methods._flow.sampling import (
     SAMPLERS,
     SamplingOptions,
     Solver,
     non_negative,
     sample_expression,
-    seeded_generator,
 )
 from tests.methods.flow.flow_case import CONTROL, GENES, SHAPE, RecordingFlow, generator
 

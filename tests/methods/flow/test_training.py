@@ -12,7 +12,8 @@ from torch.nn import functional
 import methods._flow.precision as precision
 from methods._flow.backbone import build_flow
 from methods._flow.precision import autocast, bfloat16_is_fast
-from methods._flow.training import checks_due, learning_rate_factor, update_average
+from methods._flow.schedule import checks_due, learning_rate_factor
+from methods._flow.training import update_average
 from tests.methods.flow.flow_case import (
     OPTIONS,
     SHAPE,

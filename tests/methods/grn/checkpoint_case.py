@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 
-from methods._grn.geneformer import load_geneformer
-from methods._grn.scgpt import load_scgpt
+from methods._grn.geneformer.source import load_geneformer
+from methods._grn.scgpt.source import load_scgpt
 from tests.methods.grn import geneformer_case, scgpt_case
 from tests.methods.grn.attention_case import whole
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from methods._grn.scgpt_cells import tie_breaks
+from methods._grn.scgpt.cells import tie_breaks
 
 WIDTH, HEADS, HIDDEN, LAYERS, BINS = 12, 3, 20, 3, 7
 GENES = ["TP53", "MYC", "GATA1", "KLF1", "CEBPA", "SPI1", "FOXO4", "BAK1", "JUN"]

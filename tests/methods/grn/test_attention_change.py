@@ -10,11 +10,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from methods._flow.cells import slices
 from methods._grn.features import (
     Projection,
     Standardiser,
     attention_change,
-    batches,
     embedding_basis,
     keep_largest,
     mean_map,
@@ -158,10 +158,10 @@ def test_kept_entries_scale_with_the_panel():
     assert scaled_top_k(1000, 3) == 3
 
 
-def test_batches_cover_the_range_once():
+def test_slices_cover_the_range_once():
     """Slices follow one another and end at the total; a size below one is one."""
-    assert [(part.start, part.stop) for part in batches(7, 3)] == [(0, 3), (3, 6), (6, 7)]
-    assert [(part.start, part.stop) for part in batches(2, 0)] == [(0, 1), (1, 2)]
+    assert [(part.start, part.stop) for part in slices(7, 3)] == [(0, 3), (3, 6), (6, 7)]
+    assert [(part.start, part.stop) for part in slices(2, 0)] == [(0, 1), (1, 2)]
 
 
 PAIRS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from methods._grn.errors import SourceError
+from methods._grn.checkpoint import SourceError
 from tests.methods.grn.checkpoint_case import PUBLISHED, maps_of
 
 

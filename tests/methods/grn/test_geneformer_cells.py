@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from methods._grn.geneformer_cells import PanelTokens, panel_tokens, rank_encode
+from methods._grn.geneformer.cells import PanelTokens, panel_tokens, rank_encode
 
 
 def hand_panel(cls: int | None, eos: int | None, longest: int = 10) -> PanelTokens:

@@ -11,8 +11,8 @@ import pytest
 import torch
 import transformers
 
-from methods._grn.errors import SourceError
-from methods._grn.geneformer import load_geneformer
+from methods._grn.checkpoint import SourceError
+from methods._grn.geneformer.source import load_geneformer
 from tests.bomb import Bomb
 from tests.methods.grn.checkpoint_case import maps_of
 from tests.methods.grn.geneformer_case import ENSEMBL, SYMBOLS, dictionaries, expression, model, write

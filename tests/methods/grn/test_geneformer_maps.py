@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 
-from methods._grn.geneformer import load_geneformer
+from methods._grn.geneformer.source import load_geneformer
 from tests.methods.grn.attention_case import LargestTensor
 from tests.methods.grn.checkpoint_case import maps_of
 from tests.methods.grn.geneformer_case import ENSEMBL, SYMBOLS, expression, model, reference_maps, write

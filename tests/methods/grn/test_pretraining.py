@@ -10,17 +10,15 @@ import pytest
 import torch
 from scipy import sparse
 
+from methods._flow.cells import cells_digest, moments, standardise
 from methods._grn.pretrain import (
     PretrainOptions,
     cache_file,
-    cells_digest,
     load_cached,
     loadings,
     masked_error,
-    moments,
     new_transformer,
     pretrain,
-    standardise,
     store,
 )
 from tests.bomb import Bomb

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from methods._grn.scgpt_cells import bin_values, tie_breaks
+from methods._grn.scgpt.cells import bin_values, tie_breaks
 from tests.methods.grn.scgpt_case import bins_by_definition
 
 

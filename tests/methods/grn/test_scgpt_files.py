@@ -8,8 +8,8 @@ import pickle
 import pytest
 import torch
 
-from methods._grn.errors import SourceError
-from methods._grn.scgpt import load_scgpt
+from methods._grn.checkpoint import SourceError
+from methods._grn.scgpt.source import load_scgpt
 from tests.bomb import Bomb
 from tests.methods.grn.checkpoint_case import maps_of
 from tests.methods.grn.scgpt_case import GENES, VOCABULARY, expression, reference_maps, weights, write

@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 
-from methods._grn.scgpt import load_scgpt
+from methods._grn.scgpt.source import load_scgpt
 from tests.methods.grn.attention_case import LargestTensor
 from tests.methods.grn.checkpoint_case import maps_of
 from tests.methods.grn.scgpt_case import (

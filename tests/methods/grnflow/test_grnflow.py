@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-import methods._flow_method as flow_method
+import methods._trained_flow.method as flow_method
 from benchmark.errors import BenchmarkError, NotFittedError
 from benchmark.perturbation import Perturbation
 from methods.grnflow_sparse_pca import GRNFlowSparsePCA

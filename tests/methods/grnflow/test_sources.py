@@ -8,7 +8,8 @@ import torch
 
 from benchmark.errors import BenchmarkError
 from benchmark.machine.paths import cache_folder
-from methods._grn.pretrain import moments, new_transformer, pretrain
+from methods._flow.cells import moments
+from methods._grn.pretrain import new_transformer, pretrain
 from methods._grn.sources import CoexpressionSource, TransformerSource, with_shuffled_genes, without_own
 from methods._grnflow.sources import SOURCES, Given, build_source
 from methods.grnflow_dense import GRNFlowDense

@@ -47,7 +47,6 @@ def test_the_trace_ends_in_the_cells_that_are_predicted():
     assert trace.latent.shape == (11, 10, 20, method.shape_.latent)
     assert trace.expression.shape == (11, 10, 20)
     assert trace.network.shape == (20, 20)
-    assert trace.steps_of_predictions == (10, 10)
     ends = method.clamp(torch.from_numpy(trace.expression[-1])).numpy()
     np.testing.assert_allclose(ends, predicted(method, "A+B", control=control)[0], atol=1e-5)
 

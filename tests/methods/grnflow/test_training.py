@@ -42,7 +42,7 @@ class Prints(Recorder):
             sys.stdin.read()
 
 with report_to(Prints()):
-    fitted(GRNFlowSparsePCA, checkpoint_steps=1)
+    fitted(GRNFlowSparsePCA, steps=30, checkpoint_steps=1)
 """
 
 
@@ -103,12 +103,12 @@ def test_progress_is_reported_by_stage():
 def test_a_fit_that_was_interrupted_goes_on_where_it_was():
     """At step 17 with checkpoints every 5, it goes on from step 15 to the same flow, and leaves nothing."""
     with recorded() as whole:
-        expected = fitted(GRNFlowSparsePCA, checkpoint_steps=5, dropout=0.2)
+        expected = fitted(GRNFlowSparsePCA, steps=30, checkpoint_steps=5, dropout=0.2)
     with pytest.raises(KeyboardInterrupt), recorded(stop=("train flow", 17)):
-        fitted(GRNFlowSparsePCA, checkpoint_steps=5, dropout=0.2)
+        fitted(GRNFlowSparsePCA, steps=30, checkpoint_steps=5, dropout=0.2)
     assert len(checkpoints()) == 1
     with recorded() as seen:
-        resumed = fitted(GRNFlowSparsePCA, checkpoint_steps=5, dropout=0.2)
+        resumed = fitted(GRNFlowSparsePCA, steps=30, checkpoint_steps=5, dropout=0.2)
     assert seen.all("train flow", "loss") == whole.all("train flow", "loss")[15:]
     assert seen.done["train flow"] == 30
     assert same_weights(resumed.flow_, expected.flow_)
@@ -117,7 +117,7 @@ def test_a_fit_that_was_interrupted_goes_on_where_it_was():
 
 def test_a_killed_fit_goes_on_to_the_same_flow(home):
     """SIGKILL while a process trains and writes a checkpoint at every step."""
-    expected = fitted(GRNFlowSparsePCA, checkpoint_steps=1)
+    expected = fitted(GRNFlowSparsePCA, steps=30, checkpoint_steps=1)
     child = subprocess.Popen(
         [sys.executable, "-c", CHILD],
         stdin=subprocess.PIPE,
@@ -133,7 +133,7 @@ def test_a_killed_fit_goes_on_to_the_same_flow(home):
     assert child.returncode == -signal.SIGKILL
     assert [path for path in checkpoints() if path.suffix == ".pt"]
     with recorded() as seen:
-        resumed = fitted(GRNFlowSparsePCA, checkpoint_steps=1)
+        resumed = fitted(GRNFlowSparsePCA, steps=30, checkpoint_steps=1)
     assert len(seen.all("train flow", "loss")) <= 21
     assert same_weights(resumed.flow_, expected.flow_)
 
@@ -146,10 +146,10 @@ def test_a_killed_fit_goes_on_to_the_same_flow(home):
 def test_a_checkpoint_of_other_settings_is_not_used(change):
     """Not even of another seed; and it stays where it is."""
     with pytest.raises(KeyboardInterrupt), recorded(stop=("train flow", 17)):
-        fitted(GRNFlowSparsePCA, checkpoint_steps=5)
+        fitted(GRNFlowSparsePCA, steps=30, checkpoint_steps=5)
     (left,) = checkpoints()
     with recorded() as seen:
-        fitted(GRNFlowSparsePCA, **{"checkpoint_steps": 5, **change})
+        fitted(GRNFlowSparsePCA, **{"steps": 30, "checkpoint_steps": 5, **change})
     assert len(seen.all("train flow", "loss")) == 30
     assert checkpoints() == [left]
 
@@ -172,13 +172,13 @@ def test_a_checkpoint_of_other_cells_is_not_used():
 
 
 def test_a_damaged_checkpoint_is_reported_and_the_fit_begins_again(caplog):
-    expected = fitted(GRNFlowSparsePCA)
+    expected = fitted(GRNFlowSparsePCA, steps=30)
     with pytest.raises(KeyboardInterrupt), recorded(stop=("train flow", 17)):
-        fitted(GRNFlowSparsePCA, checkpoint_steps=5)
+        fitted(GRNFlowSparsePCA, steps=30, checkpoint_steps=5)
     (left,) = checkpoints()
     left.write_bytes(left.read_bytes()[:1000])
     with caplog.at_level(logging.WARNING, "benchmark"):
-        again = fitted(GRNFlowSparsePCA, checkpoint_steps=5)
+        again = fitted(GRNFlowSparsePCA, steps=30, checkpoint_steps=5)
     assert f"The checkpoint {left} cannot be read" in caplog.text
     assert same_weights(again.flow_, expected.flow_)
 
@@ -194,7 +194,7 @@ def test_a_loss_that_is_no_number_ends_the_fit_in_one_sentence(monkeypatch):
 
     monkeypatch.setattr(CascadeObjective, "losses", losses)
     with pytest.raises(BenchmarkError) as caught:
-        fitted(GRNFlowSparsePCA, checkpoint_steps=5)
+        fitted(GRNFlowSparsePCA, steps=30, checkpoint_steps=5)
     (left,) = checkpoints()
     assert str(caught.value) == (
         f"The loss of step 14 is not finite; the last good checkpoint, of step 10, is {left}; "

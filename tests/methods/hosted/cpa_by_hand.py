@@ -16,6 +16,7 @@ import anndata
 import cpa
 import numpy as np
 import pandas as pd
+import torch
 
 
 def set_up(adata: anndata.AnnData, is_count_data: bool) -> None:
@@ -35,6 +36,7 @@ def main(folder: Path) -> None:
     """Train on the cells of the folder, and predict what its task asks for."""
     os.chdir(folder)
     task = json.loads(Path("task.json").read_text())
+    torch.set_num_threads(task["threads"])  # another number rounds otherwise, which training magnifies
     counts = task["network"]["recon_loss"] == "nb"
     cells, control = anndata.read_h5ad("cells.h5ad"), anndata.read_h5ad("control.h5ad")
     cpa.CPA.pert_smiles_map = {}

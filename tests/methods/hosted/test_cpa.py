@@ -121,6 +121,7 @@ def test_the_paper_preset_is_that_of_the_tutorial():
     assert (config.lr, config.reg_adv, config.pen_adv, config.batch_size) == (1e-4, 10, 20, 2048)
 
 
+@pytest.mark.slow
 def test_log_values_are_learned_where_there_are_no_counts_and_unseen_genes_are_refused():
     needs("cpa")
     train, validation = PANEL.views
@@ -135,6 +136,7 @@ def test_log_values_are_learned_where_there_are_no_counts_and_unseen_genes_are_r
     assert reason.startswith(f"no training perturbation names {UNSEEN[0]}, so CPA has no embedding for it")
 
 
+@pytest.mark.slow
 def test_with_vectors_a_gene_that_was_never_perturbed_is_predicted(tmp_path):
     needs("cpa")
     path, random = tmp_path / "vectors of genes.csv", np.random.default_rng(0)

@@ -12,9 +12,12 @@ import pandas as pd
 import pytest
 from anndata import AnnData
 
+from benchmark.machine.processes import threads
 from benchmark.testing.case import tiny_panel
 from methods.cpa import Cpa, CpaConfig
 from tests.hosting.hosted import needs
+
+pytestmark = pytest.mark.slow
 
 PANEL = tiny_panel(0, 40)
 ASKED = [str(question) for question in PANEL.questions] + [PANEL.split.train[0]]
@@ -71,6 +74,7 @@ def by_hand(loss: str) -> dict[str, np.ndarray]:
         return (view.layers["counts"] if loss == "nb" else view.X).toarray()
 
     task = {
+        "threads": threads(),
         "network": {**NETWORK, "recon_loss": loss, "seed": SEED},
         "plan": PLAN,
         "training": TRAINING,

@@ -137,6 +137,7 @@ def test_the_paper_preset_is_that_of_the_published_script():
     assert (config.hidden_size, config.epochs, config.batch_size, config.lr) == (64, 15, 32, 1e-3)
 
 
+@pytest.mark.slow
 def test_a_gene_that_is_not_measured_is_perturbed_through_its_terms():
     needs("gears")
     train, _, control = cells()
@@ -147,6 +148,7 @@ def test_a_gene_that_is_not_measured_is_perturbed_through_its_terms():
     assert not np.allclose(one.mean(axis=0), other.mean(axis=0), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_another_seed_gives_another_network(tmp_path):
     needs("gears")
     train, validation, control = cells()
@@ -157,6 +159,7 @@ def test_another_seed_gives_another_network(tmp_path):
     assert not np.allclose(one, two, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_training_that_diverges_says_so(tmp_path):
     needs("gears")
     hosted = method(write_gene_sets(tmp_path / "sets.gmt", terms_of_genes()), lr=1e12)
@@ -166,6 +169,7 @@ def test_a_training_that_diverges_says_so(tmp_path):
         hosted.fit(*cells()[:2])
 
 
+@pytest.mark.slow
 def test_without_validation_cells_the_training_perturbations_choose_the_epoch(tmp_path):
     needs("gears")
     train, validation, control = cells()
@@ -174,6 +178,7 @@ def test_without_validation_cells_the_training_perturbations_choose_the_epoch(tm
     assert np.isfinite(predicted).all()
 
 
+@pytest.mark.slow
 def test_training_writes_nothing_outside_its_folder(tmp_path, monkeypatch):
     needs("gears")
     sets = write_gene_sets(tmp_path / "sets.gmt", terms_of_genes())

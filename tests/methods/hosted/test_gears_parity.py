@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 from anndata import AnnData, concat
 
 from benchmark.machine.processes import threads
@@ -26,6 +27,8 @@ from tests.methods.hosted.gears_case import (
     terms_of_genes,
     write_gene_sets,
 )
+
+pytestmark = pytest.mark.slow
 
 NETWORK = {
     "hidden_size": 16,

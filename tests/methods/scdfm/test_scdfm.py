@@ -175,20 +175,20 @@ def test_one_cell_of_a_perturbation_and_no_validation_are_enough():
 
 def test_progress_reports_velocity_and_discrepancy():
     with recorded() as seen:
-        fitted(ScDFM)
-    assert seen.totals == seen.done == {"train flow": 30}
+        fitted(ScDFM, steps=12)
+    assert seen.totals == seen.done == {"train flow": 12}
     reported = {name for values in seen.values["train flow"] for name in values}
     assert reported >= {"loss", "mmd", "expr_r2", "validation"}
 
 
 def test_a_fit_that_was_interrupted_goes_on_where_it_was():
     """With dropout on, as by default, to the same weights."""
-    expected = fitted(ScDFM)
+    expected = fitted(ScDFM, steps=30)
     assert expected.config.dropout > 0
     with pytest.raises(KeyboardInterrupt), recorded(stop=("train flow", 17)):
-        fitted(ScDFM, checkpoint_steps=5)
+        fitted(ScDFM, steps=30, checkpoint_steps=5)
     with recorded() as seen:
-        resumed = fitted(ScDFM, checkpoint_steps=5)
+        resumed = fitted(ScDFM, steps=30, checkpoint_steps=5)
     assert len(seen.all("train flow", "loss")) == 15
     assert same_weights(resumed.flow_, expected.flow_)
 

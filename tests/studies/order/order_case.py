@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.records.record import Record
+from benchmark.records.tracking import Tracker
 from benchmark.studies.order import plan as planning
 from benchmark.studies.order.arms import BASELINE
-from benchmark.studies.order.plan import Experiment
+from benchmark.studies.order.execute import recorded, runs_on_data
+from benchmark.studies.order.plan import Experiment, Plan
 from tests.tiny import write_screen
 
 SMALL = ("random",)
@@ -121,6 +124,13 @@ def write_short_case(home: Path, patch: pytest.MonkeyPatch) -> Path:
     write_case(home)
     with_one_simple_method(patch)
     return home
+
+
+def read_records(plan: Plan) -> dict[str, Record]:
+    """Record of each prediction that is there, by key."""
+    tracker = Tracker()
+    found = recorded(plan, runs_on_data(plan, tracker))
+    return {key: tracker.record(run_id) for key, run_id in found.items()}
 
 
 def log(home: Path) -> list[str]:

@@ -6,11 +6,11 @@ import pytest
 
 from benchmark.config import MethodConfig, parameter
 from benchmark.records.tracking import Tracker
-from benchmark.studies.order.execute import execute, read_records
+from benchmark.studies.order.execute import execute
 from benchmark.studies.order.forecast import duration, make_forecast
 from benchmark.studies.order.plan import make_plan
 from benchmark.studies.order.probe import TimedStage, cut, largest_prime, probe, remaining
-from tests.studies.order.order_case import experiment, log, with_one_simple_method, write_case
+from tests.studies.order.order_case import experiment, log, read_records, with_one_simple_method, write_case
 
 pytestmark = pytest.mark.usefixtures("store")
 
@@ -76,7 +76,7 @@ def test_the_forecast_counts_what_is_done_and_times_the_rest_by_what_was_recorde
     assert (found.predictions, found.recorded) == (7, 5)
     assert (found.references, found.referenced) == (1, 1)
     (pace,) = found.paces.values()
-    records = [each for each in read_records(plan, Tracker()).values() if "order" in each.coordinates.config]
+    records = [each for each in read_records(plan).values() if "order" in each.coordinates.config]
     seconds = [record.seconds["total"] - record.seconds["fit"] for record in records]
     assert pace.predict in [pytest.approx(each) for each in seconds]
     assert found.seconds == pytest.approx(2 * pace.predict)
@@ -88,7 +88,7 @@ def test_other_steps_or_cells_are_not_timed_by_the_recorded_run_as_it_is(home, o
     execute(plan, Tracker())
     more_cells = make_forecast(make_plan(experiment(home, controls=("random",), cells=200)), Tracker())
     found = more_cells.paces["fake_flow"]
-    records = [each for each in read_records(plan, Tracker()).values() if "order" in each.coordinates.config]
+    records = [each for each in read_records(plan).values() if "order" in each.coordinates.config]
     tenfold = [10 * (record.seconds["total"] - record.seconds["fit"]) for record in records]
     assert found.predict in [pytest.approx(seconds) for seconds in tenfold]
     before = log(home)

@@ -12,9 +12,9 @@ from benchmark.records.tracking import Tracker
 from benchmark.runs.run import Request, run
 from benchmark.studies.order import saved
 from benchmark.studies.order.arms import BASELINE, CONTROLS, NO_LATENT, ORDERS, PRETRAINED, Arm
-from benchmark.studies.order.execute import execute, read_records
+from benchmark.studies.order.execute import execute
 from benchmark.studies.order.plan import make_plan
-from tests.studies.order.order_case import SMALL, experiment, fits, kept, log, write_short_case
+from tests.studies.order.order_case import SMALL, experiment, fits, kept, log, read_records, write_short_case
 
 pytestmark = pytest.mark.usefixtures("store")
 
@@ -98,7 +98,7 @@ def test_predictions_are_those_of_a_run_that_trained_for_the_order_alone(case):
     at = experiment(case, controls=SMALL)
     plan = make_plan(at)
     execute(plan, Tracker())
-    records = read_records(plan, Tracker())
+    records = read_records(plan)
     for prediction in plan.predictions[:3]:
         request = Request(
             method=at.method,
@@ -155,7 +155,7 @@ def test_the_resumed_prediction_is_what_it_would_have_been(case):
     (case / "fail-joint").unlink()
     execute(plan, Tracker())
     joint = plan.predictions[2]
-    resumed = read_records(plan, Tracker())[joint.key]
+    resumed = read_records(plan)[joint.key]
     request = Request(
         method=plan.experiment.method, dataset="tiny", cells=20, settings={"order": "joint"}, force=True
     )
@@ -168,7 +168,7 @@ def test_every_record_holds_the_seconds_and_losses_of_the_training_it_rests_on(c
     execute(plan, Tracker())
     (case / "fail-joint").unlink()
     execute(plan, Tracker())
-    records = [read_records(plan, Tracker())[each.key] for each in plan.predictions[:3]]
+    records = [read_records(plan)[each.key] for each in plan.predictions[:3]]
     assert len({record.seconds["fit"] for record in records}) == 1
     assert len({record.started for record in records}) == 1
     for record in records:

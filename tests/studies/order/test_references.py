@@ -12,14 +12,14 @@ from benchmark.records.tracking import Tracker
 from benchmark.runs.run import Request, prepare, run
 from benchmark.studies.order import plan as planning
 from benchmark.studies.order.arms import BASELINE, DECISIVE, HYPOTHESIS, NO_LATENT, OF_LATENT, REFERENCES
-from benchmark.studies.order.execute import execute, read_records
-from benchmark.studies.order.findings import gather, scores_of
+from benchmark.studies.order.execute import execute
+from benchmark.studies.order.findings import gather
 from benchmark.studies.order.plan import make_plan
 from benchmark.studies.order.report import as_markdown, summary
-from benchmark.studies.order.statistics import compare
+from benchmark.studies.order.statistics import compare, scores_of
 from benchmark.studies.order.verdict import Verdict
 from methods.linear import Linear
-from tests.studies.order.order_case import SMALL, experiment, fits, kept, log, write_case
+from tests.studies.order.order_case import SMALL, experiment, fits, kept, log, read_records, write_case
 
 pytestmark = pytest.mark.usefixtures("store")
 
@@ -119,7 +119,7 @@ def test_the_table_holds_the_paired_differences_from_each_and_the_figure_none(ca
         if line.startswith("| `")
     ]
     assert [row[0] for row in rows] == [f"`{name}`" for name in REFERENCES]
-    records = read_records(plan, Tracker())
+    records = read_records(plan)
 
     def scores(arm):
         return {

@@ -13,15 +13,14 @@ import pytest
 from benchmark.records.tracking import Tracker
 from benchmark.studies.order.arms import OF_LATENT, OF_ORDERS, REFERENCES
 from benchmark.studies.order.criteria import criteria
-from benchmark.studies.order.execute import execute, read_records
-from benchmark.studies.order.findings import gather, scores_of
-from benchmark.studies.order.markdown import turned
+from benchmark.studies.order.execute import execute
+from benchmark.studies.order.findings import gather
 from benchmark.studies.order.plan import make_plan
 from benchmark.studies.order.provenance import command
 from benchmark.studies.order.report import as_markdown
-from benchmark.studies.order.statistics import compare
-from tests.machine.process_case import started
-from tests.studies.order.order_case import experiment, log, write_case
+from benchmark.studies.order.statistics import compare, scores_of, turned
+from tests.machine.process_case import PATIENCE, started
+from tests.studies.order.order_case import experiment, log, read_records, write_case
 
 pytestmark = pytest.mark.usefixtures("store")
 
@@ -111,7 +110,7 @@ def test_tables_hold_the_statistics_of_the_recorded_scores(home, options):
     plan = make_plan(experiment(home, seeds=2))
     execute(plan, Tracker())
     found = gather(plan, Tracker())
-    records = read_records(plan, Tracker())
+    records = read_records(plan)
     arms = {
         arm: {
             each.task.coordinates.seed: scores_of(records[each.key])
@@ -243,13 +242,13 @@ def test_ctrl_c_exits_with_130_and_the_same_command_goes_on(home, options, type_
         + "    def predict(self, control, perturbations):\n"
         + "        if self.config.order == 'joint' and (HOME / 'slow').exists():\n"
         + "            (HOME / 'waiting').touch()\n"
-        + "            time.sleep(60)\n"
+        + "            time.sleep(600)\n"
         + "        return super().predict(control, perturbations)\n"
     )
     slow = [option.replace(":Flow", ":Slow") for option in options]
     process = started(["order", *slow, *ONE], home / "waiting")
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert "Traceback" not in errors
     assert errors.strip().splitlines()[-1].startswith("Interrupted;")

@@ -23,8 +23,8 @@ from benchmark.studies.protocols import (
     protocol_lines,
     published_rows,
 )
-from benchmark.studies.protocols.lines import in_group
 from benchmark.studies.protocols.quantities import GROUPS, QUANTITIES, Setting
+from benchmark.studies.protocols.recorded import in_group
 from tests.studies.protocols.protocol_case import (
     MINI,
     mini_cells,

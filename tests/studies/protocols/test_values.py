@@ -16,12 +16,13 @@ from benchmark.data.cards import DatasetCard
 from benchmark.errors import BenchmarkError
 from benchmark.splits import load_split, make_split
 from benchmark.studies.protocols import (
+    Checked,
     load_protocol,
     require_agreement,
     sanity_values,
 )
-from benchmark.studies.protocols.genes import evaluation_genes, most_variable
-from benchmark.studies.protocols.quantities import QUANTITIES, Setting, top_by_t
+from benchmark.studies.protocols.genes import evaluation_genes, most_variable, top_by_t
+from benchmark.studies.protocols.quantities import QUANTITIES, Setting
 from tests.studies.protocols.protocol_case import MINI, write_mini, write_mini_card
 
 
@@ -203,4 +204,5 @@ def test_sanity_values_are_measured_on_the_split_that_they_name(home: Path) -> N
 def test_a_tolerance_is_relative(found: float, tolerance: float, agrees: bool) -> None:
     """And a value that is undefined is never the published one."""
     value = load_protocol("norman_scdfm_additive").sanity[0]
-    assert value.model_copy(update={"expected": 100.0, "tolerance": tolerance}).agrees(found) == agrees
+    value = value.model_copy(update={"expected": 100.0, "tolerance": tolerance})
+    assert Checked(value, found).agrees == agrees

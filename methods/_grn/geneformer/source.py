@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from methods._grn.attention import Normalisation, QueriesKeys, stream_maps
 from methods._grn.checkpoint import (
+    SourceError,
     chosen_layer,
     damaged,
     read_json,
@@ -25,9 +26,8 @@ from methods._grn.checkpoint import (
     to_panel,
     uncovered,
 )
-from methods._grn.errors import SourceError
-from methods._grn.geneformer_cells import PanelTokens, panel_tokens, rank_encode
-from methods._grn.geneformer_files import DICTIONARIES, find_dictionaries, read_dictionary
+from methods._grn.geneformer.cells import PanelTokens, panel_tokens, rank_encode
+from methods._grn.geneformer.files import DICTIONARIES, find_dictionaries, read_dictionary
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 SIZES = ("hidden_size", "num_attention_heads", "num_hidden_layers", "max_position_embeddings", "vocab_size")

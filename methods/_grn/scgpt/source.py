@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from methods._grn.attention import Normalisation, QueriesKeys, stream_maps
 from methods._grn.checkpoint import (
+    SourceError,
     chosen_layer,
     damaged,
     load_weights,
@@ -25,9 +26,8 @@ from methods._grn.checkpoint import (
     to_panel,
     uncovered,
 )
-from methods._grn.errors import SourceError
-from methods._grn.scgpt_cells import bin_values, tie_breaks
-from methods._grn.scgpt_network import ScGPTEncoder
+from methods._grn.scgpt.cells import bin_values, tie_breaks
+from methods._grn.scgpt.network import ScGPTEncoder
 
 FILES = ("args.json", "vocab.json", "best_model.pt")
 SIZES = ("embsize", "nheads", "d_hid", "nlayers", "n_bins")

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from methods._grn.checkpoint import damaged, read_json
-from methods._grn.errors import SourceError
+from methods._grn.checkpoint import SourceError, damaged, read_json
 
 # What each maps a name to. A name that was empty in the table that it came from may be NaN.
 DICTIONARIES: dict[str, tuple[type, ...]] = {

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import model_validator
 
 from benchmark.config import MethodConfig, parameter
-from methods._flow.training import TrainingOptions
+from methods._flow.backbone import FlowShape
+
+Options = TypeVar("Options")
 
 PAPER: dict[str, Any] = {
     "width": 512,
@@ -26,7 +28,8 @@ PAPER: dict[str, Any] = {
 
 SMOKE: dict[str, Any] = {
     "width": 16,
-    "steps": 30,
+    "steps": 8,
+    "warmup": 0.25,
     "batch_size": 8,
     "genes_per_step": 32,
     "checks": 1,
@@ -105,7 +108,18 @@ class FlowConfig(MethodConfig):
             raise ValueError(f"needs width {self.width} to be a multiple of heads {self.heads}")
         return self
 
-    def training(self) -> TrainingOptions:
-        """How the flow is trained."""
-        names = [field.name for field in dataclasses.fields(TrainingOptions)]
-        return TrainingOptions(**{name: getattr(self, name) for name in names})
+    def shape(self, n_tokens: int, **more: Any) -> FlowShape:
+        """Make the shape of a flow over so many tokens; `more` of its fields are the method's own."""
+        return FlowShape(
+            n_tokens=n_tokens,
+            width=self.width,
+            heads=self.heads,
+            layers=self.layers,
+            dropout=self.dropout,
+            graph=self.graph_neighbours > 0,
+            **more,
+        )
+
+    def options(self, kind: type[Options]) -> Options:
+        """Make options of a dataclass whose fields are called as the hyper-parameters are."""
+        return kind(**{field.name: getattr(self, field.name) for field in dataclasses.fields(kind)})

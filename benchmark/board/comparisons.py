@@ -1,4 +1,4 @@
-"""Is a row really better than the next? Paired tests between neighbours on the board."""
+"""Is a row really better than another? Paired tests against the next lower row, and against the best one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from benchmark.board.intervals import FEWEST, mean_and_bounds
+from benchmark.board.intervals import FEWEST, mean_and_bounds, mean_over_seeds, plain_means
 from benchmark.board.ranks import Member
 from benchmark.board.rows import HEADLINE, Comparison
 from benchmark.evaluation.statistics import holm, signed_rank
@@ -26,32 +26,58 @@ def compare_neighbours(ranked: Sequence[Member]) -> None:
         row = upper.row
         row.next_row = lower.row.label
         row.next_seeds = sorted(set(upper.table.seeds) & set(lower.table.seeds))
-        row.against_next = dict(zip(HEADLINE, paired(upper, lower, row.next_seeds), strict=True))
+        row.against_next = dict(zip(HEADLINE, _paired(upper, lower, row.next_seeds), strict=True))
         found += row.against_next.values()
-    correct(found)
+    _correct(found)
 
 
-def paired(
+def compare_with_best(ranked: Sequence[Member]) -> None:
+    """Find the best row in each headline metric and write into the others how far they are behind it.
+
+    The best has the best mean over the seeds that all ranked rows have; of equal ones it is the first. The
+    comparisons are over the same seeds, otherwise as in `compare_neighbours`, and corrected over all of them
+    (Holm 1979). That the best is picked by the same perturbations favours it a little.
+    """
+    if not ranked:
+        return
+    found: list[Comparison] = []
+    seeds = sorted(set.intersection(*(set(member.table.seeds) for member in ranked)))
+    best = _best(ranked, seeds)
+    for leader in {index for index in best if index is not None}:
+        metrics = [place for place, index in enumerate(best) if index == leader]
+        names = [HEADLINE[place] for place in metrics]
+        ranked[leader].row.best_in = names
+        for index, member in enumerate(ranked):
+            if index != leader:
+                comparisons = _paired(ranked[leader], member, seeds, metrics)
+                member.row.behind_best |= dict(zip(names, comparisons, strict=True))
+                found += comparisons
+    _correct(found)
+
+
+def _best(ranked: Sequence[Member], seeds: Sequence[int]) -> list[int | None]:
+    """Place of the best row in each headline metric; None where it is undefined for all."""
+    means = np.stack([plain_means(member.headline(seeds)) for member in ranked])
+    means = np.where(np.isnan(means), -np.inf, means)
+    return [
+        int(place) if np.isfinite(means[place, metric]) else None
+        for metric, place in enumerate(means.argmax(axis=0))
+    ]
+
+
+def _paired(
     upper: Member, lower: Member, seeds: Sequence[int], metrics: Sequence[int] = range(len(HEADLINE))
 ) -> list[Comparison]:
     """Compare two rows in some headline metrics, given by their place, over seeds that both have."""
     differences = upper.headline(seeds) - lower.headline(seeds)
-    return _compare(_over_seeds(differences[..., list(metrics)]))
+    return _compare(mean_over_seeds(differences[..., list(metrics)]))
 
 
-def correct(comparisons: Sequence[Comparison]) -> None:
+def _correct(comparisons: Sequence[Comparison]) -> None:
     """Write the p-values after Holm's correction over all of these."""
     corrected = holm([np.nan if each.p is None else each.p for each in comparisons])
     for each, value in zip(comparisons, corrected, strict=True):
         each.corrected = None if each.p is None else value
-
-
-def _over_seeds(differences: np.ndarray) -> np.ndarray:
-    """Mean over the seeds where both rows are defined: (perturbations, metrics), NaN where none is."""
-    defined = ~np.isnan(differences)
-    counts = defined.sum(axis=0)
-    sums = np.where(defined, differences, 0.0).sum(axis=0)
-    return np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
 
 
 def _compare(differences: np.ndarray) -> list[Comparison]:

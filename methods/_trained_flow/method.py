@@ -1,4 +1,4 @@
-"""What every flow method shares: training a flow on cells, sampling cells from it, saving it."""
+"""Training a flow on cells, sampling cells from it, saving it."""
 
 from __future__ import annotations
 
@@ -20,27 +20,26 @@ from benchmark.machine import peers
 from benchmark.machine.device import choose_device
 from benchmark.machine.paths import cache_folder
 from benchmark.machine.progress import stage
-from benchmark.machine.resources import Resources
-from benchmark.method import Method
+from benchmark.method import Method, Resources
 from benchmark.perturbation import CONTROL, Perturbation
 from methods._flow.backbone import Flow, FlowShape, build_flow, choose_context
+from methods._flow.cells import cells_digest, slices, standardise
 from methods._flow.devices import with_whole_batch
 from methods._flow.graph import correlation, neighbours, token_mask
 from methods._flow.paths import gaussian
+from methods._flow.randomness import seeded_generator
 from methods._flow.sampling import (
     Order,
     SamplingOptions,
     Solver,
     non_negative,
     sample_expression,
-    seeded_generator,
 )
+from methods._flow.schedule import TrainingOptions
 from methods._flow.training import DivergedError, Objective, Training
 from methods._flow.vocabulary import GeneVocabulary
-from methods._flow_config import FlowConfig
-from methods._grn.features import batches
-from methods._grn.pretrain import cells_digest, standardise
 from methods._pseudobulk import mean_expression
+from methods._trained_flow.config import FlowConfig
 
 _log = logging.getLogger("benchmark")
 
@@ -161,7 +160,7 @@ class FlowMethod(Method):
         tokens = torch.tensor([self.tokens(perturbation)])
         given = self.control_side(start, perturbation)
         sampled = torch.empty_like(start)
-        for part in batches(n_cells, TOKENS_PER_CHUNK // n_genes):
+        for part in slices(n_cells, TOKENS_PER_CHUNK // n_genes):
             latent = self.shape_.latent
             z0 = gaussian((*x0[part].shape, latent), generator) if latent else None
             sampled[part] = sample_expression(flow, given[part], tokens, x0[part], z0, context, options)
@@ -182,7 +181,7 @@ class FlowMethod(Method):
         training = Training(
             flow.to(device),
             objective if group is None else with_whole_batch(objective, group.count),
-            config.training(),
+            config.options(TrainingOptions),
             validate=self._validation(train, validation) if config.checks and validation.n_obs else None,
             seed=self.seed,
             checkpoint=cache_folder("checkpoints") / f"{self._training_key(train, validation)}.pt",

@@ -1,0 +1,1 @@
+"""Geneformer as a source of attention: its tokens, and its published files."""

@@ -1,0 +1,1 @@
+"""scGPT as a source of attention: its values, its network, and its published files."""

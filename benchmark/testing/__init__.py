@@ -3,7 +3,8 @@
     from benchmark.testing import check_method
     check_method(MyMethod)
 
-or, one test per check, ``@pytest.mark.parametrize("check", CHECKS)`` with one `Case` per method.
+or, one test per check, ``@pytest.mark.parametrize("check", CHECKS)`` with one `Case` per method, whose fits
+all checks share, in whatever order they run.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ def check_method(method_class: type[Method], config: MethodConfig | None = None)
     method_class
         The class to check.
     config
-        Hyper-parameters that fit the tiny data set within a minute; the preset ``smoke`` where there is
-        one, else the defaults.
+        Hyper-parameters; the preset ``smoke`` where there is one, else the defaults. A method that conforms
+        is fitted three times on tiny data sets, and nothing is timed.
 
     Raises
     ------

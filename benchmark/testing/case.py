@@ -1,4 +1,4 @@
-"""The tiny data sets that conformance checks fit methods on."""
+"""The tiny data sets that conformance checks fit methods on, and the fits that checks share."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from benchmark.method import Method
 from benchmark.perturbation import CONTROL, Perturbation
 from benchmark.splits import Split, make_split
 from benchmark.splits.views import training_views
+from benchmark.testing.observed import Observed, observe
 
 CELLS = 12
 GENE_SETS = Path(__file__).with_name("tiny.gmt")
@@ -97,7 +98,10 @@ def tiny_panel(seed: int, n_genes: int) -> Panel:
 
 
 class Case:
-    """A method to check, fitted once on the first tiny data set."""
+    """A method to check: fitted on the first tiny data set and watched, and fitted twice more to compare.
+
+    Each of the three fits is made when a check first asks for it, and serves all that do.
+    """
 
     def __init__(self, method_class: type[Method], config: MethodConfig | None = None) -> None:
         preset = "smoke" if "smoke" in method_class.Config.presets else None
@@ -114,17 +118,55 @@ class Case:
         """Fit a method on a panel."""
         return (method or self.new()).fit(*panel.views)
 
-    @cached_property
-    def fitted(self) -> Method:
-        """The method, fitted on the first panel."""
-        return self.fit(self.panel)
-
-    @cached_property
-    def answers(self) -> list[np.ndarray]:
-        """What the fitted method predicts for every test perturbation."""
-        return self.ask(self.fitted)
-
     def ask(self, method: Method, questions: Sequence[Perturbation] | None = None) -> list[np.ndarray]:
         """Predict perturbations of the first panel, all of the test part unless said."""
         asked = self.panel.questions if questions is None else questions
         return list(method.predict(self.panel.control, asked))
+
+    def observe_fit(self) -> Observed[tuple[Method, object]]:
+        """Watch a new method being fitted on the first panel: the method, and what its `fit` returned."""
+        method, views = self.new(), self.panel.views
+        return observe(lambda: (method, method.fit(*views)), views)
+
+    def observe_answers(self, fit: Observed[tuple[Method, object]]) -> Observed[list[np.ndarray]]:
+        """Watch it predict every test perturbation, the cells that it was fitted on among what is watched."""
+        (method, _), control = fit.result, self.panel.control
+        return observe(lambda: list(method.predict(control, self.panel.questions)), [*fit.given, control])
+
+    @cached_property
+    def observed_fit(self) -> Observed[tuple[Method, object]]:
+        """The first fit."""
+        return self.observe_fit()
+
+    @cached_property
+    def observed_answers(self) -> Observed[list[np.ndarray]]:
+        """The first answers."""
+        return self.observe_answers(self.observed_fit)
+
+    @property
+    def fitted(self) -> Method:
+        """The method, fitted on the first panel."""
+        return self.observed_fit.result[0]
+
+    @property
+    def answers(self) -> list[np.ndarray]:
+        """What the fitted method predicts for every test perturbation."""
+        return self.observed_answers.result
+
+    @cached_property
+    def repeats(self) -> bool:
+        """Whether the answers come again, bit for bit, where that is hardest.
+
+        They are asked of the fitted method once a second one has learned the other panel, and of this second
+        one once it has learned the first panel too: under other cell names, in new objects, and with other
+        test cells. Where both answer alike, neither the chance of a fit nor any of these mattered.
+        """
+        answers = self.answers  # before anything else is learned
+        second = self.fit(self.other_panel)
+        still = self.ask(self.fitted)
+        again = self.ask(second.fit(*map(rebuilt, self.panel.with_other_test_cells().views)))
+        return _same(still, answers) and _same(again, answers)
+
+
+def _same(found: list[np.ndarray], due: list[np.ndarray]) -> bool:
+    return len(found) == len(due) and all(map(np.array_equal, found, due))

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import inspect
 import os
-import random
 import subprocess
 import sys
 import tempfile
-import time
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from anndata import AnnData
 
 from benchmark.errors import NotFittedError
 from benchmark.perturbation import Perturbation
 from benchmark.testing.case import CELLS, Case, rebuilt
-
-SMOKE_SECONDS = 60
 
 CHECKS: list[Callable[[Case], None]] = []
 
@@ -86,12 +80,9 @@ def check_unfitted_methods_refuse(case: Case) -> None:
 
 @_check
 def check_fit_returns_the_method(case: Case) -> None:
-    """`fit` returns self, within a minute on the tiny data set."""
-    method = case.new()
-    start = time.perf_counter()
-    _require(method.fit(*case.panel.views) is method, "fit does not return self.")
-    seconds = time.perf_counter() - start
-    _require(seconds < SMOKE_SECONDS, f"A fit on the tiny data set took {seconds:.0f} s, more than a minute.")
+    """`fit` returns self."""
+    method, returned = case.observed_fit.result
+    _require(returned is method, "fit does not return self.")
 
 
 @_check
@@ -122,52 +113,46 @@ def check_answers_keep_their_order(case: Case) -> None:
 @_check
 def check_inputs_stay_as_they_are(case: Case) -> None:
     """Neither `fit` nor `predict` changes the cells that it is given."""
-    train, validation = case.panel.views
-    control = case.panel.control
-    given = [train, validation, control]
-    before = [_snapshot(adata) for adata in given]
-    method = case.new().fit(train, validation)
-    list(method.predict(control, case.panel.questions))
-    for adata, (values, obs, names) in zip(given, before, strict=True):
-        unchanged = np.array_equal(adata.X.toarray(), values) and adata.obs.equals(obs)
-        _require(unchanged and list(adata.var_names) == names, "The cells that were given have been changed.")
-
-
-def _snapshot(adata: AnnData) -> tuple[np.ndarray, object, list[str]]:
-    return adata.X.toarray(), adata.obs.copy(), list(adata.var_names)
+    changed = case.observed_fit.changes_given or case.observed_answers.changes_given
+    _require(not changed, "The cells that were given have been changed.")
 
 
 @_check
 def check_same_seed_same_answers(case: Case) -> None:
     """The same seed gives the same numbers."""
+    if _repeats(case):
+        return
     _require_same(case.ask(case.fit(case.panel)), case.answers, "The same seed gave other numbers.")
+    others = (check_data_sets_do_not_mix, check_test_cells_do_not_matter, check_only_what_is_given_matters)
+    if all(_passes(check, case) for check in others):  # then nothing but chance is left
+        _require(case.repeats, "The same seed gave other numbers, though not in every fit.")
+
+
+def _repeats(case: Case) -> bool:
+    """Whether the hardest second fit gave the answers of the first, so that no check needs one of its own."""
+    try:
+        return case.repeats
+    except Exception:  # the check that it is a matter of will meet it again
+        return False
+
+
+def _passes(check: Callable[[Case], None], case: Case) -> bool:
+    try:
+        check(case)
+    except Exception:
+        return False
+    return True
 
 
 @_check
 def check_global_state_is_left_alone(case: Case) -> None:
     """Random generators, warning filters and the working directory are as before."""
-    before = _global_state()
-    case.ask(case.fit(case.panel))
-    after = _global_state()
-    changed = [name for name in before if before[name] != after[name]]
-    _require(
-        not changed, f"{case.method_class.name} changes {', '.join(changed)}, which belong to everybody."
-    )
-
-
-def _global_state() -> dict[str, object]:
-    state: dict[str, object] = {
-        "the state of random": random.getstate(),
-        "the state of numpy.random": [str(part) for part in np.random.get_state()],  # noqa: NPY002
-        "the warning filters": list(warnings.filters),
-        "the working directory": os.getcwd(),
-    }
-    torch = sys.modules.get("torch")
-    if torch is not None:
-        state["the random state of torch"] = torch.get_rng_state().tolist()
-        state["the default type of torch"] = torch.get_default_dtype()
-        state["the number of threads of torch"] = torch.get_num_threads()
-    return state
+    changed = {*case.observed_fit.disturbs, *case.observed_answers.disturbs}
+    if changed:  # a package that was imported on the way may have done it, and does it once
+        again = case.observe_fit()
+        changed &= {*again.disturbs, *case.observe_answers(again).disturbs}
+    named = ", ".join(sorted(changed))
+    _require(not changed, f"{case.method_class.name} changes {named}, which belong to everybody.")
 
 
 @_check
@@ -213,6 +198,8 @@ def check_saved_methods_answer_alike_in_a_fresh_process(case: Case) -> None:
 @_check
 def check_data_sets_do_not_mix(case: Case) -> None:
     """Fitting one data set does not change what another fitted method, or a second fit, answers."""
+    if _repeats(case):
+        return
     before = case.answers
     other = case.fit(case.other_panel)
     _require_same(case.ask(case.fitted), before, "Fitting a second method changed the first one.")
@@ -223,14 +210,17 @@ def check_data_sets_do_not_mix(case: Case) -> None:
 @_check
 def check_test_cells_do_not_matter(case: Case) -> None:
     """With other cells in the test part, more of them and elsewhere, predictions are the same bit for bit."""
-    changed = case.panel.with_other_test_cells()
-    method = case.fit(changed)
+    if _repeats(case):
+        return
+    method = case.fit(case.panel.with_other_test_cells())
     _require_same(case.ask(method), case.answers, "Predictions change with the test cells: there is a leak.")
 
 
 @_check
 def check_only_what_is_given_matters(case: Case) -> None:
     """The same expression and labels under other cell names, and in new objects, give the same numbers."""
+    if _repeats(case):
+        return
     method = case.new().fit(*map(rebuilt, case.panel.views))
     _require_same(
         case.ask(method),

@@ -9,19 +9,17 @@ import tempfile
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock
-from mlflow.entities import Metric
 
 from benchmark.errors import BenchmarkError
 from benchmark.machine.paths import project_home
 from benchmark.records.record import Record
-from benchmark.records.tracking.store import Store, readable
+from benchmark.records.tracking.store import Point, Store, readable
 from benchmark.records.tracking.tags import board_tags, code_tags
 
-PAGE = 1000
 _log = logging.getLogger("benchmark")
 
 
@@ -33,24 +31,23 @@ class Delivery:
     ----------
     record
         What came of the run.
-    metrics
+    points
         Numbers with their moments, so that what is delivered twice is the same, and kept once.
     files
         The run's files, the record not among them.
     """
 
     record: Record
-    metrics: list[Metric] = field(default_factory=list)
+    points: Sequence[Point] = ()
     files: Sequence[Path] = ()
 
     def deliver(self, store: Store) -> None:
         """Hand everything to the store, and only then call the run finished; it may be done again."""
-        run_id, client = self.record.run_id, store.client
+        run_id = self.record.run_id
         with record_file(self.record) as path, readable(store.uri):
             for file in (*self.files, path):
-                client.log_artifact(run_id, str(file))
-            for start in range(0, len(self.metrics), PAGE):
-                client.log_batch(run_id, metrics=self.metrics[start : start + PAGE])
+                store.client.log_artifact(run_id, str(file))
+            store.log_points(run_id, self.points)
             store.log(run_id, {}, {**code_tags(self.record), **board_tags(self.record)})
         store.close(run_id, "finished")
 
@@ -68,8 +65,8 @@ class Delivery:
             (draft / "files").mkdir(parents=True)
             for file in self.files:
                 shutil.copy2(file, draft / "files")
-            metrics = [[each.key, each.value, each.timestamp, each.step] for each in self.metrics]
-            about = {"uri": uri, "metrics": metrics, "record": self.record.model_dump(mode="json")}
+            points = [[each.key, each.value, each.timestamp, each.step] for each in self.points]
+            about = {"uri": uri, "metrics": points, "record": self.record.model_dump(mode="json")}
             (draft / "delivery.json").write_text(json.dumps(about))
             draft.replace(folder)
         except OSError:
@@ -83,8 +80,8 @@ class Delivery:
         about = json.loads((folder / "delivery.json").read_text())
         if about["uri"] != uri:
             return None
-        metrics = [Metric(*values) for values in about["metrics"]]
-        return cls(Record.model_validate(about["record"]), metrics, sorted((folder / "files").iterdir()))
+        points = [Point(*values) for values in about["metrics"]]
+        return cls(Record.model_validate(about["record"]), points, sorted((folder / "files").iterdir()))
 
 
 def waiting_room() -> Path:

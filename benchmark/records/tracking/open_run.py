@@ -10,12 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mlflow.entities import Metric, Param
-
 from benchmark.errors import BenchmarkError
 from benchmark.records.record import Coordinates, Record
 from benchmark.records.tracking.delivery import Delivery
-from benchmark.records.tracking.store import Store, readable
+from benchmark.records.tracking.store import Point, Store, readable
 from benchmark.records.tracking.surroundings import SystemMonitor, environment_text, inputs
 from benchmark.records.tracking.tags import TAG_LENGTH
 
@@ -30,10 +28,12 @@ class Recording:
     store: Store
     run_id: str
     monitor: SystemMonitor = field(default_factory=SystemMonitor)
-    _curves: list[Metric] = field(default_factory=list)
+    _curves: list[Point] = field(default_factory=list)
 
     def write_parameters(self, coordinates: Coordinates) -> None:
         """Log hyper-parameters and coordinates as MLflow parameters, data and split as its inputs."""
+        from mlflow.entities import Param
+
         values: dict[str, Any] = coordinates.model_dump(
             include={"dataset", "split", "seed", "cells", "samples"}
         )
@@ -45,7 +45,7 @@ class Recording:
 
     def write_curves(self, curves: Curves) -> None:
         """Keep named series of (step, value), such as losses, until the run has finished."""
-        self._curves += as_metrics(curves)
+        self._curves += as_points(curves)
 
     def finish(self, record: Record, files: Sequence[Path]) -> None:
         """Keep the record and its files, and only then call the run finished.
@@ -54,12 +54,12 @@ class Recording:
         store delivers them.
         """
         now = int(time.time() * 1000)
-        numbers = [Metric(name, value, now, 0) for name, value in numbers_of(record).items()]
+        numbers = [Point(name, value, now, 0) for name, value in numbers_of(record).items()]
         with tempfile.TemporaryDirectory() as folder:
             environment = Path(folder) / "environment.txt"
             environment.write_text(environment_text())
-            metrics = [*self._curves, *self.monitor.metrics, *numbers]
-            delivery = Delivery(record, metrics, [*files, environment])
+            points = [*self._curves, *self.monitor.metrics, *numbers]
+            delivery = Delivery(record, points, [*files, environment])
             try:
                 delivery.deliver(self.store)
             except BenchmarkError as error:
@@ -71,10 +71,10 @@ class Recording:
                 )
 
 
-def as_metrics(curves: Curves) -> list[Metric]:
-    """Turn named series of (step, value) into what MLflow keeps of this moment."""
+def as_points(curves: Curves) -> list[Point]:
+    """Turn named series of (step, value) into what a store keeps of this moment."""
     now = int(time.time() * 1000)
-    return [Metric(name, value, now, step) for name, curve in curves.items() for step, value in curve]
+    return [Point(name, value, now, step) for name, curve in curves.items() for step, value in curve]
 
 
 def numbers_of(record: Record) -> dict[str, float]:

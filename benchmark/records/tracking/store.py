@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from filelock import FileLock
-from mlflow.entities import Metric, RunTag
-from mlflow.exceptions import MlflowException
-from mlflow.tracking import MlflowClient
-from sqlalchemy.exc import SQLAlchemyError
 
 from benchmark.errors import BenchmarkError
 from benchmark.machine.paths import project_home
 from benchmark.records.record import Status
+from benchmark.records.tracking import local
+from benchmark.records.tracking.local import SQLITE
 from benchmark.records.tracking.tags import TAG_LENGTH
 
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
 EXPERIMENT = "benchmark"
-SQLITE = "sqlite:///"
+PAGE = 1000
 MLFLOW_STATUS = {
     "running": "RUNNING",
     "finished": "FINISHED",
@@ -32,26 +36,51 @@ MLFLOW_STATUS = {
 }
 
 
+class Point(NamedTuple):
+    """One value of a number that is kept of a run, with its moment in milliseconds."""
+
+    key: str
+    value: float
+    timestamp: int
+    step: int
+
+
 class Store:
     """An open MLflow store, and what is written of a run in it.
+
+    Others are kept from creating things in it while it is opened.
 
     Attributes
     ----------
     uri
         Its address.
-    client
-        MLflow's own connection to it.
     experiment_id
         The experiment that holds the runs.
+
+    Raises
+    ------
+    BenchmarkError
+        When the store cannot be used.
     """
 
     def __init__(self, experiment: str = EXPERIMENT) -> None:
         home = project_home()
         self.uri = store_uri()
-        with opened(self.uri, home) as self.client:
-            self.experiment_id = self._experiment(experiment, home)
+        with readable(self.uri), FileLock(home / ".mlflow.lock"):
+            try:
+                self.experiment_id = local.experiment_id(self.uri, experiment)
+            except local.UnansweredError:
+                self.experiment_id = self._experiment(experiment, home)
+
+    @cached_property
+    def client(self) -> MlflowClient:
+        """MLflow's own connection to it, made when it is first needed."""
+        with readable(self.uri):
+            return _connected(self.uri)
 
     def _experiment(self, name: str, home: Path) -> str:
+        if self.uri.startswith(SQLITE):
+            _create(Path(self.uri.removeprefix(SQLITE)))
         found = self.client.get_experiment_by_name(name)
         if found is not None:
             return found.experiment_id
@@ -61,12 +90,22 @@ class Store:
 
     def log(self, run_id: str, numbers: dict[str, float], tags: dict[str, str]) -> None:
         """Set metrics and tags of a run: the tags in one transaction."""
+        from mlflow.entities import Metric, RunTag
+
         now = int(time.time() * 1000)
         self.client.log_batch(
             run_id,
             metrics=[Metric(name, value, now, 0) for name, value in numbers.items()],
             tags=[RunTag(name, value) for name, value in tags.items()],
         )
+
+    def log_points(self, run_id: str, points: Sequence[Point]) -> None:
+        """Add values to the metrics of a run; one that is there already is not added again."""
+        from mlflow.entities import Metric
+
+        metrics = [Metric(each.key, each.value, each.timestamp, each.step) for each in points]
+        for start in range(0, len(metrics), PAGE):
+            self.client.log_batch(run_id, metrics=metrics[start : start + PAGE])
 
     def close(self, run_id: str, status: Status, reason: str = "") -> None:
         """End a run with its status and, where it is no success, the reason.
@@ -83,36 +122,28 @@ def store_uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{project_home() / 'mlflow.db'}"
 
 
-@contextmanager
-def opened(uri: str, home: Path) -> Iterator[MlflowClient]:
-    """Open a store and keep others from creating things in it meanwhile.
+def _connected(uri: str) -> MlflowClient:
+    """Connect to a store that is there."""
+    from mlflow.tracking import MlflowClient
 
-    A database file that is not there yet is made beside its place and put there when it is whole: two
-    processes that create the tables of one file at once would break each other, and one that is killed
-    would leave half of them.
-
-    Raises
-    ------
-    BenchmarkError
-        When the store cannot be used.
-    """
     # Creating tables is reported at length, on the screen of somebody who asked for a score; and MLflow
-    # prints the traceback of every error, which `readable` says in a sentence.
+    # prints the traceback of every error, which `readable` says in a sentence. It sets levels when imported.
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow").setLevel(logging.CRITICAL)
-    with readable(uri), FileLock(home / ".mlflow.lock"):
-        if uri.startswith(SQLITE):
-            _create(Path(uri.removeprefix(SQLITE)))
-        yield MlflowClient(uri)
+    return MlflowClient(uri)
 
 
 def _create(path: Path) -> None:
-    """Make a database with all tables, unless there is a file."""
+    """Make a database with all tables, unless there is a file.
+
+    It is made beside its place and put there when it is whole: two processes that create the tables of one
+    file at once would break each other, and one that is killed would leave half of them.
+    """
     if path.exists():
         return
     draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        MlflowClient(f"{SQLITE}{draft}").search_experiments()
+        _connected(f"{SQLITE}{draft}").search_experiments()
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
@@ -123,9 +154,15 @@ def readable(uri: str) -> Iterator[None]:
     """Turn the store's own errors into one sentence, which says where the store is."""
     try:
         yield
-    except (MlflowException, SQLAlchemyError, OSError) as error:
+    except _troubles() as error:
         first = str(error).partition("\n")[0]
         raise BenchmarkError(
             f"The run store {uri} cannot be used ({first}); check MLFLOW_TRACKING_URI, "
             "or that the file is a database and its disk has room."
         ) from error
+
+
+def _troubles() -> tuple[type[Exception], ...]:
+    """What a store may raise; nothing comes from a library that has not been imported."""
+    kinds = {"mlflow.exceptions": "MlflowException", "sqlalchemy.exc": "SQLAlchemyError"}
+    return OSError, *(getattr(sys.modules[name], kind) for name, kind in kinds.items() if name in sys.modules)

@@ -9,15 +9,14 @@ import time
 from contextlib import suppress
 from functools import lru_cache
 from importlib.metadata import distributions
-from typing import Self
-
-import psutil
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric
-from mlflow.system_metrics.metrics.base_metrics_monitor import BaseMetricsMonitor
-from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
-from mlflow.system_metrics.metrics.gpu_monitor import GPUMonitor
+from typing import TYPE_CHECKING, Self
 
 from benchmark.records.record import Coordinates
+from benchmark.records.tracking.store import Point
+
+if TYPE_CHECKING:
+    from mlflow.entities import DatasetInput
+    from mlflow.system_metrics.metrics.base_metrics_monitor import BaseMetricsMonitor
 
 INTERVAL = 10.0
 """Seconds between two looks at the load of the machine."""
@@ -28,6 +27,8 @@ DIGEST_LENGTH = 36
 @lru_cache
 def environment_text() -> str:
     """Python, the machine and every installed package with its version, a line each."""
+    import psutil
+
     packages = sorted({f"{found.name}=={found.version}" for found in distributions()}, key=str.lower)
     memory = psutil.virtual_memory().total / 2**30
     about = [
@@ -39,6 +40,8 @@ def environment_text() -> str:
 
 def inputs(at: Coordinates) -> list[DatasetInput]:
     """The data set and the split of a run, as MLflow shows inputs."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
     named = {"data": (at.dataset, at.dataset_digest), "split": (f"{at.split}-{at.seed}", at.split_digest)}
     return [
         DatasetInput(
@@ -57,6 +60,9 @@ class SystemMonitor:
     """
 
     def __init__(self, interval: float = INTERVAL) -> None:
+        from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
+        from mlflow.system_metrics.metrics.gpu_monitor import GPUMonitor
+
         self._monitors: list[BaseMetricsMonitor] = [CPUMonitor()]
         with suppress(ImportError, RuntimeError):  # no GPU, or nothing that could ask it
             self._monitors.append(GPUMonitor())
@@ -64,7 +70,7 @@ class SystemMonitor:
         self._looks = 0
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
-        self.metrics: list[Metric] = []
+        self.metrics: list[Point] = []
 
     def __enter__(self) -> Self:
         self._look()
@@ -86,4 +92,4 @@ class SystemMonitor:
             monitor.collect_metrics()
             values = monitor.aggregate_metrics()
             monitor.clear_metrics()
-            self.metrics += [Metric(f"system/{name}", value, now, step) for name, value in values.items()]
+            self.metrics += [Point(f"system/{name}", value, now, step) for name, value in values.items()]

@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
 
-from mlflow.entities import Run
-
-from benchmark.machine.alive import is_alive
 from benchmark.records.record import Coordinates, Record, Status
 
 TAG_LENGTH = 4500
@@ -71,13 +68,23 @@ class StoredRun:
         return "".join(self.tags[tag] for tag in sorted(self.tags) if tag.startswith(f"{name}."))
 
 
-def stored(run: Run) -> StoredRun:
-    """Read a run; one whose process has ended without a word counts as killed."""
-    tags = run.data.tags
+def stored(run_id: str, started: int, tags: dict[str, str]) -> StoredRun:
+    """Make a run of what a store has of it; one whose process has ended without a word counts as killed.
+
+    Parameters
+    ----------
+    run_id, tags
+        As the store has them.
+    started
+        When it began, in milliseconds.
+    """
     status = cast(Status, tags.get("status", "failed"))
-    if status == "running" and not is_alive(tags):
-        status = "killed"
-    return StoredRun(run.info.run_id, status, run.info.start_time / 1000, tags)
+    if status == "running":
+        from benchmark.machine.alive import is_alive
+
+        if not is_alive(tags):
+            status = "killed"
+    return StoredRun(run_id, status, started / 1000, tags)
 
 
 def coordinate_tags(at: Coordinates) -> dict[str, str]:

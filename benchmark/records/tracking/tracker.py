@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmark.errors import BenchmarkError
-from benchmark.machine.alive import this_process
 from benchmark.records.record import Coordinates, Record, Status
-from benchmark.records.tracking.delivery import PAGE, deliver_all, record_file
-from benchmark.records.tracking.open_run import Curves, Recording, as_metrics, numbers_of
-from benchmark.records.tracking.store import EXPERIMENT, Store, readable
+from benchmark.records.tracking import local
+from benchmark.records.tracking.delivery import deliver_all, record_file
+from benchmark.records.tracking.open_run import Curves, Recording, as_points, numbers_of
+from benchmark.records.tracking.store import EXPERIMENT, PAGE, Store, readable
 from benchmark.records.tracking.tags import SCORES, StoredRun, board_tags, coordinate_tags, stored
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
 
 RECORD = "record"
 """Name of the tag that says which file holds the record, where it was written anew."""
@@ -30,6 +35,8 @@ class Tracker(Store):
 
     def runs(self, query: str = "") -> list[StoredRun]:
         """All runs, newest first; one whose process has ended without a word counts as killed."""
+        with suppress(local.UnansweredError):
+            return local.runs(self.uri, self.experiment_id, query)
         found: list[StoredRun] = []
         token = None
         with readable(self.uri):
@@ -37,7 +44,7 @@ class Tracker(Store):
                 page = self.client.search_runs(
                     [self.experiment_id], query, max_results=PAGE, page_token=token
                 )
-                found += [stored(run) for run in page]
+                found += [_stored(run) for run in page]
                 token = page.token
                 if not token:
                     return found
@@ -51,6 +58,9 @@ class Tracker(Store):
 
     def record(self, run_id: str) -> Record:
         """Read the record of one run."""
+        with suppress(local.UnansweredError), readable(self.uri):
+            name = local.tags(self.uri, run_id).get(RECORD, "record.json")
+            return Record.model_validate_json(local.file_of(self.uri, run_id, name).read_text())
         with tempfile.TemporaryDirectory() as folder, readable(self.uri):
             name = self.client.get_run(run_id).data.tags.get(RECORD, "record.json")
             path = self.client.download_artifacts(run_id, name, folder)
@@ -64,6 +74,8 @@ class Tracker(Store):
         BenchmarkError
             When the run has no such file any more.
         """
+        with suppress(local.UnansweredError), readable(self.uri):
+            return Path(shutil.copy(local.file_of(self.uri, run_id, name), folder))
         with readable(self.uri):
             if name not in {file.path for file in self.client.list_artifacts(run_id)}:
                 raise BenchmarkError(f"its file {name} is not in the run store; run it again with --force.")
@@ -89,10 +101,8 @@ class Tracker(Store):
 
     def log_curves(self, run_id: str, curves: Curves) -> None:
         """Log named series of (step, value) of a run."""
-        points = as_metrics(curves)
         with readable(self.uri):
-            for start in range(0, len(points), PAGE):
-                self.client.log_batch(run_id, metrics=points[start : start + PAGE])
+            self.log_points(run_id, as_points(curves))
 
     def close_dead_runs(self) -> None:
         """Write down for runs whose process has ended without a word that they were killed."""
@@ -103,11 +113,13 @@ class Tracker(Store):
 
     def _still(self, run_id: str) -> Status:
         with readable(self.uri):
-            return stored(self.client.get_run(run_id)).status
+            return _stored(self.client.get_run(run_id)).status
 
     @contextmanager
     def recording(self, coordinates: Coordinates) -> Iterator[Recording]:
         """Open a run; whatever ends the block ends the run with the status that fits."""
+        from benchmark.machine.alive import this_process
+
         at = coordinates
         with readable(self.uri):
             tags = {
@@ -138,3 +150,7 @@ class Tracker(Store):
             self.close(run_id, status, reason)
         except BenchmarkError as trouble:
             logging.getLogger("benchmark").warning("The run could not be closed as %s: %s", status, trouble)
+
+
+def _stored(run: Run) -> StoredRun:
+    return stored(run.info.run_id, run.info.start_time, run.data.tags)

@@ -1,0 +1,68 @@
+"""How long commands take to start: processor seconds beside those of importing MLflow and AnnData.
+
+python perf/startup.py [ROUNDS] [CHECKOUT]     5 rounds of this checkout unless said
+
+Seconds are user time of one thread, the median over rounds in which all commands take turns, so that other
+work on the machine disturbs all alike; still it depends on the machine, and the ratios hardly do. The data
+set is prepared, byte code and compiled loops are cached before the first round.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+UNIT = ("-c", "import mlflow, anndata")
+RUN = ("run", "--method", "additive")
+TARGETS = {"leaderboard": 1.5, "a finished run again": 1.5, "a new run": 4.0}
+"""Seconds, on a machine where the unit takes the `USUAL` ones."""
+USUAL = 2.5
+
+
+def user_seconds(home: str, checkout: Path, *arguments: str) -> float:
+    """User time of one Python process and all that it starts and waits for."""
+    before = os.times().children_user
+    subprocess.run(
+        [sys.executable, *arguments],
+        check=True,
+        capture_output=True,
+        cwd=checkout,
+        env={**os.environ, "BENCHMARK_HOME": home, "PYTHONPATH": "", "OMP_NUM_THREADS": "1"},
+    )
+    return os.times().children_user - before
+
+
+def commands(number: int) -> dict[str, tuple[str, ...]]:
+    """What is measured in a round; the new run is another one each time."""
+    asked = {
+        "--help": ("--help",),
+        "methods": ("methods",),
+        "leaderboard": ("leaderboard",),
+        "a finished run again": RUN,
+        "a new run": (*RUN, "--no-anchors", "--cells", str(20 + number)),
+    }
+    return {"unit": UNIT} | {name: ("-m", "benchmark", *arguments) for name, arguments in asked.items()}
+
+
+def measure(rounds: int, checkout: Path) -> None:
+    """Print the median of each command, and how many times the unit it is."""
+    found: dict[str, list[float]] = {name: [] for name in commands(0)}
+    with tempfile.TemporaryDirectory() as home:
+        user_seconds(home, checkout, "-m", "benchmark", *RUN)
+        for number in range(rounds + 1):
+            for name, arguments in commands(number).items():
+                found[name].append(user_seconds(home, checkout, *arguments))
+    seconds = {name: statistics.median(taken[1:]) for name, taken in found.items()}
+    print(f"importing mlflow and anndata: {seconds['unit']:.2f} s (medians of {rounds} rounds)")
+    for name in list(seconds)[1:]:
+        target = f" (target under {TARGETS[name] / USUAL:.2f})" if name in TARGETS else ""
+        print(f"{name}: {seconds[name]:.2f} s, ratio {seconds[name] / seconds['unit']:.2f}{target}")
+
+
+if __name__ == "__main__":
+    measure(int(sys.argv[1]) if sys.argv[1:] else 5, Path(sys.argv[2]) if sys.argv[2:] else ROOT)

@@ -12,8 +12,7 @@ from filelock import FileLock
 
 WORKER = "PYTEST_XDIST_WORKER"
 if WORKER in os.environ:  # workers share the cores; libraries look at this when they are imported
-    for library in ("OMP", "NUMBA"):
-        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 REPOSITORY = Path(__file__).parents[1]
 REAL_DATA = REPOSITORY.parent / "shared" / "data"

@@ -122,6 +122,7 @@ def test_the_archive_with_samples_reads_back_as_what_was_scored(screen, own, tmp
         assert record.scores["mse"][index] == pytest.approx(error, rel=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.usefixtures("store")
 def test_cell_eval_reads_the_archive_as_it_is(screen, own, tmp_path):

@@ -300,6 +300,7 @@ def test_a_matrix_without_values_is_kept_as_well() -> None:
     assert kept.matrix().shape == (3, 4)
 
 
+@pytest.mark.slow
 def test_baselines_and_a_flow_learn_in_a_fraction_of_its_size(tmp_path: Path) -> None:
     """A limit on the process: what it may get is a fifth of what X takes; memory mode dies of it."""
     small, large = tmp_path / "small.h5ad", tmp_path / "large.h5ad"

@@ -70,12 +70,12 @@ def refuse():
 
 
 def hang():
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
     place = os.environ["HOSTED_PIDS"]
     with open(place + ".part", "w") as file:
         file.write(f"{os.getpid()} {child.pid}")
     os.replace(place + ".part", place)
-    time.sleep(600)
+    time.sleep(3600)
 
 
 def full():

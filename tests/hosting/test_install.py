@@ -86,6 +86,7 @@ def test_requirements_are_installed_once_and_those_of_the_second_file_alone(pack
     assert not install(packed)
 
 
+@pytest.mark.slow
 def test_other_requirements_are_another_environment(packed, index):
     install(packed)
     wheel(index, "one", "2.0")
@@ -95,6 +96,7 @@ def test_other_requirements_are_another_environment(packed, index):
     assert versions(packed) == "2.0 1.0"
 
 
+@pytest.mark.slow
 def test_force_makes_it_anew_and_leaves_one(packed):
     install(packed)
     first = packed.python
@@ -118,6 +120,7 @@ def test_a_package_that_cannot_be_had_leaves_nothing(packed, index):
     assert left() == []
 
 
+@pytest.mark.slow
 def test_an_index_that_does_not_answer_leaves_nothing(packed, monkeypatch):
     monkeypatch.delenv("PIP_NO_INDEX")
     monkeypatch.delenv("PIP_FIND_LINKS")
@@ -127,6 +130,7 @@ def test_an_index_that_does_not_answer_leaves_nothing(packed, monkeypatch):
     assert left() == []
 
 
+@pytest.mark.slow
 def test_a_failed_force_keeps_the_environment_that_was_there(packed, index):
     install(packed)
     before = left()
@@ -158,6 +162,7 @@ def test_a_python_that_is_not_there_is_named(packed):
     assert left() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])
 def test_an_installation_that_is_stopped_counts_for_nothing(packed, tmp_path, sign):
     """Stopped while pip builds a package that never ends; the next installation clears up."""
@@ -165,7 +170,7 @@ def test_an_installation_that_is_stopped_counts_for_nothing(packed, tmp_path, si
     source.mkdir()
     begun = tmp_path / "begun"
     (source / "setup.py").write_text(
-        f"import time\nopen({str(begun)!r}, 'w').close()\ntime.sleep(600)\n", encoding="utf-8"
+        f"import time\nopen({str(begun)!r}, 'w').close()\ntime.sleep(3600)\n", encoding="utf-8"
     )
     (packed.folder / "requirements.txt").write_text(f"{source.as_uri()}\n", encoding="utf-8")
     process = subprocess.Popen(
@@ -187,6 +192,7 @@ def test_an_installation_that_is_stopped_counts_for_nothing(packed, tmp_path, si
     assert versions(packed) == "1.0 1.0"
 
 
+@pytest.mark.slow
 def test_progress_counts_packages(packed):
     class Bars:
         def __init__(self):
@@ -207,6 +213,7 @@ def test_progress_counts_packages(packed):
     assert bars.stages == [["install packed", 3, 3]]
 
 
+@pytest.mark.slow
 def test_the_command_installs_and_the_list_says_so(type_, packed):
     method = f"{packed.folder / 'packed.py'}:Packed"
     code, out, _ = type_("install", method)

@@ -156,6 +156,7 @@ def test_a_run_that_finishes_while_others_look_is_not_called_killed(record, monk
     assert Tracker().runs()[0].status == "finished"
 
 
+@pytest.mark.slow
 def test_a_server_that_dies_in_mid_run_gets_the_result_when_it_is_back(server, screen, caplog):
     case = Case(screen)
     task = prepare(request(screen, case.spelt("Counts")))

@@ -140,6 +140,7 @@ def test_an_archive_that_is_not_the_recorded_one_is_refused(done, screen, type_,
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.slow
 def test_refit_draws_the_cascade_and_says_whether_it_is_the_recorded_training(screen, store, type_, tmp_path):
     smoke = request(screen, "grnflow_sparse_pca", preset="smoke", device="cpu")
     run(smoke)

@@ -56,6 +56,7 @@ def under_way(screen, home):
         process.wait()
 
 
+@pytest.mark.slow
 def test_two_processes_predict_the_cells_of_one_with_twice_the_batch(screen, store):
     done = subprocess.run(
         command(screen, SETTINGS), capture_output=True, text=True, env=environment(), timeout=PATIENCE
@@ -91,6 +92,7 @@ def test_a_process_that_is_killed_ends_the_run_with_one_sentence(screen, store, 
     assert [run.status for run in Tracker().runs()] == ["failed"]
 
 
+@pytest.mark.slow
 def test_an_interrupt_ends_all_processes_and_is_recorded(screen, store, home):
     with under_way(screen, home) as (process, both):
         process.send_signal(signal.SIGINT)
@@ -102,6 +104,7 @@ def test_an_interrupt_ends_all_processes_and_is_recorded(screen, store, home):
     assert [run.status for run in Tracker().runs()] == ["interrupted"]
 
 
+@pytest.mark.slow
 def test_a_method_that_cannot_share_its_training_says_so_once(screen, store):
     done = subprocess.run(
         command(screen, {}, "linear"), capture_output=True, text=True, env=environment(), timeout=PATIENCE

@@ -283,6 +283,7 @@ def test_an_interrupt_waits_until_a_run_is_written(screen, dataset, raised, monk
         assert each.metrics["mse"].mean == pytest.approx(factor * record.metrics["mse"].mean)
 
 
+@pytest.mark.slow
 def test_two_at_once_do_not_break_each_other(screen, dataset):
     """Two processes with --force: one waits, both do all."""
     records = [run(request(screen, method))[0] for method in ("additive", "train_mean")]

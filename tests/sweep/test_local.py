@@ -126,7 +126,7 @@ def test_two_sweeps_at_once_do_every_run_once(case, command):
 
 
 def test_ctrl_c_ends_every_process_and_the_run_is_recorded_so(case, command, monkeypatch):
-    monkeypatch.setenv("SLOW", "600")
+    monkeypatch.setenv("SLOW", "3600")
     process = started(command("Slow", jobs=1), case.file.parent / "began-0")
     its = children(process)
     process.send_signal(signal.SIGINT)

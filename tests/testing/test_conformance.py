@@ -8,18 +8,24 @@ from functools import cache
 import numpy as np
 import pytest
 
-from benchmark.registry import list_methods, load_method
+from benchmark.registry import Listing, list_methods, load_method
 from benchmark.testing import CHECKS, Case, NonConformanceError, check_method
 from benchmark.testing.checks import check_global_state_is_left_alone
 from methods.train_mean import TrainMean
 from tests.hosting.hosted import needs
 
+
+def marks(listing: Listing) -> list[pytest.MarkDecorator]:
+    """One worker does all checks of a method; an environment of its own takes long to start."""
+    hosted = listing.folder is not None and (listing.folder / "worker.py").is_file()
+    return [pytest.mark.xdist_group(listing.name), *([pytest.mark.slow] if hosted else [])]
+
+
 METHODS = [
-    pytest.param(listing.name, marks=pytest.mark.xdist_group(listing.name))
+    pytest.param(listing.name, marks=marks(listing))
     for listing in list_methods()
     if listing.source.startswith("methods/")
 ]
-"""Where several processes test, one of them does all checks of a method."""
 
 
 @cache

@@ -82,7 +82,7 @@ class Stuck(Scaled):
     name = "stuck"
     def happens(self):
         if self.config.scale != 0.5 and once("stuck"):
-            time.sleep(600)
+            time.sleep(3600)
 
 class Killed(Scaled):
     name = "killed"

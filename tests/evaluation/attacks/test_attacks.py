@@ -27,6 +27,8 @@ from tests.evaluation.attacks.case import (
     share_closed,
 )
 
+pytestmark = pytest.mark.slow
+
 DOCUMENT = Path(__file__).parents[3] / "docs" / "attacks.md"
 
 WORTH_A_WORD = 0.1

@@ -15,6 +15,8 @@ from scipy import stats
 from benchmark.evaluation.metrics import METRICS
 from tests.evaluation.metrics.metric_case import differential_expression, evaluate
 
+pytestmark = pytest.mark.slow
+
 LABELS = ["control", "A", "A+B", "B", "quiet"]
 EFFECTIVE = ["A", "A+B", "B"]
 GENES = 1500

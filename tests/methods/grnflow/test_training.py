@@ -115,6 +115,7 @@ def test_a_fit_that_was_interrupted_goes_on_where_it_was():
     assert checkpoints() == []
 
 
+@pytest.mark.slow
 def test_a_killed_fit_goes_on_to_the_same_flow(home):
     """SIGKILL while a process trains and writes a checkpoint at every step."""
     expected = fitted(GRNFlowSparsePCA, steps=30, checkpoint_steps=1)

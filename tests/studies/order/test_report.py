@@ -242,7 +242,7 @@ def test_ctrl_c_exits_with_130_and_the_same_command_goes_on(home, options, type_
         + "    def predict(self, control, perturbations):\n"
         + "        if self.config.order == 'joint' and (HOME / 'slow').exists():\n"
         + "            (HOME / 'waiting').touch()\n"
-        + "            time.sleep(600)\n"
+        + "            time.sleep(3600)\n"
         + "        return super().predict(control, perturbations)\n"
     )
     slow = [option.replace(":Flow", ":Slow") for option in options]

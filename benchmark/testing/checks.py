@@ -221,7 +221,7 @@ def check_only_what_is_given_matters(case: Case) -> None:
     """The same expression and labels under other cell names, and in new objects, give the same numbers."""
     if _repeats(case):
         return
-    method = case.new().fit(*map(rebuilt, case.panel.views))
+    method = case.learn(case.new(), [rebuilt(cells) for cells in case.panel.views])
     _require_same(
         case.ask(method),
         case.answers,

@@ -70,6 +70,7 @@ class ChangesItsInputLater(TrainMean):
         return super().fit(train, validation)
 
     def predict(self, control, perturbations):
+        self.require_fitted()
         self.kept.X.data[:] = 0
         return super().predict(control, perturbations)
 
@@ -119,7 +120,7 @@ class ForgetsWhenSaved(TrainMean):
         (ReturnsNothing, "does not return self"),
         (ChangesItsInput, "have been changed"),
         (ChangesItsInputLater, "have been changed"),
-        (UsesGlobalRandomness, r"UsesGlobalRandomness changes the state of numpy\.random, which"),
+        (UsesGlobalRandomness, r"changes the state of numpy\.random, which"),
         (SilencesWarnings, "changes the warning filters, which"),
         (
             IgnoresItsSeed,

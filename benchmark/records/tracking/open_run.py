@@ -13,7 +13,7 @@ from typing import Any
 from benchmark.errors import BenchmarkError
 from benchmark.records.record import Coordinates, Record
 from benchmark.records.tracking.delivery import Delivery
-from benchmark.records.tracking.store import Point, Store, readable
+from benchmark.records.tracking.store import Point, Store, alone, readable
 from benchmark.records.tracking.surroundings import SystemMonitor, environment_text, inputs
 from benchmark.records.tracking.tags import TAG_LENGTH
 
@@ -41,7 +41,8 @@ class Recording:
         parameters = [Param(name, str(value)[:TAG_LENGTH]) for name, value in values.items()]
         with readable(self.store.uri):
             self.store.client.log_batch(self.run_id, params=parameters)
-            self.store.client.log_inputs(self.run_id, inputs(coordinates))
+            with alone():  # MLflow fails where two runs bring a new data set at once
+                self.store.client.log_inputs(self.run_id, inputs(coordinates))
 
     def write_curves(self, curves: Curves) -> None:
         """Keep named series of (step, value), such as losses, until the run has finished."""

@@ -66,7 +66,7 @@ class Store:
     def __init__(self, experiment: str = EXPERIMENT) -> None:
         home = project_home()
         self.uri = store_uri()
-        with readable(self.uri), FileLock(home / ".mlflow.lock"):
+        with readable(self.uri), alone():
             try:
                 self.experiment_id = local.experiment_id(self.uri, experiment)
             except local.UnansweredError:
@@ -120,6 +120,11 @@ class Store:
 def store_uri() -> str:
     """Return the address of the store: ``MLFLOW_TRACKING_URI``, or ``mlflow.db`` in the project."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{project_home() / 'mlflow.db'}"
+
+
+def alone() -> FileLock:
+    """Keep other processes of this project home from creating things in the store meanwhile."""
+    return FileLock(project_home() / ".mlflow.lock")
 
 
 def _connected(uri: str) -> MlflowClient:

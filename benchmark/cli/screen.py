@@ -74,7 +74,7 @@ def print_metrics(metrics: Mapping[str, Summary], who: str) -> None:
     print_table(
         [
             {
-                "metric": name + _way(name),
+                "metric": METRICS[name].spec.heading if name in METRICS else name,
                 "mean": "undefined" if summary.mean is None else f"{summary.mean:.4f}",
                 "perturbations": summary.n,
                 "undefined": summary.missing or "",
@@ -88,12 +88,6 @@ def print_metrics(metrics: Mapping[str, Summary], who: str) -> None:
         print(f"not applicable, as {who} predicts means and not single cells: {', '.join(of_cells)}")
     if "mean" in absent.values() or metrics.keys() - METRICS.keys():
         print("Metrics have been added or removed since; `python -m benchmark rescore` computes them anew.")
-
-
-def _way(name: str) -> str:
-    """Which way is better; nothing for a metric that does not judge, or is no more."""
-    better = METRICS[name].spec.higher_is_better if name in METRICS else None
-    return {True: " ↑", False: " ↓", None: ""}[better]
 
 
 def print_record(record: Record, done_now: bool) -> None:

@@ -129,11 +129,15 @@ class PriorCard(FileCard):
 
 
 Card = TypeVar("Card", bound=FileCard)
+AnyCard = TypeVar("AnyCard", bound=BaseModel)
 
 
 def list_cards() -> list[DatasetCard]:
     """Return the cards of all datasets, by name."""
-    return [_read_card(DatasetCard, path) for _, path in sorted(data_files("datasets", ".toml").items())]
+    return [
+        read_card(DatasetCard, path, DatasetCard.kind)
+        for _, path in sorted(data_files("datasets", ".toml").items())
+    ]
 
 
 def load_card(name: str) -> DatasetCard:
@@ -162,17 +166,24 @@ def _load(kind: type[Card], name: str, folder: str, hint: str = "") -> Card:
     files = data_files(folder, ".toml")
     if name not in files:
         raise unknown(kind.kind, name, files, hint)
-    return _read_card(kind, files[name])
+    return read_card(kind, files[name], kind.kind)
 
 
-def _read_card(kind: type[Card], path: Path) -> Card:
+def read_card(kind: type[AnyCard], path: Path, called: str) -> AnyCard:
+    """Read one card, which is named as its file.
+
+    Raises
+    ------
+    BenchmarkError
+        When the file is no TOML, or not a valid card.
+    """
     try:
         return kind(name=path.stem, **tomllib.loads(path.read_text(encoding="utf-8")))
     except (tomllib.TOMLDecodeError, OSError, TypeError) as error:
-        raise BenchmarkError(f"The {kind.kind} card {path} cannot be read ({error}); correct it.") from error
+        raise BenchmarkError(f"The {called} card {path} cannot be read ({error}); correct it.") from error
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "the card"
         raise BenchmarkError(
-            f"The {kind.kind} card {path} is not valid: {field}: {first['msg']}; correct it."
+            f"The {called} card {path} is not valid: {field}: {first['msg']}; correct it."
         ) from error

@@ -123,7 +123,7 @@ def mean_rank(scores: pd.DataFrame, baselines: Scores) -> float:
     """
     ranks, standings = [], []
     for metric in headline_metrics():
-        sign = 1.0 if METRICS[metric].spec.higher_is_better else -1.0
+        sign = METRICS[metric].spec.sign
         own = sign * scores[metric].to_numpy()
         others = sign * np.array([of[metric] for of in baselines.values()], dtype=float)
         ranked = ~np.isnan(others).all(axis=0)

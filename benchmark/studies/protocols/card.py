@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from benchmark.errors import BenchmarkError, unknown
+from benchmark.data.cards import read_card
+from benchmark.errors import unknown
 from benchmark.evaluation.metrics import METRICS
 from benchmark.machine.paths import data_folders
 from benchmark.studies.protocols.quantities import QUANTITIES
@@ -112,7 +112,7 @@ class ProtocolCard(Part):
 
 def list_protocols() -> list[ProtocolCard]:
     """Return all protocol cards, by name; what they name is not looked up."""
-    return [_read(path) for _, path in sorted(_files().items())]
+    return [read_card(ProtocolCard, path, "protocol") for _, path in sorted(_files().items())]
 
 
 def load_protocol(name: str) -> ProtocolCard:
@@ -126,7 +126,7 @@ def load_protocol(name: str) -> ProtocolCard:
     files = _files()
     if name not in files:
         raise unknown("protocol", name, files, "`python -m benchmark protocol` lists them")
-    card = _read(files[name])
+    card = read_card(ProtocolCard, files[name], "protocol")
     named = [*card.metrics, *(metric for row in card.published for metric in row.metrics)]
     _require_known(card, "metric", named, METRICS)
     _require_known(card, "quantity", [value.quantity for value in card.sanity], QUANTITIES)
@@ -143,16 +143,3 @@ def _files() -> dict[str, Path]:
     """Name -> file; a shipped card goes before a user's of the same name."""
     folders = reversed(data_folders("leaderboard/protocols"))
     return {path.stem: path for folder in folders for path in folder.glob("*.toml")}
-
-
-def _read(path: Path) -> ProtocolCard:
-    try:
-        return ProtocolCard(name=path.stem, **tomllib.loads(path.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, OSError, TypeError) as error:
-        raise BenchmarkError(f"The protocol card {path} cannot be read ({error}); correct it.") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the card"
-        raise BenchmarkError(
-            f"The protocol card {path} is not valid: {field}: {first['msg']}; correct it."
-        ) from error

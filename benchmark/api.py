@@ -7,7 +7,7 @@
     method = api.fit("additive", dataset, split)
     predictions = api.predict(method, dataset, split)
     scores = api.score(predictions, dataset, split)
-    api.plot_change(predictions, dataset, split.test[0])
+    api.plot_change(predictions, dataset, split, split.test[0])
 
 The same cells, checks and metrics as `python -m benchmark run`, and nothing is recorded.
 """
@@ -23,19 +23,20 @@ import pandas as pd
 from benchmark.data import Dataset, load_dataset
 from benchmark.evaluation.independence import require_independence
 from benchmark.evaluation.leaks import check_views
-from benchmark.evaluation.scoring import ceiling
+from benchmark.evaluation.scoring import ceiling, limit
 from benchmark.evaluation.scoring import score as score_cells
 from benchmark.method import Method
 from benchmark.predicting import CELLS, predict_all, sample_cells
 from benchmark.registry import load_method
 from benchmark.report.plots import plot_change_of_genes, plot_scores
 from benchmark.splits import Split, load_split, make_split
-from benchmark.splits.views import control_cells, held_out_cells, training_views
+from benchmark.splits.views import control_cells, held_out_cells, scored_controls, training_views
 
 __all__ = [
     "Predictions",
     "ceiling",
     "fit",
+    "limit",
     "load_dataset",
     "load_split",
     "make_split",
@@ -118,7 +119,7 @@ def predict(
     cells, samples
         How many control cells are drawn, and how many cells are predicted for each.
     """
-    start = sample_cells(control_cells(dataset), cells, method.seed, samples)
+    start = sample_cells(control_cells(dataset, split), cells, method.seed, samples)
     predicted, fallbacks = predict_all(method, start, split.test, *training_views(dataset, split))
     return Predictions(method.name, predicted, fallbacks, method.predicts)
 
@@ -136,7 +137,7 @@ def score(predictions: Predictions, dataset: Dataset, split: Split) -> pd.DataFr
     return scores
 
 
-def plot_change(predictions: Predictions, dataset: Dataset, label: str, ax: Any = None) -> Any:
+def plot_change(predictions: Predictions, dataset: Dataset, split: Split, label: str, ax: Any = None) -> Any:
     """Plot the predicted against the real mean change of every gene under one test perturbation.
 
     Returns
@@ -144,11 +145,11 @@ def plot_change(predictions: Predictions, dataset: Dataset, label: str, ax: Any 
     matplotlib.axes.Axes
         `ax`, or a new one.
     """
-    control = _mean(control_cells(dataset).X)
     real = _mean(dataset.adata.X[(dataset.adata.obs["perturbation"] == label).to_numpy()])
-    predicted = _mean(predictions.cells[label])
+    real -= _mean(dataset.adata.X[scored_controls(dataset, split)])
+    predicted = _mean(predictions.cells[label]) - _mean(control_cells(dataset, split).X)
     title = f"{label}, {predictions.method}"
-    return plot_change_of_genes(real - control, predicted - control, dataset.adata.var_names, title, ax)
+    return plot_change_of_genes(real, predicted, dataset.adata.var_names, title, ax)
 
 
 def _mean(cells: Any) -> np.ndarray:

@@ -111,8 +111,27 @@ class Method(ABC):
             When `fit` or `load` has not been called.
         """
 
+    def predict_mean(self, perturbations: Sequence[Perturbation]) -> Iterator[np.ndarray] | None:
+        """Say the mean of the cells that `predict` gives, where it does not depend on which are drawn.
+
+        Most metrics read means alone. A method that knows its mean gives cells that have it, however many are
+        asked for; of one that does not, the noise of drawing so many cells is measured and shown.
+
+        Parameters
+        ----------
+        perturbations
+            As for `predict`.
+
+        Returns
+        -------
+        iterator of numpy.ndarray
+            float64, (genes,), log1p of counts per 10,000, never negative: the mean over the answer of
+            `predict` for any control cells. None where it is not known.
+        """
+        return None
+
     def unsupported(self, perturbation: Perturbation) -> str | None:
-        """Say why a perturbation cannot be predicted, or None where it can."""
+        """Say why a fitted method knows nothing of a perturbation, or None where it knows something."""
         return None
 
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,21 +17,23 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 CELLS = 256
-"""Control cells per perturbation: the noise of a mean over them counts in the MSE, under .001 at 256."""
+"""Control cells per perturbation, where there are as many."""
 
 FALLBACK = "train_mean"
 """The method that answers where another refuses, so that all are scored on the same perturbations."""
 
 
 def sample_cells(control: AnnData, cells: int, seed: int, samples: int = 1) -> AnnData:
-    """Draw the control cells that predictions start from, without replacement where there are enough.
+    """Draw the control cells that predictions start from, without replacement: all where there are too few.
+
+    A cell that came twice would count as two independent ones in every test.
 
     Parameters
     ----------
     control
-        All control cells.
+        The control cells that methods are given.
     cells
-        How many are drawn.
+        How many are drawn at most.
     seed
         Of the draw, which does not depend on `samples`.
     samples
@@ -47,12 +50,13 @@ def sample_cells(control: AnnData, cells: int, seed: int, samples: int = 1) -> A
     from anndata import AnnData
 
     rng = np.random.default_rng(seed)
-    rows = np.tile(rng.choice(control.n_obs, cells, replace=control.n_obs < cells), samples)
+    drawn = min(cells, control.n_obs)
+    rows = np.tile(rng.choice(control.n_obs, drawn, replace=False), samples)
     layers = {name: values[rows] for name, values in control.layers.items()}
     columns = {
         "perturbation": CONTROL,
         "control_cell": control.obs_names[rows],
-        "sample": np.repeat(np.arange(samples), cells),
+        "sample": np.repeat(np.arange(samples), drawn),
     }
     obs = pd.DataFrame(columns, index=pd.Index([str(index) for index in range(len(rows))]))
     return AnnData(control.X[rows], obs=obs, var=control.var, layers=layers, uns=control.uns)
@@ -68,6 +72,8 @@ def predict_all(
     tuple
         Predicted cells by label, and the reasons of those that were refused.
     """
+    if start.obs["sample"].any() and method.predict_mean([]) is not None:
+        raise BenchmarkError(f"{method.name} draws nothing, so that all samples would be alike; ask for one.")
     perturbations = {label: Perturbation.parse(label) for label in labels}
     reasons = {label: method.unsupported(p) for label, p in perturbations.items()}
     fallbacks = {label: reason for label, reason in reasons.items() if reason is not None}
@@ -88,6 +94,34 @@ def predict_all(
         refused = [perturbations[label] for label in fallbacks]
         predicted.update(zip(fallbacks, instead.predict(start, refused), strict=True))
     return {label: predicted[label] for label in labels}, fallbacks
+
+
+def sampling_noise(method: Method, start: AnnData, predicted: Mapping[str, np.ndarray]) -> float | None:
+    """Measure what drawing cells adds to the squared error of a mean; None where the method knows its mean.
+
+    Parameters
+    ----------
+    method
+        Fitted.
+    start
+        What the predictions started from, as `sample_cells` gives it.
+    predicted
+        float32, (cells, genes), of each perturbation that the method itself answered.
+
+    Returns
+    -------
+    float
+        Mean over perturbations and genes of v / n, v the variance over the n control cells that were drawn
+        of the mean of the samples of each.
+    """
+    if not predicted or method.predict_mean([]) is not None:
+        return None
+    samples = int(start.obs["sample"].max()) + 1
+    noises = []
+    for cells in predicted.values():
+        of_cells = cells.reshape(samples, -1, cells.shape[1]).mean(axis=0, dtype=np.float64)
+        noises.append(of_cells.var(axis=0, ddof=1).mean() / len(of_cells))
+    return float(np.mean(noises))
 
 
 def _checked(cells: Any, shape: tuple[int, int], method: str, label: str) -> np.ndarray:

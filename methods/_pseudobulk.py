@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -68,6 +69,23 @@ def mean_changes(train: AnnData, *others: AnnData) -> Changes:
         np.stack([means[label] - control for label in labels]),
         control,
     )
+
+
+def reason_if_none(perturbation: Perturbation, known: Collection[str], what: str) -> str | None:
+    """Say that none of the perturbed genes is among those of which something is known; None where one is.
+
+    Parameters
+    ----------
+    perturbation
+        What is asked.
+    known
+        Genes of which the method knows something.
+    what
+        What is true of those, as the end of a sentence.
+    """
+    if not perturbation.genes or set(perturbation.genes).intersection(known):
+        return None
+    return f"none of its genes {what}"
 
 
 def perturbed_gene_indicators(perturbations: tuple[Perturbation, ...], genes: list[str]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Methods that move control cells by one vector per perturbation, and never below zero expression."""
+"""Methods that predict one change of the mean per perturbation, and move control cells by it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.means import move_to_mean
+from benchmark.means import MovableCells
 from benchmark.method import Method
 from benchmark.perturbation import Perturbation
 
@@ -17,34 +17,28 @@ if TYPE_CHECKING:
 
 
 class ShiftMethod(Method):
-    """x_pert = max(x_ctrl + shift(perturbation), 0); a subclass learns the shift."""
+    """The mean of all control cells plus a shift; control cells are moved until they have that mean.
+
+    `fit` of a subclass sets ``control_mean_``, the mean of the control cells that it is given, (genes,).
+    """
+
+    control_mean_: np.ndarray
 
     @abstractmethod
     def shift(self, perturbation: Perturbation) -> np.ndarray:
         """Return the change of mean expression, (genes,), log1p CP10K."""
 
+    def predict_mean(self, perturbations: Sequence[Perturbation]) -> Iterator[np.ndarray]:
+        """Add the shift of each perturbation to the mean control cell, and cut at zero."""
+        self.require_fitted()
+        for perturbation in perturbations:
+            yield np.maximum(self.control_mean_ + self.shift(perturbation), 0)
+
     def predict(self, control: AnnData, perturbations: Sequence[Perturbation]) -> Iterator[np.ndarray]:
-        """Move every control cell by the shift of each perturbation."""
+        """Move the control cells to the mean of each perturbation, see `benchmark.means`."""
         from scipy import sparse
 
         self.require_fitted()
-        cells = control.X.toarray() if sparse.issparse(control.X) else np.asarray(control.X)
-        for perturbation in perturbations:
-            yield self._moved(cells, self.shift(perturbation)).astype(np.float32)
-
-    def _moved(self, cells: np.ndarray, shift: np.ndarray) -> np.ndarray:
-        return np.maximum(cells + shift, 0)
-
-
-class MeanMethod(ShiftMethod):
-    """A model of the mean: control cells are moved until their mean is the one that it predicts.
-
-    Cutting shifted cells at zero raises their mean, and a sample of control cells has a mean of its
-    own; both errors would be charged to a model that says nothing about single cells. `fit` of a
-    subclass sets ``control_mean_``, the mean of all training controls, (genes,).
-    """
-
-    control_mean_: np.ndarray
-
-    def _moved(self, cells: np.ndarray, shift: np.ndarray) -> np.ndarray:
-        return move_to_mean(cells, self.control_mean_ + shift)
+        cells = MovableCells(control.X.toarray() if sparse.issparse(control.X) else np.asarray(control.X))
+        for mean in self.predict_mean(perturbations):
+            yield cells.to(mean).astype(np.float32)

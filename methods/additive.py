@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from benchmark.perturbation import Perturbation
-from methods._pseudobulk import mean_changes
+from methods._pseudobulk import mean_changes, reason_if_none
 from methods._shift import ShiftMethod
 
 if TYPE_CHECKING:
@@ -18,20 +18,27 @@ class Additive(ShiftMethod):
     """Add up the shifts of the single perturbations (Ahlmann-Eltze et al., Nature Methods 2025).
 
     A gene without a single perturbation in training gets the mean shift of the training singles, or
-    of all training perturbations where there are no singles. Validation perturbations have nothing
-    to choose here and count as training perturbations.
+    of all training perturbations where there are no singles; of a perturbation without any gene that was
+    perturbed alone nothing is known. Validation perturbations have nothing to choose here and count as
+    training perturbations.
     """
 
     name = "additive"
+    version = "2"
 
     def fit(self, train: AnnData, validation: AnnData) -> Self:
         """Keep the mean change of every single perturbation."""
         changes = mean_changes(train, validation)
+        self.control_mean_ = changes.control_mean
         singles = [row for row, p in enumerate(changes.perturbations) if not p.is_double]
         self.genes_ = [changes.perturbations[row].genes[0] for row in singles]
         self.shifts_ = changes.values[singles]
         self.unseen_ = self.shifts_.mean(axis=0) if singles else changes.mean()
         return self
+
+    def unsupported(self, perturbation: Perturbation) -> str | None:
+        """Refuse a perturbation none of whose genes was perturbed alone."""
+        return reason_if_none(perturbation, self.genes_, "was perturbed alone in training")
 
     def shift(self, perturbation: Perturbation) -> np.ndarray:
         """Return the sum of the shifts of the perturbed genes."""

@@ -10,8 +10,8 @@ from anndata import AnnData
 
 from benchmark.config import MethodConfig, parameter
 from benchmark.perturbation import Perturbation
-from methods._pseudobulk import Changes, mean_changes
-from methods._shift import MeanMethod
+from methods._pseudobulk import Changes, mean_changes, reason_if_none
+from methods._shift import ShiftMethod
 
 Value = TypeVar("Value")
 
@@ -41,7 +41,7 @@ class LinearConfig(MethodConfig):
     )
 
 
-class Linear(MeanMethod):
+class Linear(ShiftMethod):
     """Mean change = G W p + b, with G from the training changes and p the sum over perturbed genes.
 
     G holds the leading principal components of the mean training changes over genes, b their mean,
@@ -53,6 +53,7 @@ class Linear(MeanMethod):
     """
 
     name = "linear"
+    version = "2"
     Config = LinearConfig
 
     def fit(self, train: AnnData, validation: AnnData) -> Self:
@@ -72,6 +73,11 @@ class Linear(MeanMethod):
             best = self._best(candidates, mean_changes(train), changes, panel)
         self._solve(changes, panel, *best)
         return self
+
+    def unsupported(self, perturbation: Perturbation) -> str | None:
+        """Refuse a perturbation none of whose genes has an embedding."""
+        which = {"expression": "is measured", "response": "was perturbed in training"}[self.embedding_]
+        return reason_if_none(perturbation, self.genes_, which)
 
     def shift(self, perturbation: Perturbation) -> np.ndarray:
         """Return G W p + b."""

@@ -11,8 +11,8 @@ from sklearn.linear_model import Ridge
 
 from benchmark.config import MethodConfig, parameter
 from benchmark.perturbation import Perturbation
-from methods._pseudobulk import Changes, mean_changes, perturbed_gene_indicators
-from methods._shift import MeanMethod
+from methods._pseudobulk import Changes, mean_changes, perturbed_gene_indicators, reason_if_none
+from methods._shift import ShiftMethod
 
 PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 
@@ -29,16 +29,18 @@ class MainEffectsConfig(MethodConfig):
     )
 
 
-class MainEffects(MeanMethod):
+class MainEffects(ShiftMethod):
     """One effect per perturbed gene, estimated from singles and doubles together.
 
     The mean change of a perturbation is an intercept plus the effects of its genes; a gene that no
     training perturbation names adds nothing to the intercept, which is the mean training change.
+    Of a perturbation without any gene that it names nothing is known.
     The penalty is chosen by training on the training perturbations alone and predicting the
     validation ones; the final fit uses both.
     """
 
     name = "main_effects"
+    version = "2"
     Config = MainEffectsConfig
 
     def fit(self, train: AnnData, validation: AnnData) -> Self:
@@ -56,6 +58,10 @@ class MainEffects(MeanMethod):
         ridge = _fitted(changes, self.genes_, penalty)
         self.effects_, self.intercept_ = ridge.coef_.T, ridge.intercept_
         return self
+
+    def unsupported(self, perturbation: Perturbation) -> str | None:
+        """Refuse a perturbation none of whose genes was perturbed in training."""
+        return reason_if_none(perturbation, self.genes_, "was perturbed in training")
 
     def shift(self, perturbation: Perturbation) -> np.ndarray:
         """Return the intercept plus the effects of the perturbed genes."""

@@ -1,4 +1,4 @@
-"""The control cells as they are: what every model must beat."""
+"""The mean control cell: what every model must beat."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Self
 import numpy as np
 from anndata import AnnData
 
-from benchmark.perturbation import Perturbation
+from benchmark.perturbation import CONTROL, Perturbation
+from methods._pseudobulk import mean_expression
 from methods._shift import ShiftMethod
 
 
@@ -15,12 +16,13 @@ class NoChange(ShiftMethod):
     """Predict that no perturbation does anything."""
 
     name = "no_change"
+    version = "2"
 
     def fit(self, train: AnnData, validation: AnnData) -> Self:
-        """Remember how many genes there are."""
-        self.n_genes_ = int(train.n_vars)
+        """Remember the mean control cell."""
+        self.control_mean_ = mean_expression(train)[CONTROL]
         return self
 
     def shift(self, perturbation: Perturbation) -> np.ndarray:
         """Return zeros."""
-        return np.zeros(self.n_genes_)
+        return np.zeros_like(self.control_mean_)

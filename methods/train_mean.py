@@ -19,10 +19,12 @@ class TrainMean(ShiftMethod):
     """
 
     name = "train_mean"
+    version = "2"
 
     def fit(self, train: AnnData, validation: AnnData) -> Self:
         """Average the mean changes, each perturbation counted once."""
-        self.shift_ = mean_changes(train, validation).mean()
+        changes = mean_changes(train, validation)
+        self.control_mean_, self.shift_ = changes.control_mean, changes.mean()
         return self
 
     def shift(self, perturbation: Perturbation) -> np.ndarray:

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 from benchmark.board.rows import (
     ANCHORS,
     BASELINE,
+    BOUNDS,
     CEILING,
     HEADLINE,
+    LIMIT,
     SUBMITTED,
     Block,
     Comparison,
@@ -32,8 +34,10 @@ if TYPE_CHECKING:
 __all__ = [
     "ANCHORS",
     "BASELINE",
+    "BOUNDS",
     "CEILING",
     "HEADLINE",
+    "LIMIT",
     "SUBMITTED",
     "Block",
     "Comparison",

@@ -14,7 +14,7 @@ from benchmark.board.comparisons import compare_neighbours, compare_with_best
 from benchmark.board.groups import FrozenGroups, add_groups
 from benchmark.board.intervals import ScoreTable, estimates, labels_of
 from benchmark.board.ranks import Member, ranked
-from benchmark.board.rows import HEADLINE, Block, Row
+from benchmark.board.rows import BOUNDS, HEADLINE, Block, Row
 from benchmark.board.scale import add_scales
 from benchmark.evaluation.metrics import METRICS
 from benchmark.records.tracking import StoredRun
@@ -60,10 +60,21 @@ def build_board(
             split=scheme,
             dataset_digest=digest,
             other_split=other,
+            controls=_controls(members),
             rows=_rows(members, metrics, frozen),
         )
         for (name, scheme, digest, other), members in sorted(groups.items())
     ]
+
+
+def _controls(runs: Sequence[StoredRun]) -> str:
+    """What the newest run that knows it says of the control cells."""
+    for run in runs:
+        if "controls" in run.tags:
+            from benchmark.evaluation.controls import about_controls
+
+            return about_controls(json.loads(run.tags["controls"]))
+    return ""
 
 
 def _rows(runs: Sequence[StoredRun], metrics: Sequence[str] | None, frozen: FrozenGroups) -> list[Row]:
@@ -87,17 +98,19 @@ def _rows(runs: Sequence[StoredRun], metrics: Sequence[str] | None, frozen: Froz
 def _finished_rows(
     rows: Sequence[Sequence[StoredRun]], metrics: Sequence[str] | None, frozen: FrozenGroups
 ) -> list[Row]:
-    """The ceiling first, then the ranked rows, then those that lack a seed."""
+    """The bounds first, then the ranked rows, then those that lack a seed."""
     runs = [run for members in rows for run in members]
     names, labels = _names(runs, metrics), labels_of(run.scores for run in runs)
     members = [_member(each, names, labels) for each in rows]
-    ceilings = [member for member in members if member.row.is_ceiling]
-    in_order, others = ranked([member for member in members if not member.row.is_ceiling])
+    bounds = sorted(
+        (member for member in members if member.row.is_bound), key=lambda each: BOUNDS.index(each.row.method)
+    )
+    in_order, others = ranked([member for member in members if not member.row.is_bound])
     compare_neighbours(in_order)
     compare_with_best(in_order)
     add_scales(members)
     add_groups(members, frozen.of(runs))
-    return [member.row for member in ceilings + in_order + others]
+    return [member.row for member in bounds + in_order + others]
 
 
 def _names(runs: Sequence[StoredRun], metrics: Sequence[str] | None) -> list[str]:
@@ -124,6 +137,7 @@ def _member(runs: Sequence[StoredRun], names: Sequence[str], labels: Sequence[st
         seed_list=list(table.seeds),
         coverage=float(np.mean([float(run.tags["coverage"]) for run in runs])),
         fallbacks=sum(int(run.tags["fallbacks"]) for run in runs),
+        sampling_noise=_mean_noise(runs),
         seconds=float(np.mean([float(run.tags["seconds"]) for run in runs])),
         metrics=estimates(table),
         metric_versions=versions[0],
@@ -132,6 +146,11 @@ def _member(runs: Sequence[StoredRun], names: Sequence[str], labels: Sequence[st
         run_ids=[run.run_id for run in runs],
     )
     return Member(row, table, versions)
+
+
+def _mean_noise(runs: Sequence[StoredRun]) -> float | None:
+    noises = [float(run.tags["sampling_noise"]) for run in runs if "sampling_noise" in run.tags]
+    return float(np.mean(noises)) if noises else None
 
 
 def _ledger(runs: Sequence[StoredRun]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from benchmark.board.intervals import FEWEST, mean_and_bounds, mean_over_seeds, 
 from benchmark.board.ranks import Member
 from benchmark.board.rows import HEADLINE, Comparison
 from benchmark.evaluation.statistics import holm, signed_rank
+from benchmark.evaluation.trainings import two_sided, widened
 
 
 def compare_neighbours(ranked: Sequence[Member]) -> None:
@@ -19,7 +20,8 @@ def compare_neighbours(ranked: Sequence[Member]) -> None:
     Differences are paired by perturbation and seed, in the seeds that both rows have, and averaged within a
     perturbation over them: the same real cells in several seeds are no new evidence. Each headline metric
     gets the mean difference with its bootstrap interval and Wilcoxon's signed-rank test (zeros as in Pratt
-    1959), corrected over all tests of the block (Holm 1979).
+    1959), corrected over all tests of the block (Holm 1979). With three seeds or more both allow for other
+    trainings (`benchmark.evaluation.trainings`), so that a lead which those can explain is not a clear one.
     """
     found: list[Comparison] = []
     for upper, lower in pairwise(ranked):
@@ -70,7 +72,7 @@ def _paired(
 ) -> list[Comparison]:
     """Compare two rows in some headline metrics, given by their place, over seeds that both have."""
     differences = upper.headline(seeds) - lower.headline(seeds)
-    return _compare(mean_over_seeds(differences[..., list(metrics)]))
+    return _compare(differences[..., list(metrics)])
 
 
 def _correct(comparisons: Sequence[Comparison]) -> None:
@@ -80,15 +82,21 @@ def _correct(comparisons: Sequence[Comparison]) -> None:
         each.corrected = None if each.p is None else value
 
 
-def _compare(differences: np.ndarray) -> list[Comparison]:
-    """One comparison per metric of (perturbations, metrics)."""
+def _compare(per_seed: np.ndarray) -> list[Comparison]:
+    """One comparison per metric of (seeds, perturbations, metrics)."""
+    differences = mean_over_seeds(per_seed)
     defined = ~np.isnan(differences)
     own = defined.any(axis=1)
     if not own.any():
         return [Comparison() for _ in range(differences.shape[1])]
     means, low, high = mean_and_bounds(differences[None, own])
     p = _p_values(differences[own])
-    found = []
+    for metric in range(len(means)):
+        found = widened(means[metric], low[metric], high[metric], per_seed[..., metric])
+        if found is not None:
+            low[metric], high[metric] = found.low, found.high
+            p[metric] = max(p[metric], two_sided(means[metric], found))
+    compared: list[Comparison] = []
     for index, n in enumerate(defined.sum(axis=0)):
         each = Comparison(n=int(n))
         if n:

@@ -34,7 +34,7 @@ ENDS = (
     "next_row",
     "reason",
 )
-ESTIMATE = ("mean", "low", "high", "n", "missing")
+ESTIMATE = ("mean", "low", "high", "n", "missing", "training")
 SCALED = (*ESTIMATE, "flat", "flat_mean")
 COMPARISON = ("mean", "low", "high", "p", "corrected", "n")
 

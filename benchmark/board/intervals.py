@@ -9,6 +9,7 @@ import numpy as np
 
 from benchmark.board.rows import Estimate
 from benchmark.evaluation.statistics import Scores, SeedScores, draws, middle, weighted_means
+from benchmark.evaluation.trainings import widened
 
 RESAMPLES = 1000
 FEWEST = 6
@@ -90,6 +91,7 @@ def estimates(table: ScoreTable) -> dict[str, Estimate]:
     many as there are different ones, with all that they scored in any seed, and takes the mean over
     perturbations and then over seeds (cluster bootstrap; Davison and Hinkley 1997, section 3.8). The
     interval is the middle 95 % of 1,000 resamples; with fewer than `FEWEST` perturbations there is none.
+    With three trainings or more it is widened by what they add (`benchmark.evaluation.trainings`).
     """
     own, present = table.listed.any(axis=(0, 2)), table.listed.any(axis=(0, 1))
     values = table.values[:, own][..., present]
@@ -100,6 +102,7 @@ def estimates(table: ScoreTable) -> dict[str, Estimate]:
     enough = (~np.isnan(values)).any(axis=0).sum(axis=0) >= FEWEST
     means, low, high = mean_and_bounds(values)
     low, high = np.where(enough, low, np.nan), np.where(enough, high, np.nan)
+    low, high, training = over_trainings(means, low, high, values)
     names = [table.names[index] for index in np.flatnonzero(present)]
     return {
         name: Estimate(
@@ -108,6 +111,7 @@ def estimates(table: ScoreTable) -> dict[str, Estimate]:
             high=plain(high[index]),
             n=int(defined[index]),
             missing=int(listed[index] - defined[index]),
+            training=plain(training[index]),
         )
         for index, name in enumerate(names)
     }
@@ -117,6 +121,31 @@ def mean_and_bounds(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndar
     """Mean of each column of (seeds, perturbations, columns) and the bounds of its interval: (columns,)."""
     low, high = middle(weighted_means(values, board_draws(values.shape[1])))
     return plain_means(values), low, high
+
+
+def over_trainings(
+    means: np.ndarray, low: np.ndarray, high: np.ndarray, values: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Widen intervals by what trainings add, and say how much that is: three times (columns,).
+
+    Parameters
+    ----------
+    means, low, high
+        (columns,): as `mean_and_bounds` gives them.
+    values
+        (seeds, perturbations, columns).
+
+    Returns
+    -------
+    tuple
+        Bounds, and the share of trainings in the variance; NaN where trainings are too few.
+    """
+    low, high, share = low.copy(), high.copy(), np.full(len(means), np.nan)
+    for column in range(len(means)):
+        found = widened(means[column], low[column], high[column], values[..., column])
+        if found is not None:
+            low[column], high[column], share[column] = found[:3]
+    return low, high, share
 
 
 def plain_means(values: np.ndarray) -> np.ndarray:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from benchmark.board.rows import ANCHORS, BASELINE, CEILING, Block, Row
+from benchmark.board.rows import ANCHORS, BASELINE, BOUNDS, CEILING, HEADLINE, LIMIT, Block, Row
+
+LARGE = 0.1
+"""Part of the variance from which trainings are mentioned."""
 
 
 def notes(block: Block) -> list[str]:
     """Everything that a reader of the block should know, one sentence each."""
     return [
         *_seeds(block),
-        *_ceiling(block),
+        *_bounds(block),
+        *_controls(block),
+        *(_sampling(row, block) for row in block.rows if row.sampling_noise),
         *_anchors(block),
         *_outdated(block),
+        *_trainings(block),
         *_budgets(block),
         *(_overlap(row, block) for row in block.tuned if row.tuning_overlap),
         *(_unranked(row) for row in block.rows if not row.is_shown or row.reason),
@@ -24,21 +30,33 @@ def _seeds(block: Block) -> list[str]:
     return ["rows with * lack seeds of this block: ranks compare the seeds that most rows have"]
 
 
-def _ceiling(block: Block) -> list[str]:
-    if not any(row.is_ceiling for row in block.rows):
-        return []
-    return [
-        f"{CEILING} is no method: it is what one half of the real cells of a perturbation scores as a "
-        "prediction of the other half; a half has few cells and their noise, so that a method which averages "
-        "over perturbations may well lie above: 1 is no limit"
-    ]
+def _bounds(block: Block) -> list[str]:
+    meanings = {
+        LIMIT: "what a model that knew the true mean of each perturbation would score, in the "
+        "metrics that read means alone; nobody can be expected to score better",
+        CEILING: "what one half of the real cells of a perturbation scores as a prediction of the "
+        "other; it has the noise of two halves, so that methods may well lie above",
+    }
+    there = {row.method for row in block.rows if row.is_bound}
+    return [f"{name} is no method: it is {meanings[name]}" for name in BOUNDS if name in there]
+
+
+def _controls(block: Block) -> list[str]:
+    return [block.controls] if block.controls else []
+
+
+def _sampling(row: Row, block: Block) -> str:
+    return (
+        f"{block.name(row)} draws its cells, which adds {row.sampling_noise:.2g} to its mse; more --cells "
+        "make it less"
+    )
 
 
 def _anchors(block: Block) -> list[str]:
     """Which anchors are not there in which seeds, and how to record them."""
     if block.other_split or not block.seeds:
         return []
-    there: dict[str, set[int]] = {name: set() for name in (CEILING, *ANCHORS)}
+    there: dict[str, set[int]] = {name: set() for name in (*BOUNDS, *ANCHORS)}
     for row in block.rows:
         if row.method in there and row.status == "finished":
             there[row.method] |= set(row.seed_list)
@@ -48,8 +66,8 @@ def _anchors(block: Block) -> list[str]:
         return []
     seed = min(seed for seeds in missing.values() for seed in seeds)
     return [
-        f"not recorded: {', '.join(lacking)}; without {BASELINE} and {CEILING} of a seed nothing is scaled "
-        f"there; `python -m benchmark run --method {BASELINE} --dataset {block.dataset} --split "
+        f"not recorded: {', '.join(lacking)}; without {BASELINE}, {LIMIT} and {CEILING} of a seed not all is "
+        f"scaled there; `python -m benchmark run --method {BASELINE} --dataset {block.dataset} --split "
         f"{block.split} --seed {seed}` records all of seed {seed} (of a file, give the path)"
     ]
 
@@ -63,6 +81,22 @@ def _outdated(block: Block) -> list[str]:
         f"scored with an older version of metric {name}: {', '.join(labels)}; `python -m benchmark rescore` "
         "computes it again"
         for name, labels in by_metric.items()
+    ]
+
+
+def _trainings(block: Block) -> list[str]:
+    """How much of what is uncertain about a row is that of its trainings."""
+    shares = {
+        block.name(row): max(row.metrics[name].training or 0.0 for name in HEADLINE if name in row.metrics)
+        for row in block.rows
+        if row.rank is not None and row.metrics
+    }
+    large = [f"{name} {share:.0%}" for name, share in shares.items() if share >= LARGE]
+    if not large:
+        return []
+    return [
+        "intervals and tests of three seeds or more are over trainings and perturbations; the part of the "
+        f"variance that is of trainings, in the headline metric where it is largest: {', '.join(large)}"
     ]
 
 

@@ -10,14 +10,20 @@ from benchmark.evaluation.metrics import headline_metrics
 
 HEADLINE = tuple(headline_metrics())
 
+LIMIT = "limit"
+"""The name under which is recorded what a model that knew the true means would score."""
+
 CEILING = "ceiling"
-"""The name under which the replicate ceiling is recorded; it is no method and has no rank among them."""
+"""The name of the replicate ceiling: what one half of the real cells scores as a prediction of the other."""
+
+BOUNDS = (LIMIT, CEILING)
+"""Recorded beside the methods; they are no methods and have no rank among them."""
 
 BASELINE = "train_mean"
 """The method whose score is the zero of the scale."""
 
 ANCHORS = ("no_change", BASELINE, "additive")
-"""The methods that are on every board, beside the ceiling."""
+"""The methods that are on every board, beside the bounds."""
 
 
 SUBMITTED = "submitted"
@@ -37,16 +43,18 @@ class Estimate(BaseModel):
     """Perturbations, over all seeds, for which the metric is defined."""
     missing: int
     """Perturbations, over all seeds, for which it is not."""
+    training: float | None = None
+    """Which part of the variance of the mean is that of trainings; None of fewer than three."""
 
 
 class Scaled(Estimate):
-    """Mean of a metric on the scale where the baseline is 0 and the ceiling 1, never clipped.
+    """Mean of a metric on the scale where the baseline is 0 and the upper bound 1, never clipped.
 
     `n` and `missing` count the perturbations that discriminate. The others are a stratum of their own.
     """
 
     flat: int
-    """Perturbations, over all seeds, that cannot discriminate: the ceiling is hardly above the baseline."""
+    """Perturbations, over all seeds, that cannot discriminate: the bound is hardly above the baseline."""
     flat_mean: float | None
     """The plain mean of the metric over them."""
 
@@ -61,7 +69,8 @@ class Comparison(BaseModel):
     low: float | None = None
     high: float | None = None
     p: float | None = None
-    """Two-sided Wilcoxon signed-rank test."""
+    """Two-sided Wilcoxon signed-rank test over perturbations; with three trainings or more the p-value over
+    trainings and perturbations, where that is larger."""
     corrected: float | None = None
     """The same after Holm's correction over all tests of the block."""
     n: int = 0
@@ -87,6 +96,8 @@ class Row(BaseModel):
     samples: int = 1
     coverage: float | None = None
     fallbacks: int = 0
+    sampling_noise: float | None = None
+    """What drawing cells adds to its MSE; None where the method knows its mean."""
     seconds: float | None = None
     metrics: dict[str, Estimate] = {}
     metric_versions: dict[str, str] = {}
@@ -123,9 +134,9 @@ class Row(BaseModel):
         return self.tuning_trials > 0
 
     @property
-    def is_ceiling(self) -> bool:
-        """Whether it is the replicate ceiling, finished."""
-        return self.method == CEILING and self.status == "finished"
+    def is_bound(self) -> bool:
+        """Whether it is the limit or the replicate ceiling, finished."""
+        return self.method in BOUNDS and self.status == "finished"
 
     @property
     def is_submitted(self) -> bool:
@@ -139,13 +150,15 @@ class Row(BaseModel):
 
 
 class Block(BaseModel):
-    """The rows that may be compared with each other: the ceiling, ranked ones, failures last."""
+    """The rows that may be compared with each other: the bounds, ranked ones, failures last."""
 
     dataset: str
     dataset_digest: str
     split: str
     other_split: str = ""
     """Digest of the split file, where it is not the one that the newest run of its seed used."""
+    controls: str = ""
+    """How many control cells there are for methods and for what is real, as text; empty where not known."""
     rows: list[Row]
 
     @property

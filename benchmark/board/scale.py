@@ -1,7 +1,9 @@
-"""Scores on the scale that the data allow: 0 is what the baseline scores, 1 the replicate ceiling.
+"""Scores on the scale that the data allow: 0 is what the baseline scores, 1 the upper bound.
 
-A score u becomes (u - b) / (c - b), with the baseline b and the ceiling c of the same perturbation, metric
-and seed, and is never clipped. Where the ceiling is hardly above the baseline the quotient is noise. So
+For metrics that read means the bound is the limit, what a model that knew the true means would score; for
+metrics that read cells it is the replicate ceiling, one half of the real cells as a prediction of the other.
+A score u becomes (u - b) / (c - b), with the baseline b and the bound c of the same perturbation, metric and
+seed, and is never clipped. Where the bound is hardly above the baseline the quotient is noise. So
 perturbations with a dynamic range fraction (c - b) / (best - b) below a tenth (Miller et al. 2025, bioRxiv
 2025.10.20.683304; `best` is the value of a perfect prediction) are left out of the mean, counted, and get a
 plain mean of their own.
@@ -16,7 +18,7 @@ import numpy as np
 
 from benchmark.board.intervals import ScoreTable, estimates, plain, plain_means
 from benchmark.board.ranks import Member
-from benchmark.board.rows import BASELINE, Scaled
+from benchmark.board.rows import BASELINE, CEILING, LIMIT, Scaled
 from benchmark.evaluation.metrics import METRICS
 
 LEAST_RANGE = 0.1
@@ -45,14 +47,14 @@ class Bounds:
     Attributes
     ----------
     lower
-        (seed, cells) -> the baseline with its default configuration. The ceiling, which predicts for no
-        cells, is compared with that of any number.
+        (seed, cells) -> the baseline with its default configuration. The bounds, which predict for no
+        cells, are compared with that of any number.
     upper
-        Seed -> the ceiling.
+        Seed -> for each bound that was recorded, by its name.
     """
 
     lower: dict[tuple[int, int], Bound] = field(default_factory=dict)
-    upper: dict[int, Bound] = field(default_factory=dict)
+    upper: dict[int, dict[str, Bound]] = field(default_factory=dict)
 
     @classmethod
     def among(cls, members: Iterable[Member]) -> Bounds:
@@ -62,8 +64,8 @@ class Bounds:
             row, table = member.row, member.table
             for seed, values, versions in zip(table.seeds, table.values, member.versions, strict=True):
                 bound = Bound(values, versions)
-                if row.is_ceiling:
-                    found.upper.setdefault(seed, bound)
+                if row.is_bound:
+                    found.upper.setdefault(seed, {}).setdefault(row.method, bound)
                 elif (row.method, row.configuration) == (BASELINE, "default"):
                     found.lower.setdefault((seed, row.cells), bound)
                     found.lower.setdefault((seed, 0), bound)
@@ -91,7 +93,8 @@ def add_scales(members: Sequence[Member]) -> None:
         if not chosen:
             continue
         seeds = tuple(table.seeds[index] for index in chosen)
-        lower, upper = [bounds.lower[seed, cells] for seed in seeds], [bounds.upper[seed] for seed in seeds]
+        lower = [bounds.lower[seed, cells] for seed in seeds]
+        upper = [_upper(bounds.upper[seed], table.names) for seed in seeds]
         own = replace(table, seeds=seeds, values=table.values[chosen], listed=table.listed[chosen])
         versions = zip((member.versions[index] for index in chosen), lower, upper, strict=True)
         usable = np.array(
@@ -104,6 +107,25 @@ def add_scales(members: Sequence[Member]) -> None:
         )
 
 
+def _upper(recorded: Mapping[str, Bound], names: Sequence[str]) -> Bound:
+    """Put together the bound of each metric from those that were recorded."""
+    nothing = Bound(np.full_like(next(iter(recorded.values())).values, np.nan), {})
+    chosen = [recorded.get(_bound_of(name), nothing) for name in names]
+    return Bound(
+        np.stack([bound.values[:, column] for column, bound in enumerate(chosen)], axis=-1),
+        {
+            name: bound.versions[name]
+            for name, bound in zip(names, chosen, strict=True)
+            if name in bound.versions
+        },
+    )
+
+
+def _bound_of(name: str) -> str:
+    """Which bound a metric has."""
+    return CEILING if name in METRICS and METRICS[name].spec.reads == "cells" else LIMIT
+
+
 def _is_usable(name: str, versions: Mapping[str, str], lower: Bound, upper: Bound) -> bool:
     """Whether a metric has a finite perfect value, and the same version in a run and its bounds."""
     best = METRICS[name].spec.best if name in METRICS else None
@@ -111,18 +133,18 @@ def _is_usable(name: str, versions: Mapping[str, str], lower: Bound, upper: Boun
     return alike and best is not None and bool(np.isfinite(best))
 
 
-def scaled(table: ScoreTable, baseline: np.ndarray, ceiling: np.ndarray) -> dict[str, Scaled]:
+def scaled(table: ScoreTable, baseline: np.ndarray, bound: np.ndarray) -> dict[str, Scaled]:
     """Put scores on the scale between two bounds.
 
     Parameters
     ----------
     table
         Of metrics with a finite perfect value, or with nothing listed.
-    baseline, ceiling
+    baseline, bound
         Of the shape of its values.
     """
-    flat = is_flat(table.names, baseline, ceiling) & table.listed
-    width = np.where(flat, np.nan, ceiling - baseline)
+    flat = is_flat(table.names, baseline, bound) & table.listed
+    width = np.where(flat, np.nan, bound - baseline)
     on_scale = table.keep(~flat, (table.values - baseline) / width)
     flat_means = plain_means(np.where(flat, table.values, np.nan))
     counts = flat.sum(axis=(0, 1))
@@ -139,7 +161,7 @@ def scaled(table: ScoreTable, baseline: np.ndarray, ceiling: np.ndarray) -> dict
     }
 
 
-def is_flat(names: Sequence[str], baseline: np.ndarray, ceiling: np.ndarray) -> np.ndarray:
+def is_flat(names: Sequence[str], baseline: np.ndarray, bound: np.ndarray) -> np.ndarray:
     """Whether a perturbation cannot discriminate in a metric: bool, (..., metrics); False where undefined.
 
     Written without the quotient, so that a perfect baseline, which leaves no range, counts as flat.
@@ -147,5 +169,5 @@ def is_flat(names: Sequence[str], baseline: np.ndarray, ceiling: np.ndarray) -> 
     specs = [METRICS[name].spec if name in METRICS else None for name in names]
     best = np.array([np.nan if spec is None or spec.best is None else spec.best for spec in specs])
     sign = np.array([1.0 if spec is None else spec.sign for spec in specs])
-    gain, room = sign * (ceiling - baseline), sign * (best - baseline)
+    gain, room = sign * (bound - baseline), sign * (best - baseline)
     return (gain <= 0) | (gain < LEAST_RANGE * room)

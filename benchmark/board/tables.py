@@ -61,16 +61,17 @@ def scores(block: Block) -> Table:
 
 
 def scaled(block: Block) -> Table:
-    """Scores between the baseline and the ceiling."""
+    """Scores between the baseline and the upper bound."""
     shown = [row for row in block.rows if row.is_shown]
     return Table(
         title="Scaled scores",
         reading=(
-            f"0 is what `{BASELINE}` scores on the same perturbation, 1 the replicate ceiling, and more is "
-            "better in every column; ‡n: m: for n perturbations the ceiling is hardly above the baseline (by "
-            f"less than {LEAST_RANGE:g} of what separates that from a perfect score), so that they cannot "
-            "tell a method from it; they are left out and have the plain mean m; "
-            f"–: no `{BASELINE}` with as many cells, or no ceiling, in any seed of the row."
+            f"0 is what `{BASELINE}` scores on the same perturbation, 1 the limit, what a model "
+            "that knew the true means would score (in metrics that read cells the replicate ceiling), "
+            "and more is better in every column; ‡n: m: for n perturbations the bound is hardly above the "
+            f"baseline (by less than {LEAST_RANGE:g} of what separates that from a perfect score), so that "
+            "they cannot tell a method from it; they are left out and have the plain mean m; "
+            f"–: no `{BASELINE}` with as many cells, or no bound, in any seed of the row."
         ),
         columns=("rank", "method", *map(_broken, HEADLINE)),
         rows=[
@@ -78,7 +79,7 @@ def scaled(block: Block) -> Table:
             for row in shown
             if any(other.scaled for other in shown)
         ],
-        absent=f"Nothing is scaled: no seed has runs of both `{BASELINE}` and the ceiling.",
+        absent=f"Nothing is scaled: no seed has runs of both `{BASELINE}` and a bound.",
     )
 
 
@@ -157,7 +158,7 @@ def _scores(row: Row, block: Block) -> list[str]:
     if row.mean_rank is not None:
         rank = f"{row.mean_rank:.2f}\n[{row.mean_rank_low:.1f}, {row.mean_rank_high:.1f}]"
     seeds = str(row.seeds) + ("" if row.seed_list == block.seeds else "*")
-    ends = ["", ""] if row.is_ceiling else [f"{row.coverage:.0%}", str(row.fallbacks)]
+    ends = ["", ""] if row.is_bound else [f"{row.coverage:.0%}", str(row.fallbacks)]
     return [
         _rank(row),
         block.name(row),

@@ -20,7 +20,14 @@ Anchors = Annotated[
     bool,
     typer.Option(
         "--anchors/--no-anchors",
-        help="Also record no_change, train_mean, additive and the ceiling, where they are missing.",
+        help="Also record no_change, train_mean, additive, limit and ceiling, where they are missing.",
+    ),
+]
+SharedControls = Annotated[
+    bool,
+    typer.Option(
+        "--shared-controls",
+        help="Give methods all control cells, also those that real changes are measured against.",
     ),
 ]
 DataOfRuns = Annotated[

@@ -65,6 +65,7 @@ def protocol(
                     device=device,
                     cells=card.cells,
                     force=force,
+                    shared_controls=card.shared_controls,
                 ),
                 dataset,
                 anchors,

@@ -29,7 +29,9 @@ def run(
         typer.Option(metavar="FILE", help="Hyper-parameters that `tune` found; --set goes before."),
     ] = None,
     set_: options.Settings = None,
-    cells: Annotated[int, typer.Option(help="Control cells that each perturbation is predicted for.")] = 256,
+    cells: Annotated[
+        int, typer.Option(help="Control cells that each perturbation is predicted for, if there are as many.")
+    ] = 256,
     samples: Annotated[int, typer.Option(help="Predicted cells per control cell.")] = 1,
     device: options.Device = "auto",
     devices: Annotated[
@@ -42,6 +44,7 @@ def run(
     expression: options.Expression = None,
     separator: options.Separator = None,
     anchors: options.Anchors = True,
+    shared_controls: options.SharedControls = False,
 ) -> None:
     """Fit a method, predict the test perturbations, score them and keep the record."""
     from benchmark.cli.screen import ProgressBars, print_record
@@ -75,6 +78,7 @@ def run(
         devices=started,
         force=force,
         columns=columns,
+        shared_controls=shared_controls,
         tuning=tuning,
     )
     # What a method prints would spoil the one JSON object.

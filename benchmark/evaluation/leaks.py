@@ -1,5 +1,6 @@
 """Whether anything of the test cells is in what a method is given.
 
+Test cells are those of the test perturbations, and the control cells that real changes are measured against.
 What is found: rows of test cells, of X or a layer, under whatever label; names and labels of another part;
 whatever is not promised, or leads back to the data set. What is not found: cells that are almost a test cell,
 and what a method fetches itself, since it runs in the same process and is trusted. That much shows in what it
@@ -27,7 +28,7 @@ from benchmark.data.fingerprints import FEWEST, fingerprints
 from benchmark.errors import BenchmarkError
 from benchmark.perturbation import CONTROL
 from benchmark.splits import Split
-from benchmark.splits.views import training_views
+from benchmark.splits.views import scored_controls, training_views
 
 UNS = {"modality", "gene_sets"}
 OBS = {"perturbation"}
@@ -105,7 +106,7 @@ def _labels(split: Split, views: Mapping[str, AnnData]) -> Finding:
 def _names(dataset: Dataset, split: Split, views: Mapping[str, AnnData]) -> Finding:
     """No cell, by its name in the data set, is in two parts."""
     parts = {part: set(view.obs_names) for part, view in views.items()}
-    test = set(dataset.adata.obs_names[_is_test(dataset, split)])
+    test = set(dataset.adata.obs_names[_is_withheld(dataset, split)])
     wrong = [
         f"{len(both)} cells of the {part} part, such as '{min(both)}', are in the {other} part too"
         for part, names, other, others in (
@@ -120,7 +121,7 @@ def _names(dataset: Dataset, split: Split, views: Mapping[str, AnnData]) -> Find
 
 def _copies(dataset: Dataset, split: Split, views: Mapping[str, AnnData]) -> Finding:
     """No row of a test cell, of X or a layer, is a row of any matrix that a method is given."""
-    test = np.flatnonzero(_is_test(dataset, split))
+    test = np.flatnonzero(_is_withheld(dataset, split))
     originals = [(matrix, _hashes(matrix, test)) for _, matrix in _matrices(dataset.adata)]
     deep = np.logical_or.reduce([np.diff(matrix.indptr)[test] >= FEWEST for matrix, _ in originals])
     known = np.unique(np.concatenate([hashes[deep] for _, hashes in originals]))
@@ -230,6 +231,12 @@ def _finding(subject: str, wrong: list[str], fine: str) -> Finding:
 
 def _is_test(dataset: Dataset, split: Split) -> np.ndarray:
     return dataset.adata.obs["perturbation"].isin(split.test).to_numpy()
+
+
+def _is_withheld(dataset: Dataset, split: Split) -> np.ndarray:
+    """Whether a cell is of a test perturbation, or a control cell that methods are not given."""
+    tested = _is_test(dataset, split)
+    return tested if split.controls is None else tested | scored_controls(dataset, split)
 
 
 def _matrices(adata: AnnData) -> Iterator[tuple[str, csr_matrix]]:

@@ -1,12 +1,13 @@
-"""Scores of predictions for a split of a data set, and the two bounds that give a score its scale.
+"""Scores of predictions for a split of a data set, and the bounds that give a score its scale.
 
-The lower bound is what the method `train_mean` scores, the upper one, the replicate ceiling, what one half of
-the real cells of a perturbation scores as a prediction of the other half.
+The lower bound is what the method `train_mean` scores. The upper one is, for metrics that read means, the
+limit, what a model that knew the true means would score; for metrics that read cells the replicate ceiling,
+what one half of the real cells of a perturbation scores as a prediction of the other half.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Literal
 
@@ -16,15 +17,19 @@ import pandas as pd
 from benchmark.data import Dataset
 from benchmark.data.blocks import LazyCells
 from benchmark.errors import BenchmarkError
-from benchmark.evaluation.metrics import Reference
+from benchmark.evaluation.limit import draw_true_changes, error_of_mean
+from benchmark.evaluation.metrics import METRICS, Reference
 from benchmark.evaluation.metrics.evaluate import evaluate
-from benchmark.evaluation.metrics.sorted_cells import Matrix
-from benchmark.perturbation import CONTROL, Perturbation
+from benchmark.evaluation.metrics.sorted_cells import Matrix, SortedCells
+from benchmark.perturbation import Perturbation
 from benchmark.splits import Split
-from benchmark.splits.views import cells_by_label, held_out_cells
+from benchmark.splits.views import cells_by_label, given_controls, held_out_cells, scored_controls
 
 HALVINGS = 5
 """How often the real cells are halved for the ceiling; the scores are averaged."""
+
+DRAWS = 5
+"""How often the true means are drawn for the limit; the scores are averaged."""
 
 FEWEST = 4
 """Cells of a perturbation that can be halved: a score needs two on each side."""
@@ -38,11 +43,13 @@ def reference_of(dataset: Dataset, split: Split) -> Reference:
     """
     known = set(dataset.adata.obs["perturbation"])
     genes = sorted({gene for label in split.test for gene in _genes_of_double(label)} & known)
+    shared = split.controls is None
     return Reference.of(
-        cells_by_label(dataset, [CONTROL])[CONTROL],
+        dataset.adata.X[scored_controls(dataset, split)],
         list(dataset.adata.var_names),
         train=cells_by_label(dataset, split.train),
         singles=cells_by_label(dataset, genes),
+        given=None if shared else dataset.adata.X[given_controls(dataset, split)],
     )
 
 
@@ -101,11 +108,43 @@ def ceiling(dataset: Dataset, split: Split, reference: Reference | None = None) 
     )
 
 
+def limit(dataset: Dataset, split: Split, reference: Reference | None = None) -> pd.DataFrame:
+    """Score draws of the true means of the test perturbations, see `benchmark.evaluation.limit`.
+
+    The mean over `DRAWS` of them. `reference` as in `score`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `evaluate` returns it, with the metrics that read means alone.
+    """
+    reference, held_out = reference or reference_of(dataset, split), held_out_cells(dataset, split)
+    tables = []
+    for number in range(DRAWS):
+        guess = LazyCells(list(held_out), partial(_true_mean, reference, held_out, number=number))
+        tables.append(evaluate(reference, held_out, guess, "mean"))
+    of_means = [name for name in tables[0] if METRICS[name].spec.reads == "mean"]
+    return pd.concat(tables).groupby(level=0, sort=False)[of_means].mean().rename_axis("perturbation")
+
+
+def _true_mean(reference: Reference, cells_of: Mapping[str, Matrix], label: str, number: int) -> np.ndarray:
+    """Two cells that both are one draw of the true mean, which is all that is scored."""
+    cells, control = SortedCells.of(cells_of[label], f"The real cells of '{label}'"), reference.control
+    error = error_of_mean(cells.variance, cells.n_cells, control.variance)
+    rng = np.random.default_rng([number, *label.encode()])
+    (change,) = draw_true_changes(cells.mean - control.mean, error, 1, rng)
+    return np.tile(np.maximum(control.mean + change, 0), (2, 1)).astype(np.float32)
+
+
 def _half(cells_of: Mapping[str, Matrix], label: str, seed: int, which: int) -> Matrix:
     cells = cells_of[label]
     order = np.random.default_rng(seed).permutation(cells.shape[0])
     middle = len(order) // 2
     return cells[np.sort((order[:middle], order[middle:])[which])]
+
+
+BOUNDS: dict[str, Callable[..., pd.DataFrame]] = {"limit": limit, "ceiling": ceiling}
+"""What is computed under the name of a bound: (dataset, split, reference) -> scores."""
 
 
 def _genes_of_double(label: str) -> tuple[str, ...]:

@@ -138,7 +138,9 @@ class StoredCells:
                 )
         return self.genes.get_indexer(wanted)
 
-    def rows(self, index: np.ndarray, columns: np.ndarray | None = None) -> Matrix:
+    def rows(
+        self, index: np.ndarray, columns: np.ndarray | None = None, dtype: type[np.floating] = np.float32
+    ) -> Matrix:
         """Read some cells.
 
         Parameters
@@ -147,11 +149,13 @@ class StoredCells:
             Rows of the file, ascending.
         columns
             Columns of the file in the order that is wanted; None: as they are.
+        dtype
+            Of the answer.
 
         Returns
         -------
         numpy.ndarray or scipy.sparse.csr_matrix
-            float32, (rows, genes): sparse where the file is.
+            (rows, genes): sparse where the file is.
 
         Raises
         ------
@@ -161,7 +165,7 @@ class StoredCells:
         try:
             cells = self._read(index) if self.held is None else self.held[index]
             with np.errstate(over="ignore"):  # what does not fit becomes infinite, and is refused as such
-                cells = cells.astype(np.float32)
+                cells = cells.astype(dtype)
         except Exception as error:
             raise _unreadable(self.path, error) from error
         return cells if columns is None else cells[:, columns]

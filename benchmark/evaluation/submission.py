@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 from anndata import AnnData
+from scipy.sparse import csr_matrix
 
 from benchmark.data import Dataset
 from benchmark.data.blocks import LazyCells, rows_by_label
@@ -18,12 +19,12 @@ from benchmark.evaluation.metrics.sorted_cells import Matrix
 from benchmark.evaluation.stored import StoredCells
 from benchmark.evaluation.vetting import Vetting
 from benchmark.machine.progress import stage
-from benchmark.means import move_to_mean
+from benchmark.means import MovableCells
 from benchmark.perturbation import CONTROL, Perturbation
 from benchmark.predicting import CELLS, FALLBACK, sample_cells
 from benchmark.registry import load_method
 from benchmark.splits import Split
-from benchmark.splits.views import control_cells, held_out_cells, training_views
+from benchmark.splits.views import cells_by_label, control_cells, held_out_cells, training_views
 
 Predicts = Literal["cells", "mean"]
 STANDARD_ERRORS = 6
@@ -110,8 +111,9 @@ def read_submission(
         raise BenchmarkError(f"{path} holds no cells; predict the {len(split.test)} test perturbations.")
     rows, notes = _rows_of_tests(stored, split, perturbation_column, control_label, separator)
     columns = stored.columns(dataset.adata.var_names)
-    control = control_cells(dataset)
-    notes += _foreign_controls(stored, rows.pop(CONTROL, None), columns, control)
+    control = control_cells(dataset, split)
+    every = cells_by_label(dataset, [CONTROL])[CONTROL]
+    notes += _foreign_controls(stored, rows.pop(CONTROL, None), columns, every)
     missing = [label for label in split.test if label not in rows]
     if missing and not allow_missing:
         raise BenchmarkError(
@@ -125,17 +127,16 @@ def read_submission(
     )
     notes += _vetted(stored, rows, columns, vetting)
     start = sample_cells(control, cells, seed)
-    moved = start.X.toarray() if predicts == "mean" else None
+    movable = MovableCells(start.X.toarray()) if predicts == "mean" else None
     guess = _train_mean(dataset, split, start) if missing else {}
 
     def make(label: str) -> Matrix:
         if label not in rows:
             return guess[label]
-        found = stored.rows(rows[label], columns)
-        if moved is None:
-            return found
-        mean = np.asarray(found.mean(axis=0, dtype=np.float64)).ravel()
-        return move_to_mean(moved, mean).astype(np.float32)
+        if movable is None:
+            return stored.rows(rows[label], columns)
+        mean = np.asarray(stored.rows(rows[label], columns, np.float64).mean(axis=0)).ravel()
+        return movable.to(mean).astype(np.float32)
 
     fewest = min(map(len, rows.values())) if predicts == "cells" else cells
     reason = "it is not in the submission"
@@ -177,7 +178,7 @@ def _canonical(written: str, separator: str, control_label: str) -> str | None:
 
 
 def _foreign_controls(
-    stored: StoredCells, rows: np.ndarray | None, columns: np.ndarray, control: AnnData
+    stored: StoredCells, rows: np.ndarray | None, columns: np.ndarray, control: csr_matrix
 ) -> list[str]:
     """Say so where the control cells of the file are no draw from the real ones.
 
@@ -187,7 +188,7 @@ def _foreign_controls(
     if rows is None:
         return []
     mean = np.asarray(stored.rows(rows, columns).mean(axis=0, dtype=np.float64)).ravel()
-    real = control.X.toarray()
+    real = control.toarray()
     error = real.std(axis=0, dtype=np.float64) * np.sqrt(max(1 / len(rows) - 1 / len(real), 0))
     off = np.abs(mean - real.mean(axis=0, dtype=np.float64))
     if (off <= STANDARD_ERRORS * error + 1e-4).all():

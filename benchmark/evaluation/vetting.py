@@ -112,7 +112,8 @@ class Vetting:
                 if n:
                     self._found[fault] = n, first
         self._seen.append(counts)
-        repeated = len(cells) - len({row.tobytes() for row in cells + np.float32(0)})  # -0 becomes 0
+        deep = cells[np.count_nonzero(cells, axis=1) >= FEWEST]  # shallower ones may be alike by chance
+        repeated = len(deep) - len({row.tobytes() for row in deep + np.float32(0)})  # -0 becomes 0
         if repeated and not self._may_copy:
             self._copies[label] = repeated
         known = self._originals.copies(cells)

@@ -18,7 +18,7 @@ from benchmark.evaluation.submission import Predicts, read_submission
 from benchmark.records.archive import file_digest, read_archive
 from benchmark.records.record import Record
 from benchmark.records.tracking import StoredRun, Tracker
-from benchmark.splits import Split, read_split, split_file
+from benchmark.splits import Split, frozen_split, split_file
 
 LATEST = "latest"
 """What the newest finished run is called."""
@@ -125,15 +125,12 @@ def question_of(place: Place, load: Callable[[str], Dataset]) -> Question:
         raise BenchmarkError(
             f"there is no frozen split {place.split}-{place.seed} of {place.dataset}; restore its file."
         )
-    split = read_split(path)
-    for what, now, then in (
-        ("data set", dataset.digest, place.dataset_digest),
-        ("split", split.digest, place.split_digest),
-    ):
-        if now != then:
-            raise BenchmarkError(
-                f"its {what} has the digest {now[:12]} now, not {then[:12]}; restore that, or run it again."
-            )
+    if dataset.digest != place.dataset_digest:
+        raise BenchmarkError(
+            f"its data set has the digest {dataset.digest[:12]} now, not {place.dataset_digest[:12]}; "
+            "restore that, or run it again."
+        )
+    split = frozen_split(dataset, place.split, int(place.seed), place.split_digest)
     return Question(dataset, split, reference_of(dataset, split))
 
 

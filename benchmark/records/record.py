@@ -105,6 +105,10 @@ class Record(BaseModel):
     device: str
     threads: int | None = None
     """Processor threads that the run's libraries used, on which trained numbers depend; None: not known."""
+    controls: dict[str, int] = {}
+    """How many control cells there are, see `benchmark.evaluation.controls.count_controls`."""
+    sampling_noise: float | None = None
+    """Mean over perturbations of what drawing cells adds to the MSE; None: the method knows its mean."""
     versions: dict[str, str]
     seconds: dict[str, float]
     peak_memory_mb: float

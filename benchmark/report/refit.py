@@ -106,7 +106,7 @@ def refitted(
     task = Task(at, method_class, method_class.Config(**at.config), "auto", dataset, split, record.tuning)
     method = fit(task).method
     assert isinstance(method, TracesCascade)
-    control = control_cells(dataset)
+    control = control_cells(dataset, split)
     start = sample_cells(control, at.cells, at.seed, at.samples)
     asked = {label: Perturbation.parse(label) for label in chosen if label not in record.fallbacks}
     traces = {label: method.trace(start[:CELLS], each, STEPS) for label, each in asked.items()}

@@ -17,11 +17,10 @@ from benchmark.evaluation.metrics.differential import differential_expression
 from benchmark.evaluation.metrics.response import Response
 from benchmark.evaluation.metrics.sorted_cells import Matrix, mean_of
 from benchmark.evaluation.submission import Predicts
-from benchmark.perturbation import CONTROL
 from benchmark.records.record import Record
 from benchmark.report.refit import Cascade
 from benchmark.splits import Split
-from benchmark.splits.views import cells_by_label, held_out_cells
+from benchmark.splits.views import held_out_cells, scored_controls
 
 SHOWN = 4
 """Perturbations that are drawn one by one, unless others are named."""
@@ -74,8 +73,8 @@ class Subject:
 
     @cached_property
     def control(self) -> csr_matrix:
-        """The control cells."""
-        return cells_by_label(self.dataset, [CONTROL])[CONTROL]
+        """The control cells that real changes are measured against."""
+        return self.dataset.adata.X[scored_controls(self.dataset, self.split)]
 
     @cached_property
     def real_changes(self) -> dict[str, np.ndarray]:
@@ -84,8 +83,8 @@ class Subject:
 
     @cached_property
     def predicted_changes(self) -> dict[str, np.ndarray]:
-        """The same of predicted cells."""
-        control = self.reference.control.mean
+        """The same of predicted cells, from the control cells that methods are given."""
+        control = self.reference.given.mean
         return {label: mean_of(self.predicted[label]) - control for label in self.real if self.predicted}
 
     @cached_property
@@ -96,8 +95,10 @@ class Subject:
     def responses(self, label: str) -> tuple[Response, Response]:
         """The real and the predicted response to one perturbation, with tests; computed once."""
         if label not in self._responses:
-            sides = (self.real[label], self.predicted[label])
-            real, predicted = (differential_expression(self.reference, label, cells) for cells in sides)
+            real = differential_expression(self.reference, label, self.real[label])
+            predicted = differential_expression(
+                self.reference, label, self.predicted[label], control=self.reference.given
+            )
             self._responses[label] = real, predicted
         return self._responses[label]
 

@@ -1,4 +1,4 @@
-"""What every board shows, whoever was asked for: three trivial methods and the replicate ceiling."""
+"""What every board shows, whoever was asked for: three trivial methods and two bounds."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 
-from benchmark.board import ANCHORS, CEILING
+from benchmark.board import ANCHORS, BOUNDS
 from benchmark.data import Dataset, load_dataset
 from benchmark.errors import BenchmarkError
 from benchmark.records.record import Coordinates, Record, configuration_label
 from benchmark.records.tracking import Tracker
 from benchmark.registry import load_method, source_digest
 from benchmark.runs.run import COMPARES, Request, run
-from benchmark.splits import load_split
+from benchmark.splits import frozen_split
 
 _log = logging.getLogger("benchmark")
 
@@ -39,7 +39,7 @@ def ensure_anchors(request: Request, done: Coordinates) -> list[Record]:
         What was recorded now.
     """
     tracker = Tracker()
-    wanted = [*(method_at(name, done) for name in ANCHORS), ceiling_at(done)]
+    wanted = [*(method_at(name, done) for name in ANCHORS), *(bound_at(name, done) for name in BOUNDS)]
     missing = [at for at in wanted if tracker.finished(at.key) is None]
     if not missing:
         return []
@@ -48,9 +48,7 @@ def ensure_anchors(request: Request, done: Coordinates) -> list[Record]:
     for at in missing:
         _log.info("Recording %s, which is on every board (--no-anchors leaves it out).", at.method)
         try:
-            records.append(
-                record_ceiling(at, dataset) if at.method == CEILING else _run(at, request, dataset)
-            )
+            records.append(record_bound(at, dataset) if at.method in BOUNDS else _run(at, request, dataset))
         except BenchmarkError as error:
             _log.warning("%s could not be recorded: %s", at.method, error)
     return records
@@ -73,17 +71,18 @@ def method_at(name: str, done: Coordinates) -> Coordinates:
     )
 
 
-def ceiling_at(done: Coordinates) -> Coordinates:
-    """Coordinates of the ceiling beside a run that is done; it is the same for any number of cells."""
-    from benchmark.evaluation import scoring
+def bound_at(name: str, done: Coordinates) -> Coordinates:
+    """Coordinates of a bound beside a run that is done; it is the same for any number of cells."""
+    from benchmark.evaluation import limit, scoring
 
+    code = b"".join(Path(str(module.__file__)).read_bytes() for module in (scoring, limit))
     return done.model_copy(
         update={
-            "method": CEILING,
+            "method": name,
             "method_version": "1",
             "configuration": "default",
             "config": {},
-            "source_digest": hashlib.sha256(Path(scoring.__file__).read_bytes()).hexdigest(),
+            "source_digest": hashlib.sha256(code).hexdigest(),
             "cells": 0,
             "samples": 1,
             "devices": 1,
@@ -91,26 +90,36 @@ def ceiling_at(done: Coordinates) -> Coordinates:
     )
 
 
-def record_ceiling(at: Coordinates, dataset: Dataset) -> Record:
-    """Score the halves of the real cells and keep that as a run, which has no archive.
+def record_bound(at: Coordinates, dataset: Dataset) -> Record:
+    """Compute a bound and keep that as a run, which has no archive.
 
     Parameters
     ----------
     at
-        As `ceiling_at` gives them.
+        As `bound_at` gives them.
     dataset
         The data set that they name.
     """
     from benchmark.evaluation import scoring
+    from benchmark.evaluation.controls import count_controls
     from benchmark.runs.keep import Clock, keep_results
 
     import_module(COMPARES)
     started, clock = datetime.now(UTC).isoformat(timespec="seconds"), Clock()
-    split = load_split(dataset, at.split, at.seed)
+    split = frozen_split(dataset, at.split, at.seed, at.split_digest)
     with Tracker().recording(at) as recording:
         with clock.time("metrics"):
-            scores = scoring.ceiling(dataset, split)
-        return keep_results(recording, at, split, scores, started=started, device="cpu", clock=clock)
+            scores = scoring.BOUNDS[at.method](dataset, split)
+        return keep_results(
+            recording,
+            at,
+            split,
+            scores,
+            started=started,
+            device="cpu",
+            controls=count_controls(dataset, split),
+            clock=clock,
+        )
 
 
 def _run(at: Coordinates, request: Request, dataset: Dataset) -> Record:
@@ -121,5 +130,6 @@ def _run(at: Coordinates, request: Request, dataset: Dataset) -> Record:
         seed=at.seed,
         cells=at.cells,
         columns=request.columns,
+        shared_controls=request.shared_controls,
     )
     return run(asked, dataset)[0]

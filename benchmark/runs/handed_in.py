@@ -13,9 +13,10 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark.board import CEILING, SUBMITTED
+from benchmark.board import BOUNDS, SUBMITTED
 from benchmark.data import Dataset
 from benchmark.errors import BenchmarkError
+from benchmark.evaluation.controls import count_controls
 from benchmark.evaluation.independence import require_independence
 from benchmark.evaluation.scoring import score
 from benchmark.evaluation.submission import Submission, read_submission
@@ -92,7 +93,9 @@ def score_file(
         seed=split.seed,
         cells=submission.cells,
     )
-    return Scored(submission, scores, _recorded(path, coordinates, split, submission, scores, reading))
+    return Scored(
+        submission, scores, _recorded(path, coordinates, dataset, split, submission, scores, reading)
+    )
 
 
 def score_submission(submission: Submission, dataset: Dataset, split: Split) -> pd.DataFrame:
@@ -115,7 +118,7 @@ def check_name(name: str) -> None:
             f"--name is '{name}', but a name on the board is made of letters of English, digits and "
             "_ - + . ( ), with a letter or digit among them; choose another."
         )
-    names = [CEILING, *(listing.name for listing in list_methods())]
+    names = [*BOUNDS, *(listing.name for listing in list_methods())]
     taken = {other.casefold(): other for other in names}.get(name.casefold())
     if taken is not None:
         raise BenchmarkError(f"--name is '{name}', but '{taken}' is a row of this harness; choose another.")
@@ -124,6 +127,7 @@ def check_name(name: str) -> None:
 def _recorded(
     path: Path,
     coordinates: Coordinates,
+    dataset: Dataset,
     split: Split,
     submission: Submission,
     scores: pd.DataFrame,
@@ -147,6 +151,7 @@ def _recorded(
                 scores,
                 started=started,
                 device="unknown",
+                controls=count_controls(dataset, split),
                 clock=Clock(),
                 fallbacks=submission.fallbacks,
                 archive=copy,

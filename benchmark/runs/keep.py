@@ -48,6 +48,8 @@ def keep_results(
     started: str,
     device: str,
     threads: int | None = None,
+    sampling_noise: float | None = None,
+    controls: Mapping[str, int],
     clock: Clock,
     fallbacks: Mapping[str, str] | None = None,
     archive: Path | None = None,
@@ -73,6 +75,10 @@ def keep_results(
         What it ran on.
     threads
         Processor threads of its libraries; None where they have no say.
+    sampling_noise
+        What drawing cells adds to the squared error of a mean; None where nothing was drawn, or not here.
+    controls
+        As `benchmark.evaluation.controls.count_controls` gives them.
     clock
         How long it took.
     fallbacks
@@ -94,6 +100,8 @@ def keep_results(
         started=started,
         device=device,
         threads=threads,
+        sampling_noise=sampling_noise,
+        controls=dict(controls),
         versions=software_versions(),
         seconds=clock.seconds(),
         peak_memory_mb=_peak_memory_mb(),

@@ -20,10 +20,11 @@ from pathlib import Path
 import pandas as pd
 from filelock import FileLock, Timeout
 
+from benchmark.board import LIMIT
 from benchmark.data import Dataset, load_dataset
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.evaluation.metrics import METRICS
-from benchmark.evaluation.scoring import ceiling, score
+from benchmark.evaluation.scoring import BOUNDS, score
 from benchmark.machine.paths import project_home
 from benchmark.machine.progress import Silent, report_to, stage
 from benchmark.records.lookup import (
@@ -93,12 +94,12 @@ def rescore(run_id: str | None = None, *, force: bool = False, dataset: Dataset 
 def is_current(run: StoredRun) -> bool:
     """Whether the metrics of a run are those that apply to it now, in their present versions."""
     recorded = metric_versions(run)
-    applicable = {
-        name: declared.spec.version
-        for name, declared in METRICS.items()
-        if claimed(recorded) == "cells" or declared.spec.needs == "mean"
-    }
-    return recorded == applicable
+    specs = [declared.spec for declared in METRICS.values()]
+    if run.tags["method"] == LIMIT:
+        applicable = [spec for spec in specs if spec.reads == "mean"]
+    else:
+        applicable = [spec for spec in specs if claimed(recorded) == "cells" or spec.needs == "mean"]
+    return recorded == {spec.name: spec.version for spec in applicable}
 
 
 def _name(run: StoredRun) -> str:
@@ -136,7 +137,7 @@ def _renew(tracker: Tracker, run: StoredRun, question: Question) -> None:
 def _scores(tracker: Tracker, record: Record, question: Question, folder: Path) -> pd.DataFrame:
     dataset, split, reference = question
     if not record.archive:
-        return ceiling(dataset, split, reference)
+        return BOUNDS[record.coordinates.method](dataset, split, reference)
     predicted, predicts = predictions(tracker, record, question, folder)
     return score(dataset, split, predicted, predicts, reference)
 

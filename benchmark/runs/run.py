@@ -21,7 +21,7 @@ from benchmark.machine import peers
 from benchmark.machine.device import choose_device
 from benchmark.machine.progress import CurveKeeper, report_to
 from benchmark.method import Method
-from benchmark.predicting import CELLS, predict_all, sample_cells
+from benchmark.predicting import CELLS, predict_all, sample_cells, sampling_noise
 from benchmark.records.record import Coordinates, Record, Tuning, configuration_label
 from benchmark.records.tracking import Recording, Tracker
 from benchmark.registry import load_method, source_digest
@@ -52,6 +52,8 @@ class Request:
     force: bool = False
     columns: Mapping[str, Any] = field(default_factory=dict)
     """How to read an h5ad given by path: what `load_dataset` takes beside its name."""
+    shared_controls: bool = False
+    """Whether methods are given the control cells that real changes are measured against, too."""
     tuning: Tuning | None = None
     """Where the settings come from, where they were tuned."""
 
@@ -157,6 +159,8 @@ def prepare(request: Request, dataset: Dataset | None = None) -> Task:
     if dataset is None:
         dataset = find_dataset(request.dataset, **request.columns)
     split = load_split(dataset, request.split, request.seed)
+    if request.shared_controls:
+        split = split.sharing_controls()
     coordinates = Coordinates(
         method=method_class.name,
         method_version=method_class.version,
@@ -219,7 +223,7 @@ def predict(task: Task, method: Method) -> tuple[AnnData, dict[str, np.ndarray],
     from benchmark.splits.views import control_cells, training_views
 
     at = task.coordinates
-    start = sample_cells(control_cells(task.dataset), at.cells, at.seed, at.samples)
+    start = sample_cells(control_cells(task.dataset, task.split), at.cells, at.seed, at.samples)
     train, validation = training_views(task.dataset, task.split)
     return start, *predict_all(method, start, task.split.test, train, validation)
 
@@ -236,6 +240,7 @@ def record_predictions(task: Task, fitted: Fitted, recording: Recording) -> Reco
     recording
         The open run.
     """
+    from benchmark.evaluation.controls import count_controls
     from benchmark.evaluation.independence import require_independence
     from benchmark.evaluation.scoring import score
     from benchmark.records.archive import write_archive
@@ -246,7 +251,7 @@ def record_predictions(task: Task, fitted: Fitted, recording: Recording) -> Reco
     clock = Clock(fit=fitted.seconds)
     curves = CurveKeeper()
     method = fitted.method
-    control = control_cells(task.dataset)
+    control = control_cells(task.dataset, task.split)
     with report_to(curves):
         with clock.time("predict"):
             start, predicted, fallbacks = predict(task, method)
@@ -259,6 +264,7 @@ def record_predictions(task: Task, fitted: Fitted, recording: Recording) -> Reco
                 scores = score(task.dataset, task.split, predicted, method.predicts)
                 real = held_out_cells(task.dataset, task.split)
                 require_independence(real, scores.drop(index=list(fallbacks)))
+            own = {label: cells for label, cells in predicted.items() if label not in fallbacks}
             recording.write_curves({**fitted.curves, **curves.curves})
             return keep_results(
                 recording,
@@ -268,6 +274,8 @@ def record_predictions(task: Task, fitted: Fitted, recording: Recording) -> Reco
                 started=fitted.started,
                 device=method.device_used,
                 threads=method.threads_used,
+                sampling_noise=sampling_noise(method, start, own),
+                controls=count_controls(task.dataset, task.split),
                 clock=clock,
                 fallbacks=fallbacks,
                 archive=archive,

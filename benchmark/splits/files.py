@@ -42,6 +42,23 @@ def load_split(dataset: Dataset, scheme: str, seed: int) -> Split:
     return split
 
 
+def frozen_split(dataset: Dataset, scheme: str, seed: int, digest: str) -> Split:
+    """Return the frozen split that has a digest: as it is in its file, or with shared control cells.
+
+    Raises
+    ------
+    BenchmarkError
+        As `load_split` does, and when the file is another one by now.
+    """
+    split = load_split(dataset, scheme, seed)
+    for found in (split, split.sharing_controls()):
+        if found.digest == digest:
+            return found
+    raise BenchmarkError(
+        f"its split has the digest {split.digest[:12]} now, not {digest[:12]}; restore that, or run it again."
+    )
+
+
 def save_split(split: Split) -> Path:
     """Freeze a split among the user's files and return where.
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Self
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from benchmark.errors import BenchmarkError, unknown
@@ -16,8 +17,45 @@ from benchmark.splits.schemes import NO_GENE, SCHEMES
 if TYPE_CHECKING:
     from benchmark.data import Dataset
 
-GENERATOR = "benchmark.splits 1"
-"""Raised whenever a scheme divides the same labels otherwise than before."""
+GENERATOR = "benchmark.splits 2"
+"""Raised whenever a scheme divides the same labels, or control cells are divided, otherwise than before."""
+
+FEWEST_CONTROLS = 4
+"""Control cells that can be divided: a mean with a spread needs two on each side. Fewer are shared."""
+
+
+class Controls(BaseModel):
+    """Which control cells methods are given; what is real is measured against the others.
+
+    Where both sides share them, the noise of their mean is in the real and in the predicted change, and every
+    correlation of the two counts it as agreement.
+
+    Attributes
+    ----------
+    n
+        Control cells of the dataset.
+    given
+        A bit for each of them in the order of the dataset, 1 where methods are given it, in hexadecimal;
+        filled up with zeros.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    n: int = Field(ge=FEWEST_CONTROLS)
+    given: str = Field(pattern="^([0-9a-f]{2})+$")
+
+    @classmethod
+    def halves(cls, n: int, seed: int) -> Self:
+        """Give methods half of `n` cells, drawn by NumPy's legacy generator; of an odd number the less."""
+        given = np.zeros(n, dtype=bool)
+        given[np.random.RandomState(seed).permutation(n)[: n // 2]] = True
+        return cls(n=n, given=np.packbits(given).tobytes().hex())
+
+    @property
+    def mask(self) -> np.ndarray:
+        """Which cells methods are given: bool, (n,)."""
+        bits = np.unpackbits(np.frombuffer(bytes.fromhex(self.given), dtype=np.uint8))
+        return bits[: self.n].astype(bool)
 
 
 class Split(BaseModel):
@@ -29,6 +67,8 @@ class Split(BaseModel):
         What was divided, and how.
     train, validation, test
         Canonical labels, sorted, without the control; no label is in two parts.
+    controls
+        How the control cells are divided; None where both sides share all of them.
     groups
         Test label -> ``unseen_single``, ``combo_seen0``, ``combo_seen1`` or ``combo_seen2``: how many of
         its genes are seen in training, as the scheme has it.
@@ -48,6 +88,7 @@ class Split(BaseModel):
     train: tuple[str, ...]
     validation: tuple[str, ...]
     test: tuple[str, ...]
+    controls: Controls | None = None
     groups: dict[str, str]
     generator: str
     parameters: dict[str, float]
@@ -55,13 +96,18 @@ class Split(BaseModel):
     digest: str = ""
 
     def content_digest(self) -> str:
-        """Return what `digest` must be."""
-        text = json.dumps(self.model_dump(mode="json", exclude={"digest"}), sort_keys=True)
+        """Return what `digest` must be; shared controls, which older files know nothing of, do not count."""
+        absent = {"digest"} if self.controls else {"digest", "controls"}
+        text = json.dumps(self.model_dump(mode="json", exclude=absent), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def sealed(self) -> Self:
         """Return the split with its digest."""
         return self.model_copy(update={"digest": self.content_digest()})
+
+    def sharing_controls(self) -> Self:
+        """Return the same parts with all control cells on both sides, as many publications have it."""
+        return self.model_copy(update={"controls": None}).sealed()
 
 
 def make_split(dataset: Dataset, scheme: str, seed: int) -> Split:
@@ -89,6 +135,7 @@ def make_split(dataset: Dataset, scheme: str, seed: int) -> Split:
                 f"Dataset '{dataset.name}' has too few perturbations for the split '{scheme}' with seed "
                 f"{seed}: its {part} part would be empty; choose another split."
             )
+    n_controls = int((dataset.adata.obs["perturbation"] == CONTROL).sum())
     return Split(
         dataset=dataset.name,
         scheme=scheme,
@@ -96,6 +143,7 @@ def make_split(dataset: Dataset, scheme: str, seed: int) -> Split:
         train=tuple(sorted(train)),
         validation=tuple(sorted(validation)),
         test=tuple(sorted(test)),
+        controls=Controls.halves(n_controls, seed) if n_controls >= FEWEST_CONTROLS else None,
         groups={label: group_of(label, parts.seen) for label in sorted(test)},
         generator=GENERATOR,
         parameters=dict(parts.parameters),
@@ -138,10 +186,15 @@ def check_split(split: Split, dataset: Dataset | None = None) -> list[str]:
         return problems
     if split.dataset_digest != dataset.digest:
         problems.append(f"it was made for other data than '{dataset.name}' as it is now")
-    missing = sorted(labels - set(dataset.adata.obs["perturbation"]))
+    found = dataset.adata.obs["perturbation"]
+    n_controls = int((found == CONTROL).sum())
+    if split.controls and split.controls.n != n_controls:
+        problems.append(f"it divides {split.controls.n} control cells, but the data have {n_controls}")
+    missing = sorted(labels - set(found))
     problems += [f"'{label}' is not in the data" for label in missing]
     ours = not problems and split.generator == GENERATOR
-    if ours and make_split(dataset, split.scheme, split.seed) != split:
+    drawn = make_split(dataset, split.scheme, split.seed) if ours else split
+    if split not in (drawn, drawn.sharing_controls()):
         problems.append(f"it is not what the scheme '{split.scheme}' draws from these data")
     return problems
 

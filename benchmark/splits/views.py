@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from benchmark.data import Dataset
 from benchmark.data.blocks import LazyCells, rows_by_label
 from benchmark.perturbation import CONTROL
@@ -21,16 +23,35 @@ def training_views(dataset: Dataset, split: Split) -> tuple[AnnData, AnnData]:
     Returns
     -------
     AnnData
-        Control cells and the cells of the training perturbations.
+        The control cells that methods are given, and the cells of the training perturbations.
     AnnData
         The cells of the validation perturbations.
     """
-    return _cells(dataset, {CONTROL, *split.train}), _cells(dataset, split.validation)
+    labels = dataset.adata.obs["perturbation"]
+    train = given_controls(dataset, split) | labels.isin(split.train).to_numpy()
+    return _cells(dataset, train), _cells(dataset, labels.isin(split.validation).to_numpy())
 
 
-def control_cells(dataset: Dataset) -> AnnData:
-    """Return a copy of all control cells, with their label alone."""
-    control = dataset.adata[dataset.adata.obs["perturbation"] == CONTROL].copy()
+def given_controls(dataset: Dataset, split: Split) -> np.ndarray:
+    """Whether a cell is a control cell that methods are given: bool, (cells,)."""
+    return _controls(dataset, split, given=True)
+
+
+def scored_controls(dataset: Dataset, split: Split) -> np.ndarray:
+    """Whether a cell is a control cell that real changes are measured against: bool, (cells,)."""
+    return _controls(dataset, split, given=False)
+
+
+def _controls(dataset: Dataset, split: Split, given: bool) -> np.ndarray:
+    chosen = (dataset.adata.obs["perturbation"] == CONTROL).to_numpy()
+    if split.controls is not None:
+        chosen[chosen] = split.controls.mask if given else ~split.controls.mask
+    return chosen
+
+
+def control_cells(dataset: Dataset, split: Split) -> AnnData:
+    """Return a copy of the control cells that methods are given, with their label alone."""
+    control = dataset.adata[given_controls(dataset, split)].copy()
     control.obs = control.obs[["perturbation"]]
     return control
 
@@ -46,11 +67,11 @@ def cells_by_label(dataset: Dataset, labels: Collection[str]) -> Mapping[str, cs
     return LazyCells(labels, lambda label: dataset.adata.X[rows[label]])
 
 
-def _cells(dataset: Dataset, labels: Collection[str]) -> AnnData:
-    """Copy the cells of some perturbations: their canonical label, and the gene sets that suit them."""
+def _cells(dataset: Dataset, rows: np.ndarray) -> AnnData:
+    """Copy some cells: their canonical label, and the gene sets that suit them."""
     from benchmark.data.on_disk import take
 
-    cells = take(dataset.adata, dataset.adata.obs["perturbation"].isin(list(labels)).to_numpy())
+    cells = take(dataset.adata, rows)
     cells.obs = cells.obs[["perturbation"]].copy()
     cells.uns["gene_sets"] = dataset.card.gene_sets
     return cells

@@ -6,7 +6,7 @@ import os
 import socket
 from typing import Any
 
-from benchmark.board import CEILING
+from benchmark.board import BOUNDS
 from benchmark.errors import BenchmarkError
 from benchmark.machine.paths import project_home
 from benchmark.method import Resources
@@ -88,7 +88,7 @@ class RayExecutor:
         return outcome
 
     def _options(self, job: Job) -> dict[str, float]:
-        wanted = load_method(job.method).resources if job.method != CEILING else Resources()
+        wanted = load_method(job.method).resources if job.method not in BOUNDS else Resources()
         machines = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
         gpus = min(wanted.gpus, max(machine.get("GPU", 0.0) for machine in machines))
         cpus = min(wanted.cpus, max(machine.get("CPU", 0.0) for machine in machines))

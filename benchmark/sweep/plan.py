@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from benchmark.board import ANCHORS, CEILING
+from benchmark.board import ANCHORS, BOUNDS
 from benchmark.data.dataset import card_of
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.registry import list_methods, load_method
@@ -95,7 +95,7 @@ class Plan(BaseModel):
         for dataset in self.datasets:
             card_of(dataset, self.columns)
         presets = self._presets()
-        rows = len(presets) + (len(ANCHORS) + 1 if self.anchors else 0)
+        rows = len(presets) + (len(ANCHORS) + len(BOUNDS) if self.anchors else 0)
         if (runs := rows * len(self.datasets) * len(self.splits) * len(self.seeds)) > MOST:
             raise BenchmarkError(f"The sweep comes to {runs:,} runs and may have {MOST:,}; divide it.")
         jobs: list[Job] = []
@@ -108,7 +108,7 @@ class Plan(BaseModel):
                 "columns": tuple(self.columns.items()),
             }
             if self.anchors:
-                jobs += [Job(method=name, **place) for name in (*ANCHORS, CEILING)]
+                jobs += [Job(method=name, **place) for name in (*ANCHORS, *BOUNDS)]
             more: dict[str, Any] = {
                 "settings": tuple(self.settings.items()),
                 "samples": self.samples,

@@ -10,13 +10,13 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from benchmark.board import ANCHORS, CEILING
+from benchmark.board import ANCHORS, BOUNDS
 from benchmark.data import Dataset, load_dataset
 from benchmark.errors import BenchmarkError
 from benchmark.machine.paths import cache_folder
 from benchmark.records.record import Record
 from benchmark.records.tracking import Tracker
-from benchmark.runs.anchors import ceiling_at, record_ceiling
+from benchmark.runs.anchors import bound_at, record_bound
 from benchmark.runs.run import Request, perform, prepare
 from benchmark.sweep.job import Job, Outcome
 
@@ -37,16 +37,14 @@ def do(job: Job) -> Outcome:
 
 def _do(job: Job) -> tuple[Record, bool]:
     """The record of a job, and whether it was made now."""
-    is_ceiling = job.method == CEILING
-    task = prepare(
-        _request(job, ANCHORS[0] if is_ceiling else job.method), _dataset(job.dataset, job.columns)
-    )
-    at = ceiling_at(task.coordinates) if is_ceiling else task.coordinates
+    is_bound = job.method in BOUNDS
+    task = prepare(_request(job, ANCHORS[0] if is_bound else job.method), _dataset(job.dataset, job.columns))
+    at = bound_at(job.method, task.coordinates) if is_bound else task.coordinates
     with claimed(at.key):
-        if not is_ceiling:
+        if not is_bound:
             return perform(task)
         earlier = Tracker().finished(at.key)
-        return (earlier, False) if earlier else (record_ceiling(at, task.dataset), True)
+        return (earlier, False) if earlier else (record_bound(at, task.dataset), True)
 
 
 @contextmanager

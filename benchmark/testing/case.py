@@ -18,9 +18,9 @@ from benchmark.data.cards import DatasetCard
 from benchmark.data.dataset import Dataset, content_digest
 from benchmark.data.simulator import SimulatorConfig, simulate
 from benchmark.method import Method
-from benchmark.perturbation import CONTROL, Perturbation
+from benchmark.perturbation import Perturbation
 from benchmark.splits import Split, make_split
-from benchmark.splits.views import training_views
+from benchmark.splits.views import control_cells, training_views
 from benchmark.testing.observed import Observed, observe
 
 CELLS = 12
@@ -43,10 +43,7 @@ class Panel:
     @property
     def control(self) -> AnnData:
         """A fresh copy of a few control cells."""
-        adata = self.dataset.adata
-        control = adata[adata.obs["perturbation"] == CONTROL][:CELLS].copy()
-        control.obs = control.obs[["perturbation"]].copy()
-        return control
+        return control_cells(self.dataset, self.split)[:CELLS].copy()
 
     @property
     def questions(self) -> list[Perturbation]:

@@ -16,6 +16,9 @@ from benchmark.errors import NotFittedError
 from benchmark.perturbation import Perturbation
 from benchmark.testing.case import CELLS, Case, rebuilt
 
+MEAN_TOLERANCE = 1e-6
+"""How far the mean of float32 cells may be off the declared one: rounding."""
+
 CHECKS: list[Callable[[Case], None]] = []
 
 
@@ -98,6 +101,28 @@ def check_answers_have_the_promised_form(case: Case) -> None:
         _require(cells.shape == shape, f"A prediction has shape {cells.shape}, not {shape}.")
         _require(bool(np.isfinite(cells).all()), "A prediction is not finite.")
         _require(bool((cells >= 0).all()), "A prediction is negative; log1p expression never is.")
+
+
+@_check
+def check_cells_have_the_declared_mean(case: Case) -> None:
+    """Where a method says what mean it predicts, its cells have that mean, however many there are."""
+    questions = case.panel.questions
+    declared = case.fitted.predict_mean(questions)
+    if declared is None:
+        return
+    means = list(declared)
+    _require(len(means) == len(questions), "predict_mean does not answer every question once.")
+    few = list(case.fitted.predict(case.panel.control[: CELLS // 2].copy(), questions))
+    for question, mean, *answers in zip(questions, means, case.answers, few, strict=True):
+        for cells in answers:
+            found = cells.mean(axis=0, dtype=np.float64)
+            gene = int(np.argmax(np.abs(found - mean)))
+            _require(
+                bool(np.allclose(found, mean, rtol=0, atol=MEAN_TOLERANCE)),
+                f"{case.method_class.name} says that the mean of {question} is {mean[gene]:.6g} in "
+                f"{case.panel.dataset.adata.var_names[gene]}, but that of its {len(cells)} cells is "
+                f"{found[gene]:.6g}; move the cells, or leave predict_mean as it is.",
+            )
 
 
 @_check

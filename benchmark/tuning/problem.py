@@ -17,7 +17,7 @@ from benchmark.method import Method
 from benchmark.perturbation import CONTROL
 from benchmark.predicting import CELLS, predict_all, sample_cells
 from benchmark.splits import Split
-from benchmark.splits.views import training_views
+from benchmark.splits.views import control_cells, training_views
 from benchmark.tuning.inner import inner_split
 
 
@@ -58,8 +58,8 @@ class Problem:
         kept = replace(dataset, adata=take(dataset.adata, rows))
         train, validation = training_views(kept, inner)
         check_views(kept, inner, train, validation)
-        control = train[train.obs["perturbation"] == CONTROL].copy()
-        return cls(kept, inner, reference_of(kept, inner), sample_cells(control, CELLS, split.seed))
+        start = sample_cells(control_cells(kept, inner), CELLS, split.seed)
+        return cls(kept, inner, reference_of(kept, inner), start)
 
     @property
     def labels(self) -> tuple[str, ...]:

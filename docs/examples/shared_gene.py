@@ -9,6 +9,7 @@ import numpy as np
 from anndata import AnnData
 
 from benchmark.config import MethodConfig, parameter
+from benchmark.means import MovableCells
 from benchmark.method import Method
 from benchmark.perturbation import CONTROL, Perturbation
 
@@ -34,9 +35,9 @@ class SharedGene(Method):
 
     def fit(self, train: AnnData, validation: AnnData) -> Self:
         """Keep the mean change of every perturbation; nothing is chosen, so validation teaches, too."""
-        control = _mean(train, CONTROL)
+        self.control_ = _mean(train, CONTROL)
         changes = {
-            label: _mean(cells, label) - control
+            label: _mean(cells, label) - self.control_
             for cells in (train, validation)
             for label in sorted(cells.obs["perturbation"].unique())
             if label != CONTROL
@@ -45,12 +46,17 @@ class SharedGene(Method):
         self.changes_ = np.stack(list(changes.values()))
         return self
 
-    def predict(self, control: AnnData, perturbations: Sequence[Perturbation]) -> Iterator[np.ndarray]:
-        """Move every control cell by the blended change, and never below zero."""
+    def predict_mean(self, perturbations: Sequence[Perturbation]) -> Iterator[np.ndarray]:
+        """Add the blended change to the mean control cell, and stop at zero."""
         self.require_fitted()
-        cells = control.X.toarray()
         for perturbation in perturbations:
-            yield np.maximum(cells + self._change(perturbation), 0).astype(np.float32)
+            yield np.maximum(self.control_ + self._change(perturbation), 0)
+
+    def predict(self, control: AnnData, perturbations: Sequence[Perturbation]) -> Iterator[np.ndarray]:
+        """Move the given control cells until they have that mean."""
+        cells = MovableCells(control.X.toarray())
+        for mean in self.predict_mean(perturbations):
+            yield cells.to(mean).astype(np.float32)
 
     def _change(self, perturbation: Perturbation) -> np.ndarray:
         asked = set(perturbation.genes)

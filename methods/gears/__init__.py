@@ -14,8 +14,9 @@ from benchmark.config import parameter
 from benchmark.data.priors import gene_sets
 from benchmark.errors import BenchmarkError
 from benchmark.hosting.method import HostedConfig, SubprocessMethod
+from benchmark.means import MovableCells
 from benchmark.perturbation import CONTROL, Perturbation
-from methods._shift import move_to_mean
+from methods._pseudobulk import mean_expression
 from methods.gears.graph import annotations, similarity_graph
 
 _log = logging.getLogger("benchmark")
@@ -97,9 +98,11 @@ class Gears(SubprocessMethod):
     """
 
     name = "gears"
+    version = "2"
     predicts = "mean"
     Config = GearsConfig
     config: GearsConfig
+    control_mean_: np.ndarray
     gene_sets_: str
     perturbable_: list[str]
 
@@ -120,6 +123,7 @@ class Gears(SubprocessMethod):
             )
         sets = gene_sets(self.gene_sets_)
         annotated = frozenset[str]().union(*sets.values())
+        self.control_mean_ = mean_expression(train)[CONTROL]
         usable = self._usable(Counter(_labels(train) + _labels(validation)), annotated)
         self._require_cells(train, usable)
         learnable, chosen = (sorted(usable.intersection(_labels(part))) for part in (train, validation))
@@ -154,9 +158,8 @@ class Gears(SubprocessMethod):
         )
 
     def finish(self, cells: np.ndarray, answer: np.ndarray) -> np.ndarray:
-        """Move every control cell so that the mean changes by what GEARS predicts, (genes,)."""
-        mean = cells.mean(axis=0, dtype=np.float64) + answer
-        return move_to_mean(cells, mean).astype(np.float32)
+        """Move control cells to the mean of all of them plus what GEARS predicts, (genes,)."""
+        return MovableCells(cells).to(self.control_mean_ + answer).astype(np.float32)
 
     def _usable(self, counts: Mapping[str, int], annotated: Collection[str]) -> set[str]:
         """Labels of the perturbations that GEARS can learn from; the others are logged."""

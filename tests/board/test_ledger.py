@@ -82,7 +82,7 @@ def test_test_perturbations_that_had_a_say_are_counted_below_the_block():
 
 def test_untuned_rows_beside_tuned_ones_are_named_in_one_note():
     """The ceiling and the anchors have nothing to tune."""
-    runs = [run(name) for name in ("x", "y", "additive", "train_mean", "no_change", "ceiling")]
+    runs = [run(name) for name in ("x", "y", "additive", "train_mean", "no_change", "limit", "ceiling")]
     assert said(runs, "not tuned") == []
     (note,) = said([*runs, run("a", 20, 1)], "not tuned")
     assert sorted(note.partition(": ")[2].split(", ")) == ["x", "y"]

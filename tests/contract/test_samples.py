@@ -13,6 +13,7 @@ import pytest
 import scipy.sparse as sp
 
 from benchmark.data import load_dataset
+from benchmark.errors import BenchmarkError
 from benchmark.predicting import sample_cells
 from benchmark.records.archive import read_archive
 from benchmark.records.record import Coordinates, Record
@@ -30,6 +31,8 @@ from methods.train_mean import TrainMean
 class Draws(TrainMean):
     "Adds noise below 0.01 to each row that it is given, anew for every row."
     name = "draws"
+    def predict_mean(self, perturbations):
+        return None
     def predict(self, control, perturbations):
         self.require_fitted()
         for perturbation in perturbations:
@@ -76,12 +79,11 @@ def test_the_drawn_cells_are_given_in_whole_blocks_and_the_first_is_that_of_one_
     np.testing.assert_array_equal(control[one.obs["control_cell"]].X.toarray(), one.X.toarray())
 
 
-def test_cells_that_must_be_drawn_twice_keep_their_name(screen):
-    """More cells than there are controls: names repeat, rows do not lose count."""
-    control = controls(screen)
-    start = sample_cells(control, control.n_obs + 5, 0, 2)
-    assert start.n_obs == 2 * (control.n_obs + 5)
-    assert set(start.obs["control_cell"]) <= set(control.obs_names)
+def test_no_cell_is_drawn_twice(screen):
+    """With fewer control cells than are asked for, all of them are taken once."""
+    start = sample_cells(controls(screen), 100, 0)
+    assert start.n_obs == 40
+    assert start.obs["control_cell"].is_unique
 
 
 @pytest.mark.usefixtures("store")
@@ -147,12 +149,22 @@ def test_cell_eval_reads_the_archive_as_it_is(screen, own, tmp_path):
 
 
 @pytest.mark.usefixtures("store")
-def test_samples_of_a_method_that_draws_nothing_change_no_mean(screen):
-    one, _ = run(request(screen, "additive"))
-    three, done_now = run(request(screen, "additive", samples=3))
-    assert done_now
-    for name in ("mse", "pearson"):
-        assert three.scores[name] == pytest.approx(one.scores[name], rel=1e-5)
+def test_a_method_that_draws_nothing_has_no_samples(screen):
+    with pytest.raises(BenchmarkError, match="additive draws nothing, so that all samples would be alike"):
+        run(request(screen, "additive", samples=3))
+
+
+@pytest.mark.usefixtures("store")
+def test_what_drawing_adds_to_the_error_of_a_mean_is_measured(screen, own, tmp_path):
+    """By hand from the archive: variance over control cells of the mean of their samples, over the cells."""
+    record, _ = run(request(screen, f"{own}:Draws", samples=4))
+    archive = ad.read_h5ad(stored_archive(record, tmp_path))
+    noises = []
+    for label in record.perturbations:
+        cells = dense(archive[archive.obs["perturbation"] == label].X).astype(float)
+        of_cells = cells.reshape(4, CELLS, -1).mean(axis=0)
+        noises.append((of_cells.var(axis=0, ddof=1) / CELLS).mean())
+    assert record.sampling_noise == pytest.approx(np.mean(noises), rel=1e-6)
 
 
 @pytest.mark.usefixtures("store")
@@ -188,7 +200,9 @@ def test_one_sample_has_the_key_of_the_time_before_samples():
     assert len({key, coordinates(samples=2).key, coordinates(samples=3).key}) == 3
 
 
-def test_a_run_that_is_older_than_samples_is_found_and_one_with_samples_is_another(screen, store, tmp_path):
+def test_a_run_that_is_older_than_samples_is_found_and_one_with_samples_is_another(
+    screen, own, store, tmp_path
+):
     first, _ = run(request(screen, "additive"))
     client = Tracker().client
     older = json.loads(first.model_dump_json())
@@ -199,13 +213,13 @@ def test_a_run_that_is_older_than_samples_is_found_and_one_with_samples_is_anoth
     client.delete_tag(first.run_id, "samples")
     again, done_now = run(request(screen, "additive"))
     assert (again, done_now) == (first, False)
-    other, done_now = run(request(screen, "additive", samples=2))
+    other, done_now = run(request(screen, f"{own}:Draws", samples=2))
     assert done_now
     assert other.coordinates.samples == 2
 
 
-def test_the_record_and_the_screen_say_how_many_samples(screen, store, type_):
-    command = ["run", "--method", "additive", "--dataset", screen, *PATH_OPTIONS, "--cells", "20"]
+def test_the_record_and_the_screen_say_how_many_samples(screen, own, store, type_):
+    command = ["run", "--method", f"{own}:Draws", "--dataset", screen, *PATH_OPTIONS, "--cells", "20"]
     outs = []
     command.append("--no-anchors")
     for options in (["--json", "--samples", "3"], ["--samples", "3"], []):

@@ -138,7 +138,7 @@ def test_a_hash_alone_is_no_proof(monkeypatch):
 
 READS = """
 from benchmark.data import load_dataset
-from benchmark.means import move_to_mean
+from benchmark.means import MovableCells
 from methods.train_mean import TrainMean
 
 
@@ -149,7 +149,7 @@ class Reads(TrainMean):
         cells = load_dataset({path!r}, **{columns!r}).adata
         for perturbation in perturbations:
             mean = cells.X[(cells.obs["perturbation"] == str(perturbation)).to_numpy()].toarray().mean(axis=0)
-            yield move_to_mean(control.X.toarray(), mean).astype("float32")
+            yield MovableCells(control.X.toarray()).to(mean).astype("float32")
 """
 
 

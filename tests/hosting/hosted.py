@@ -23,7 +23,7 @@ import numpy as np
 
 from benchmark.config import parameter
 from benchmark.hosting.method import HostedConfig, SubprocessMethod
-from methods._shift import move_to_mean
+from benchmark.means import MovableCells
 
 
 class HostedMeanConfig(HostedConfig):
@@ -40,7 +40,7 @@ class HostedMean(SubprocessMethod):
         return {"genes": train.n_vars}
 
     def finish(self, cells, answer):
-        return move_to_mean(cells, answer).astype(np.float32)
+        return MovableCells(cells).to(answer).astype(np.float32)
 '''
 
 WORKER = '''"""Means of training cells, and every trouble that a worker can have."""

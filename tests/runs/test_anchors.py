@@ -10,20 +10,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.board import build_board
+from benchmark.board import BOUNDS, build_board
 from benchmark.data import load_dataset
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation import scoring
 from benchmark.records.tracking import Tracker
 from benchmark.runs import anchors
-from benchmark.runs.anchors import ceiling_at, ensure_anchors
+from benchmark.runs.anchors import bound_at, ensure_anchors
 from benchmark.runs.run import run
 from benchmark.splits import load_split
 from tests.tiny import COLUMNS, PATH_OPTIONS, request
 
 pytestmark = pytest.mark.usefixtures("store")
 
-ALL = ["additive", "ceiling", "no_change", "train_mean"]
+ALL = ["additive", "ceiling", "limit", "no_change", "train_mean"]
 
 
 def recorded() -> list[str]:
@@ -47,7 +47,7 @@ def test_missing_anchors_are_recorded_as_ordinary_runs_and_each_is_on_the_log(as
         assert each.perturbations == record.perturbations
         assert each.groups == record.groups
         assert each.coordinates.split_digest == record.coordinates.split_digest
-    assert {each.coordinates.cells for each in found if each.coordinates.method != "ceiling"} == {20}
+    assert {each.coordinates.cells for each in found if each.coordinates.method not in BOUNDS} == {20}
 
 
 def test_they_are_the_runs_that_anybody_gets_who_asks_for_them(asked, screen):
@@ -66,14 +66,15 @@ def test_anchors_that_are_there_are_not_recorded_again_and_nothing_is_loaded(ask
 def test_only_what_is_missing_is_recorded_and_the_asked_run_may_be_one_of_them(screen):
     asked = request(screen, "train_mean")
     found = ensure_anchors(asked, run(asked)[0].coordinates)
-    assert sorted(each.coordinates.method for each in found) == ["additive", "ceiling", "no_change"]
+    assert sorted(each.coordinates.method for each in found) == ["additive", "ceiling", "limit", "no_change"]
 
 
-def test_the_ceiling_is_what_scoring_says_and_has_no_archive(asked, screen):
+@pytest.mark.parametrize("bound", BOUNDS)
+def test_a_bound_is_what_scoring_says_and_has_no_archive(asked, screen, bound):
     record, _ = run(asked)
-    found = {each.coordinates.method: each for each in ensure_anchors(asked, record.coordinates)}["ceiling"]
+    found = {each.coordinates.method: each for each in ensure_anchors(asked, record.coordinates)}[bound]
     dataset = load_dataset(str(screen), **COLUMNS)
-    table = scoring.ceiling(dataset, load_split(dataset, "doubles", 0))
+    table = scoring.BOUNDS[bound](dataset, load_split(dataset, "doubles", 0))
     for name, values in found.scores.items():
         np.testing.assert_allclose(np.array(values, dtype=float), table[name])
     assert (found.archive, found.archive_sha256, found.archive_mb) == ("", "", 0.0)
@@ -82,33 +83,33 @@ def test_the_ceiling_is_what_scoring_says_and_has_no_archive(asked, screen):
     assert files == {"record.json", "per_perturbation.csv", "environment.txt"}
 
 
-def test_one_ceiling_serves_all_numbers_of_cells_and_samples(screen):
+def test_one_bound_serves_all_numbers_of_cells_and_samples(screen):
     first = request(screen, "linear")
     ensure_anchors(first, run(first)[0].coordinates)
-    other = request(screen, "linear", cells=30, samples=2)
+    other = request(screen, "linear", cells=18)
     found = ensure_anchors(other, run(other)[0].coordinates)
     assert [each.coordinates.method for each in found] == ["no_change", "train_mean", "additive"]
-    assert {(each.coordinates.cells, each.coordinates.samples) for each in found} == {(30, 1)}
+    assert {(each.coordinates.cells, each.coordinates.samples) for each in found} == {(18, 1)}
 
 
-def test_another_seed_or_other_code_of_the_ceiling_asks_for_another(asked, tmp_path, monkeypatch):
+def test_another_seed_or_other_code_of_a_bound_asks_for_another(asked, tmp_path, monkeypatch):
     at = run(asked)[0].coordinates
-    key = ceiling_at(at).key
-    assert ceiling_at(at.model_copy(update={"seed": 1})).key != key
-    assert ceiling_at(at.model_copy(update={"method": "additive", "samples": 4, "cells": 99})).key == key
+    key, other = bound_at("limit", at).key, {"method": "additive", "samples": 4, "cells": 99}
+    assert bound_at("limit", at.model_copy(update={"seed": 1})).key != key
+    assert bound_at("limit", at.model_copy(update=other)).key == key
     changed = tmp_path / "scoring.py"
     changed.write_text("HALVINGS = 3")
     monkeypatch.setattr(scoring, "__file__", str(changed))
-    assert ceiling_at(at).key != key
+    assert bound_at("limit", at).key != key
 
 
 def test_a_ceiling_that_cannot_be_measured_is_warned_of_and_the_rest_recorded(asked, caplog, monkeypatch):
     def too_few(dataset, split):
         raise BenchmarkError("half a cell cannot be scored.")
 
-    monkeypatch.setattr(scoring, "ceiling", too_few)
+    monkeypatch.setitem(scoring.BOUNDS, "ceiling", too_few)
     found = ensure_anchors(asked, run(asked)[0].coordinates)
-    assert sorted(each.coordinates.method for each in found) == ["additive", "no_change", "train_mean"]
+    assert sorted(each.coordinates.method for each in found) == [name for name in ALL if name != "ceiling"]
     assert "ceiling could not be recorded: half a cell cannot be scored." in caplog.text
     (block,) = build_board(Tracker().runs())
     assert [(row.method, row.status) for row in block.rows][-1] == ("ceiling", "failed")
@@ -117,7 +118,7 @@ def test_a_ceiling_that_cannot_be_measured_is_warned_of_and_the_rest_recorded(as
 def test_the_board_scales_what_was_run(asked):
     ensure_anchors(asked, run(asked)[0].coordinates)
     (block,) = build_board(Tracker().runs())
-    assert block.rows[0].is_ceiling
+    assert block.rows[0].is_bound
     rows = {row.method: row for row in block.rows}
     assert rows["train_mean"].scaled["mse"].mean == pytest.approx(0)
     mse = {name: row.metrics["mse"].mean for name, row in rows.items()}

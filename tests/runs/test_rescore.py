@@ -14,13 +14,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmark.board import BOUNDS
 from benchmark.data import load_dataset
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.metrics import METRICS, Metric
 from benchmark.evaluation.scoring import reference_of
 from benchmark.records import lookup
 from benchmark.records.tracking import Tracker
-from benchmark.runs.anchors import ceiling_at, record_ceiling
+from benchmark.runs.anchors import bound_at, record_bound
 from benchmark.runs.handed_in import score_file
 from benchmark.runs.rescore import rescore
 from benchmark.runs.run import run
@@ -139,9 +140,10 @@ def test_means_get_no_metric_of_cells(screen, dataset, tmp_path, raised):
     assert "interval_coverage_50" not in record.metrics
 
 
-def test_the_ceiling_is_computed_from_the_data(screen, dataset, raised):
+@pytest.mark.parametrize("bound", BOUNDS)
+def test_a_bound_is_computed_from_the_data(screen, dataset, raised, bound):
     at = run(request(screen))[0].coordinates
-    record = record_ceiling(ceiling_at(at), dataset)
+    record = record_bound(bound_at(bound, at), dataset)
     assert record.archive == ""
     raised()
     assert record.run_id in rescore(dataset=dataset).done

@@ -50,7 +50,14 @@ def test_runs_on_the_same_cells_follow_each_other():
 
 def test_anchors_are_part_of_it_once_each_and_first():
     jobs = Plan(methods=("additive", "linear"), seeds=(0,)).jobs()
-    assert [job.method for job in jobs] == ["no_change", "train_mean", "additive", "ceiling", "linear"]
+    assert [job.method for job in jobs] == [
+        "no_change",
+        "train_mean",
+        "additive",
+        "limit",
+        "ceiling",
+        "linear",
+    ]
 
 
 def test_a_preset_is_for_the_methods_that_have_it():

@@ -113,6 +113,7 @@ def _row(row: Row, block: Block, runs: Runs) -> dict[str, Any]:
         "samples": row.samples,
         "coverage": short(row.coverage),
         "fallbacks": row.fallbacks,
+        "sampling_noise": short(row.sampling_noise),
         "seconds": short(row.seconds),
         "trials": row.tuning_trials,
         "tuning_seconds": short(row.tuning_seconds),
@@ -133,8 +134,8 @@ def _row(row: Row, block: Block, runs: Runs) -> dict[str, Any]:
 
 def _kind(row: Row) -> str:
     """What the page marks a row as."""
-    if row.is_ceiling:
-        return "ceiling"
+    if row.is_bound:
+        return "bound"
     if not row.is_shown:
         return "unfinished"
     if row.is_submitted:

@@ -6,8 +6,11 @@ for every method; `n_de_predicted` shows who calls genes DE where there are none
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
+from benchmark.evaluation.metrics.calls import AS_MANY, Calls, calls
 from benchmark.evaluation.metrics.response import Response
 from benchmark.evaluation.metrics.spec import CONTROL_CELLS, MetricSpec, metric
 
@@ -18,7 +21,7 @@ LIMITS = (20, 50, 100, 200, 500)
 def _count(name: str, formula: str, nan_means: str) -> MetricSpec:
     return MetricSpec(
         name=name,
-        version="1",
+        version="2",
         family="DE",
         formula=f"{formula} (Wilcoxon, FDR < 0.05)",
         range=(0.0, float("inf")),
@@ -26,20 +29,22 @@ def _count(name: str, formula: str, nan_means: str) -> MetricSpec:
         gene_set="all genes",
         reference=CONTROL_CELLS,
         nan_means=nan_means,
+        reads="cells",
     )
 
 
 def _shared(name: str, formula: str, gene_set: str) -> MetricSpec:
     return MetricSpec(
         name=name,
-        version="1",
+        version="2",
         family="DE",
-        formula=formula,
+        formula=f"{formula}; {AS_MANY}",
         range=(0.0, 1.0),
         higher_is_better=True,
         gene_set=gene_set,
         reference=CONTROL_CELLS,
         nan_means=UNDEFINED,
+        reads="cells",
     )
 
 
@@ -54,7 +59,7 @@ def _shared(name: str, formula: str, gene_set: str) -> MetricSpec:
 )
 def de_overlap(real: Response, predicted: Response) -> float:
     """Share of the real DE genes that are among as many of the strongest predicted DE genes."""
-    return _share_of_first(real, predicted, len(real.de_genes))
+    return _of_first(real, predicted, lambda found: len(found.real))
 
 
 def _declare_overlap_at(limit: int) -> None:
@@ -67,7 +72,7 @@ def _declare_overlap_at(limit: int) -> None:
         )
     )
     def overlap_at(real: Response, predicted: Response) -> float:
-        return _share_of_first(real, predicted, min(limit, len(real.de_genes)))
+        return _of_first(real, predicted, lambda found: min(limit, len(found.real)))
 
 
 def _declare_precision_at(limit: int) -> None:
@@ -80,7 +85,7 @@ def _declare_precision_at(limit: int) -> None:
         )
     )
     def precision_at(real: Response, predicted: Response) -> float:
-        return _share_of_first(real, predicted, min(limit, len(predicted.de_genes)))
+        return _of_first(real, predicted, lambda found: min(limit, len(found.predicted)))
 
 
 for _limit in LIMITS:
@@ -99,7 +104,8 @@ for _limit in LIMITS:
 )
 def de_precision(real: Response, predicted: Response) -> float:
     """Share of the predicted DE genes that are real ones; few sure guesses score well."""
-    return _share(real, _n_common(real, predicted), len(predicted.de_genes))
+    found = calls(real, predicted)
+    return _share(found, _n_common(found), len(found.predicted))
 
 
 @metric(
@@ -112,7 +118,8 @@ def de_precision(real: Response, predicted: Response) -> float:
 )
 def de_recall(real: Response, predicted: Response) -> float:
     """Share of the real DE genes that are predicted; whoever calls every gene DE scores 1."""
-    return _share(real, _n_common(real, predicted), len(real.de_genes))
+    found = calls(real, predicted)
+    return _share(found, _n_common(found), len(found.real))
 
 
 @metric(
@@ -124,7 +131,8 @@ def de_recall(real: Response, predicted: Response) -> float:
 )
 def de_jaccard(real: Response, predicted: Response) -> float:
     """Share of the DE genes of either side that are those of both; neither few nor many guesses pay."""
-    return _share(real, _n_common(real, predicted), len(np.union1d(real.de_genes, predicted.de_genes)))
+    found = calls(real, predicted)
+    return _share(found, _n_common(found), len(np.union1d(found.real, found.predicted)))
 
 
 @metric(
@@ -144,38 +152,47 @@ def de_jaccard(real: Response, predicted: Response) -> float:
 def direction(real: Response, predicted: Response) -> float:
     """Share of the real DE genes whose predicted change has the real sign."""
     genes = real.de_genes
-    return _share(real, np.sum(np.sign(real.change[genes]) == np.sign(predicted.change[genes])), len(genes))
+    if not len(genes):
+        return float("nan")
+    return float(np.mean(np.sign(real.change[genes]) == np.sign(predicted.change[genes])))
 
 
-@metric(_count("n_de_real", "number of real DE genes", "never NaN"))
+@metric(_count("n_de_real", "number of real DE genes, all real cells tested", "never NaN"))
 def n_de_real(real: Response, predicted: Response) -> float:
     """Count the real DE genes."""
     return len(real.de_genes)
 
 
-@metric(_count("n_de_predicted", "number of predicted DE genes", "never NaN"))
+@metric(_count("n_de_predicted", f"number of predicted DE genes, {AS_MANY}", "never NaN"))
 def n_de_predicted(real: Response, predicted: Response) -> float:
-    """Count the predicted DE genes; it grows with the number of predicted cells."""
-    return len(predicted.de_genes)
+    """Count the predicted DE genes."""
+    return len(calls(real, predicted).predicted)
 
 
-@metric(_count("n_de_ratio", "number of predicted DE genes / number of real DE genes", "no real DE gene"))
+@metric(
+    _count(
+        "n_de_ratio", f"number of predicted DE genes / number of real DE genes, {AS_MANY}", "no real DE gene"
+    )
+)
 def n_de_ratio(real: Response, predicted: Response) -> float:
-    """Predicted DE genes for each real one; above 1 also where more cells were predicted than are real."""
-    return _share(real, len(predicted.de_genes), len(real.de_genes))
+    """Predicted DE genes for each real one."""
+    found = calls(real, predicted)
+    return _share(found, len(found.predicted), len(found.real))
 
 
-def _share_of_first(real: Response, predicted: Response, k: int) -> float:
+def _of_first(real: Response, predicted: Response, limit: Callable[[Calls], int]) -> float:
     """Share of k that the first k DE genes of the two sides have in common."""
-    return _share(real, len(np.intersect1d(real.de_genes[:k], predicted.de_genes[:k])), k)
+    found = calls(real, predicted)
+    k = limit(found)
+    return _share(found, len(np.intersect1d(found.real[:k], found.predicted[:k])), k)
 
 
-def _share(real: Response, part: float, whole: int) -> float:
+def _share(found: Calls, part: float, whole: int) -> float:
     """Ratio of two counts, 0 of nothing; NaN without a real DE gene."""
-    if len(real.de_genes) == 0:
+    if len(found.real) == 0:
         return float("nan")
     return float(part / whole) if whole else 0.0
 
 
-def _n_common(real: Response, predicted: Response) -> int:
-    return len(np.intersect1d(real.de_genes, predicted.de_genes))
+def _n_common(found: Calls) -> int:
+    return len(np.intersect1d(found.real, found.predicted))

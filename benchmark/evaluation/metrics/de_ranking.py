@@ -7,13 +7,14 @@ from collections.abc import Callable
 import numpy as np
 
 from benchmark.evaluation.metrics.agreement import correlation
+from benchmark.evaluation.metrics.calls import calls
 from benchmark.evaluation.metrics.response import FDR_THRESHOLD, Response
 from benchmark.evaluation.metrics.spec import CONTROL_CELLS, MetricSpec, metric
 
 LEAST_FDR = 1e-10  # cell-eval's: below it evidence is evidence
 EVIDENCE = (
     "predicted -log10 FDR, FDR at least 1e-10, over genes with real FDR < 0.05 as positives (Wilcoxon, "
-    "Benjamini-Hochberg)"
+    "Benjamini-Hochberg); of more predicted cells than real ones only as many are tested"
 )
 ONE_CLASS = "no real DE gene, or no gene that is not one"
 
@@ -32,6 +33,7 @@ ONE_CLASS = "no real DE gene, or no gene that is not one"
         reference=CONTROL_CELLS,
         nan_means="fewer than 2 real DE genes, or their real fold change is equal; an equal predicted fold "
         "change scores 0, because it says nothing about any gene and dropping it would reward it",
+        reads="cells",
     )
 )
 def de_spearman(real: Response, predicted: Response) -> float:
@@ -45,7 +47,7 @@ def de_spearman(real: Response, predicted: Response) -> float:
 @metric(
     MetricSpec(
         name="de_pr_auc",
-        version="1",
+        version="2",
         family="DE",
         formula=f"average precision of {EVIDENCE}; cell-eval's pr_auc; chance scores the share of DE genes",
         range=(0.0, 1.0),
@@ -53,6 +55,7 @@ def de_spearman(real: Response, predicted: Response) -> float:
         gene_set="all genes",
         reference=CONTROL_CELLS,
         nan_means=ONE_CLASS,
+        reads="cells",
     )
 )
 def de_pr_auc(real: Response, predicted: Response) -> float:
@@ -65,7 +68,7 @@ def de_pr_auc(real: Response, predicted: Response) -> float:
 @metric(
     MetricSpec(
         name="de_roc_auc",
-        version="1",
+        version="2",
         family="DE",
         formula=f"area under the ROC curve of {EVIDENCE}; cell-eval's roc_auc; chance scores 0.5",
         range=(0.0, 1.0),
@@ -73,6 +76,7 @@ def de_pr_auc(real: Response, predicted: Response) -> float:
         gene_set="all genes",
         reference=CONTROL_CELLS,
         nan_means=ONE_CLASS,
+        reads="cells",
     )
 )
 def de_roc_auc(real: Response, predicted: Response) -> float:
@@ -88,4 +92,4 @@ def _of_evidence(
     is_de = real.fdr < FDR_THRESHOLD
     if is_de.all() or not is_de.any():
         return float("nan")
-    return float(area(is_de, -np.log10(np.maximum(predicted.fdr, LEAST_FDR))))
+    return float(area(is_de, -np.log10(np.maximum(calls(real, predicted).predicted_fdr, LEAST_FDR))))

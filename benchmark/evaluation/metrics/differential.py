@@ -16,14 +16,18 @@ from scipy.stats import false_discovery_control
 
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.metrics.reference import Reference
-from benchmark.evaluation.metrics.response import Response
+from benchmark.evaluation.metrics.response import RESOLUTION, Response
 from benchmark.evaluation.metrics.sorted_cells import Matrix, SortedCells
 
 PSEUDOCOUNT = 1e-9  # pdex's default: makes fold changes from or to zero finite and changes no other order
 
 
 def differential_expression(
-    reference: Reference, label: str, cells: Matrix, name: str = "The cells"
+    reference: Reference,
+    label: str,
+    cells: Matrix,
+    name: str = "The cells",
+    control: SortedCells | None = None,
 ) -> Response:
     """Compare the cells of one perturbation with the control cells, gene by gene.
 
@@ -38,37 +42,47 @@ def differential_expression(
     Parameters
     ----------
     reference
-        With the control cells.
+        What the response is measured against.
     label
         The perturbation.
     cells
         (cells, genes), log1p of counts per 10,000, dense or sparse.
     name
         What the cells are called in an error.
+    control
+        The control cells of this side; those of the real one unless said.
 
     Raises
     ------
     BenchmarkError
         When the gene counts differ, or as `SortedCells.of` does.
     """
-    control, n_genes = reference.control, len(reference.genes)
+    control, n_genes = control or reference.control, len(reference.genes)
     if cells.ndim == 2 and cells.shape[1] != n_genes:
         raise BenchmarkError(
             f"{name} have {cells.shape[1]} genes, but the control cells have {n_genes}; "
             "give both the same genes in the same order."
         )
     perturbed = SortedCells.of(cells, name)
+    change = perturbed.mean - control.mean
+    change[np.abs(change) < RESOLUTION] = 0.0
     return Response(
         label=label,
         reference=reference,
+        control=control,
         cells=np.asarray(cells if isinstance(cells, np.ndarray) else cells.toarray(), dtype=np.float32),
         ascending=perturbed.values,
         mean=perturbed.mean,
         variance=perturbed.variance,
-        change=perturbed.mean - control.mean,
+        change=change,
         log2_fold_change=np.log2((perturbed.count_mean + PSEUDOCOUNT) / (control.count_mean + PSEUDOCOUNT)),
-        fdr=false_discovery_control(rank_sum_p_values(control.values, perturbed.values)),
+        fdr=fdr(control.values, perturbed.values),
     )
+
+
+def fdr(control: np.ndarray, cells: np.ndarray) -> np.ndarray:
+    """False discovery rates (Benjamini and Hochberg 1995) over the genes of `rank_sum_p_values`."""
+    return false_discovery_control(rank_sum_p_values(control, cells))
 
 
 def rank_sum_p_values(control: np.ndarray, cells: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmark.evaluation.metrics.once import once_per_pair
 from benchmark.evaluation.metrics.response import Response
-from benchmark.evaluation.metrics.sorted_cells import chunks_of_genes
+from benchmark.evaluation.metrics.sorted_cells import chunks_of_genes, evenly
 from benchmark.evaluation.metrics.spec import MetricSpec, metric
 
 SPACE = "all genes, log1p of counts per 10,000"
@@ -41,6 +41,7 @@ def _spec(
         gene_set=SPACE,
         reference=reference,
         nan_means=nan_means,
+        reads="cells",
         needs="cells",
     )
 
@@ -160,7 +161,7 @@ def _squared_distances(real: Response, predicted: Response) -> tuple[np.ndarray,
     |x|^2 + |y|^2 - 2 xy.
     """
     centre = real.reference.control.mean
-    sides = [_ordered(side.cells) for side in (real, predicted)]
+    sides = [evenly(side.cells, MOST_CELLS) for side in (real, predicted)]
     n = len(sides[0])
     cells = np.empty((n + len(sides[1]), len(centre)))
     for side, rows in zip(sides, (cells[:n], cells[n:]), strict=True):
@@ -171,19 +172,6 @@ def _squared_distances(real: Response, predicted: Response) -> tuple[np.ndarray,
     squared = both - 2 * products
     squared[squared < ROUNDING * both] = 0.0
     return squared[:n, :n], squared[n:, :n], squared[n:, n:]
-
-
-def _ordered(cells: np.ndarray) -> np.ndarray:
-    """At most `MOST_CELLS` cells in an order of their own: sums are the same in whatever order they came.
-
-    The order goes by the sum of the bits of the values, which is exact and knows no order of genes; where it
-    is equal, by the values.
-    """
-    cells = np.ascontiguousarray(cells) + np.float32(0)  # makes -0 to 0
-    values = cells.view(np.dtype((np.void, cells.shape[1] * cells.itemsize))).ravel()
-    order = np.lexsort((values, cells.view(np.uint32).sum(axis=1, dtype=np.uint64)))
-    chosen = np.linspace(0, len(order) - 1, min(len(order), MOST_CELLS)).round().astype(int)
-    return cells[order[chosen]]
 
 
 def _mean_kernel(squared: np.ndarray, width: float) -> float:

@@ -25,15 +25,15 @@ def evaluate(
 ) -> pd.DataFrame:
     """Compute every metric that applies for every perturbation.
 
-    Both sides are compared with the same real control cells. Each thread takes one perturbation at a time, so
-    a mapping that loads cells when asked keeps memory at as many perturbations as there are threads, the
-    control cells and the means of all. The values do not depend on the number of threads or on the order of
-    the cells; those of metrics of one perturbation do not depend on what else is scored.
+    Each side is compared with its own control cells, see `Reference`. Each thread takes one perturbation at a
+    time, so a mapping that loads cells when asked keeps memory at as many perturbations as there are threads,
+    the control cells and the means of all. The values do not depend on the number of threads or on the order
+    of the cells; those of metrics of one perturbation do not depend on what else is scored.
 
     Parameters
     ----------
     reference
-        The real control cells, and what else responses are measured against.
+        The control cells of both sides, and what else responses are measured against.
     real
         The real cells of each perturbation: (cells, genes), dense or sparse, log1p of counts per 10,000.
     predicted
@@ -68,9 +68,10 @@ def evaluate(
     def score(label: str) -> tuple[list[float], tuple[np.ndarray, np.ndarray]]:
         truth = differential_expression(reference, label, real[label], f"The real cells of '{label}'")
         guess = differential_expression(
-            reference, label, predicted[label], f"The predicted cells of '{label}'"
+            reference, label, predicted[label], f"The predicted cells of '{label}'", reference.given
         )
-        return [declared(truth, guess) for declared in single], (truth.change, guess.change)
+        centre = reference.control.mean
+        return [declared(truth, guess) for declared in single], (truth.mean - centre, guess.mean - centre)
 
     with stage("score", total=len(real)) as progress:
         for label, found in zip(real, for_each(score, real), strict=True):

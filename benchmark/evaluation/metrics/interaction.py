@@ -17,7 +17,7 @@ import numpy as np
 from benchmark.evaluation.metrics.agreement import correlation
 from benchmark.evaluation.metrics.mean_top_genes import EXPRESSED_GENES, most_expressed
 from benchmark.evaluation.metrics.reference import Moments
-from benchmark.evaluation.metrics.response import FDR_THRESHOLD, Response
+from benchmark.evaluation.metrics.response import FDR_THRESHOLD, RESOLUTION, Response
 from benchmark.evaluation.metrics.sorted_cells import SortedCells
 from benchmark.evaluation.metrics.spec import MetricSpec, metric
 from benchmark.perturbation import Perturbation
@@ -44,8 +44,9 @@ class Double:
     ----------
     real, predicted
         Change of the double.
-    singles
-        (2, genes): real change of each single, in alphabetical order.
+    singles, known_singles
+        (2, genes): real change of each single from the control cells of the real side, and from those of the
+        predicted one, in alphabetical order.
     error
         Standard error of the real deviation from additivity.
     """
@@ -53,6 +54,7 @@ class Double:
     real: np.ndarray
     predicted: np.ndarray
     singles: np.ndarray
+    known_singles: np.ndarray
     error: np.ndarray
 
     @property
@@ -61,17 +63,27 @@ class Double:
         return self.singles.sum(axis=0)
 
     @property
+    def deviation(self) -> np.ndarray:
+        """Real deviation from additivity."""
+        return self.real - self.expected
+
+    @property
+    def predicted_deviation(self) -> np.ndarray:
+        """Predicted deviation, the singles measured against the control cells of the predicted side."""
+        deviation = self.predicted - self.known_singles.sum(axis=0)
+        return np.where(np.abs(deviation) < RESOLUTION, 0.0, deviation)  # of addition rounding is left
+
+    @property
     def z(self) -> np.ndarray:
         """Real deviation in standard errors; 0 where nothing varies."""
-        return self._in_errors(self.real)
+        return self._in_errors(self.deviation)
 
     @property
     def predicted_z(self) -> np.ndarray:
         """Predicted deviation in standard errors of the real one, so that the best guess has the real z."""
-        return self._in_errors(self.predicted)
+        return self._in_errors(self.predicted_deviation)
 
-    def _in_errors(self, change: np.ndarray) -> np.ndarray:
-        deviation = change - self.expected
+    def _in_errors(self, deviation: np.ndarray) -> np.ndarray:
         return np.divide(deviation, self.error, out=np.zeros_like(deviation), where=self.error > 0)
 
 
@@ -93,6 +105,7 @@ def double_of(real: Response, predicted: Response) -> Double | None:
         real=real.change[genes],
         predicted=predicted.change[genes],
         singles=np.stack([(single.mean - reference.control.mean)[genes] for single in singles]),
+        known_singles=np.stack([(single.mean - predicted.control.mean)[genes] for single in singles]),
         error=np.sqrt(sum(source.variance[genes] / source.n_cells for source in sources)),
     )
 
@@ -103,7 +116,8 @@ def double_of(real: Response, predicted: Response) -> Double | None:
         version="1",
         family="interaction",
         formula=f"|predicted - real deviation| / |real deviation|, Euclidean lengths over genes, {DEVIATION}"
-        "; addition scores 1 (undivided it is the Euclidean distance of the means)",
+        "; addition scores 1 (undivided it is the Euclidean distance of the means, where both sides share "
+        "control cells)",
         range=(0.0, math.inf),
         higher_is_better=False,
         gene_set=GENES,
@@ -116,8 +130,9 @@ def interaction_error(real: Response, predicted: Response) -> float:
     double = double_of(real, predicted)
     if double is None:
         return math.nan
-    additive = np.linalg.norm(double.real - double.expected)
-    return float(np.linalg.norm(double.predicted - double.real) / additive) if additive > 0 else math.nan
+    additive = np.linalg.norm(double.deviation)
+    error = np.linalg.norm(double.predicted_deviation - double.deviation)
+    return float(error / additive) if additive > 0 else math.nan
 
 
 @metric(
@@ -140,7 +155,7 @@ def interaction_pearson(real: Response, predicted: Response) -> float:
     double = double_of(real, predicted)
     if double is None:
         return math.nan
-    return correlation(double.real - double.expected, double.predicted - double.expected)
+    return correlation(double.deviation, double.predicted_deviation)
 
 
 def _declare_auprc(name: str, towards: int, which: str) -> None:

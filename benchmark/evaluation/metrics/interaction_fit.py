@@ -89,7 +89,7 @@ def _shares(real: Response, predicted: Response) -> tuple[np.ndarray, np.ndarray
     double = double_of(real, predicted)
     if double is None:
         return np.full(2, np.nan), np.full(2, np.nan)
-    return theil_sen(double.singles, double.real), theil_sen(double.singles, double.predicted)
+    return theil_sen(double.singles, double.real), theil_sen(double.known_singles, double.predicted)
 
 
 def theil_sen(singles: np.ndarray, double: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What responses are measured against: real cells, the same for the real and the predicted side."""
+"""What responses are measured against: real cells, and for each side its own control cells."""
 
 from __future__ import annotations
 
@@ -40,7 +40,10 @@ class Reference:
     genes
         Gene symbols, in the order of every array of genes.
     control
-        The real control cells, sorted once for all perturbations.
+        The control cells that the real side is measured against, sorted once for all perturbations.
+    given
+        Those that the predicted side is measured against: the ones that methods know. Where they are the
+        same, the noise of their mean is in both changes, and correlations count it as agreement.
     centroid
         float64, (genes,): mean over the training perturbations, each counted once, of their mean expression;
         None where the training perturbations are not known.
@@ -50,6 +53,7 @@ class Reference:
 
     genes: tuple[str, ...]
     control: SortedCells
+    given: SortedCells
     centroid: np.ndarray | None
     singles: Mapping[str, Moments]
 
@@ -60,6 +64,7 @@ class Reference:
         genes: Sequence[str],
         train: Mapping[str, Matrix] | None = None,
         singles: Mapping[str, Matrix] | None = None,
+        given: Matrix | None = None,
     ) -> Self:
         """Summarise real cells; each thread takes one perturbation at a time.
 
@@ -73,6 +78,8 @@ class Reference:
             Label -> cells of each training perturbation.
         singles
             Gene -> cells in which it alone is perturbed.
+        given
+            The control cells that methods know, where they are others than `control`.
 
         Raises
         ------
@@ -93,9 +100,11 @@ class Reference:
             found = SortedCells.of(singles[gene], f"The cells of '{gene}'")
             return Moments(found.n_cells, found.mean, found.variance)
 
+        of_real = SortedCells.of(control, "The control cells")
         return cls(
             genes=tuple(genes),
-            control=SortedCells.of(control, "The control cells"),
+            control=of_real,
+            given=of_real if given is None else SortedCells.of(given, "The control cells of methods"),
             centroid=np.mean(list(for_each(mean, train)), axis=0) if train else None,
             singles=dict(zip(singles, for_each(moments, singles), strict=True)),
         )

@@ -8,13 +8,17 @@ from functools import cached_property
 import numpy as np
 
 from benchmark.evaluation.metrics.reference import Reference
+from benchmark.evaluation.metrics.sorted_cells import SortedCells
 
 FDR_THRESHOLD = 0.05
+
+RESOLUTION = 1e-6
+"""A smaller change is none: float32 cells that were moved to a mean may be as far off it."""
 
 
 @dataclass(frozen=True, eq=False)
 class Response:
-    """One side, real or predicted, of one perturbation against the real control cells.
+    """One side, real or predicted, of one perturbation against its control cells.
 
     Arrays over genes have the shape (genes,), dtype float64 and the gene order of the reference.
 
@@ -23,7 +27,9 @@ class Response:
     label
         The perturbation: ``A`` or ``A+B``.
     reference
-        What the response is measured against; the same object on both sides.
+        What both sides rest on; the same object on both.
+    control
+        The control cells of this side: `Reference.control` of the real one, `Reference.given` of the other.
     cells
         float32, (cells, genes): log1p of counts per 10,000.
     ascending
@@ -33,7 +39,7 @@ class Response:
     variance
         Variance over cells of the expression, divisor `n_cells` - 1.
     change
-        `mean` minus the mean of the control cells.
+        `mean` minus the mean of the control cells of this side; 0 where the two differ by rounding.
     log2_fold_change
         log2 of the ratio of mean counts per 10,000 (see `differential_expression` for means of zero).
     fdr
@@ -43,6 +49,7 @@ class Response:
 
     label: str
     reference: Reference
+    control: SortedCells
     cells: np.ndarray
     ascending: np.ndarray
     mean: np.ndarray
@@ -59,9 +66,12 @@ class Response:
     @cached_property
     def de_genes(self) -> np.ndarray:
         """Indices of the genes with FDR < 0.05, by descending |log2 fold change|; ties keep gene order."""
-        significant = np.flatnonzero(self.fdr < FDR_THRESHOLD)
-        order = np.argsort(-np.abs(self.log2_fold_change[significant]), kind="stable")
-        return significant[order]
+        return self.strongest(self.fdr < FDR_THRESHOLD)
+
+    def strongest(self, chosen: np.ndarray) -> np.ndarray:
+        """Indices of chosen genes, bool (genes,), by descending |log2 fold change|; ties keep gene order."""
+        genes = np.flatnonzero(chosen)
+        return genes[np.argsort(-np.abs(self.log2_fold_change[genes]), kind="stable")]
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +85,8 @@ class Panel:
     reference
         What they are measured against.
     real, predicted
-        float64, (perturbations, genes): `Response.change` of each side.
+        float64, (perturbations, genes): the mean of each side minus that of the same control cells, since
+        distances from one predicted response to all real ones share them anyway.
     """
 
     labels: tuple[str, ...]

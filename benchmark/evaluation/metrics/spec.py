@@ -14,7 +14,7 @@ Family = Literal["expression", "DE", "rank", "distribution", "interaction", "unc
 Score = Callable[[Response, Response], float]
 PanelScore = Callable[[Panel], np.ndarray]
 
-CONTROL_CELLS = "the real control cells, for both sides"
+CONTROL_CELLS = "the real control cells, each side its own half"
 """What most metrics measure a response against, as their declarations say it."""
 
 
@@ -44,9 +44,14 @@ class MetricSpec:
         When the value is NaN, and what replaces an undefined value where it is not.
     headline
         Whether methods are ranked by it.
+    reads
+        What decides of the predicted side: its ``"mean"`` alone, whatever the spread and number of its cells,
+        or its ``"cells"``.
     needs
         ``"cells"`` where the spread of predicted cells counts, so that it does not apply to a method that
-        predicts means alone.
+        predicts means alone; the others that read cells take control cells with that mean.
+    perfect
+        The value of a perfect prediction, where it is not the end of the range.
     """
 
     name: str
@@ -59,12 +64,16 @@ class MetricSpec:
     reference: str
     nan_means: str
     headline: bool = False
+    reads: Literal["mean", "cells"] = "mean"
     needs: Literal["mean", "cells"] = "mean"
+    perfect: float | None = None
 
     @property
     def best(self) -> float | None:
         """The value of a perfect prediction; None for a number that does not judge."""
-        return None if self.higher_is_better is None else self.range[self.higher_is_better]
+        if self.higher_is_better is None:
+            return None
+        return self.range[self.higher_is_better] if self.perfect is None else self.perfect
 
     @property
     def sign(self) -> float:

@@ -51,6 +51,7 @@ def _declare_coverage(percent: int) -> None:
             gene_set=GENES,
             reference="none",
             nan_means=NAN_MEANS,
+            reads="cells",
             needs="cells",
         )
     )
@@ -90,6 +91,7 @@ for _percent in (50, 95):
         gene_set=GENES,
         reference="none",
         nan_means=NAN_MEANS,
+        reads="cells",
         needs="cells",
     )
 )

@@ -110,6 +110,10 @@ def board_tags(record: Record) -> dict[str, str]:
     }
     if record.threads is not None:
         tags["threads"] = str(record.threads)
+    if record.controls:
+        tags["controls"] = json.dumps(record.controls, sort_keys=True)
+    if record.sampling_noise is not None:
+        tags["sampling_noise"] = f"{record.sampling_noise:.6g}"
     if record.tuning is not None:
         tags["tuning_trials"] = str(record.tuning.trials)
         tags["tuning_seconds"] = f"{record.tuning.seconds:.2f}"

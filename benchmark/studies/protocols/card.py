@@ -8,10 +8,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from benchmark.data import Dataset
 from benchmark.data.cards import read_card
 from benchmark.errors import unknown
 from benchmark.evaluation.metrics import METRICS
 from benchmark.machine.paths import data_folders
+from benchmark.splits import Split, load_split
 from benchmark.studies.protocols.quantities import QUANTITIES
 
 Source = Literal["table", "text", "figure", "secondary"]
@@ -87,6 +89,8 @@ class ProtocolCard(Part):
         For people; `name` is what the command line takes and the name of the card's file.
     dataset, split, seeds, cells
         What `run` is asked for; the genes that a method sees are those of the data set.
+    shared_controls
+        Whether methods know the control cells that real changes are measured against, as is usual.
     most_variable
         Where only so many genes are scored: those that vary most over control and test cells of each split,
         see `benchmark.studies.protocols.genes`. All genes are scored unless said.
@@ -104,6 +108,7 @@ class ProtocolCard(Part):
     split: str
     seeds: tuple[int, ...] = Field(min_length=1)
     cells: int = Field(ge=2)
+    shared_controls: bool = True
     most_variable: int | None = Field(default=None, ge=1)
     metrics: tuple[str, ...] = Field(min_length=1)
     sanity: tuple[Sanity, ...] = ()
@@ -131,6 +136,12 @@ def load_protocol(name: str) -> ProtocolCard:
     _require_known(card, "metric", named, METRICS)
     _require_known(card, "quantity", [value.quantity for value in card.sanity], QUANTITIES)
     return card
+
+
+def split_of(card: ProtocolCard, dataset: Dataset, seed: int) -> Split:
+    """Return the frozen split of a seed, with the control cells as the protocol has them."""
+    split = load_split(dataset, card.split, seed)
+    return split.sharing_controls() if card.shared_controls else split
 
 
 def _require_known(card: ProtocolCard, kind: str, named: Iterable[str], known: Iterable[str]) -> None:

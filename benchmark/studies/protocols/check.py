@@ -10,8 +10,7 @@ import numpy as np
 
 from benchmark.data import Dataset
 from benchmark.errors import BenchmarkError
-from benchmark.splits import load_split
-from benchmark.studies.protocols.card import ProtocolCard, Sanity
+from benchmark.studies.protocols.card import ProtocolCard, Sanity, split_of
 from benchmark.studies.protocols.quantities import QUANTITIES, Setting
 
 
@@ -34,7 +33,7 @@ def sanity_values(card: ProtocolCard, dataset: Dataset) -> list[Checked]:
 
     @cache
     def setting(seed: int) -> Setting:
-        return Setting(dataset, load_split(dataset, card.split, seed), card.most_variable)
+        return Setting(dataset, split_of(card, dataset, seed), card.most_variable)
 
     def measure(value: Sanity) -> float:
         seeds = card.seeds if value.seed is None else (value.seed,)

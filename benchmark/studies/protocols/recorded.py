@@ -12,18 +12,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmark.board import CEILING
+from benchmark.board import BOUNDS
 from benchmark.board.rows import label_of
 from benchmark.data import Dataset
 from benchmark.data.blocks import LazyCells
+from benchmark.evaluation import scoring
 from benchmark.evaluation.metrics import METRICS
-from benchmark.evaluation.scoring import ceiling, score
 from benchmark.evaluation.submission import read_submission
 from benchmark.perturbation import Perturbation
 from benchmark.records.archive import read_archive
 from benchmark.records.tracking import StoredRun, Tracker
-from benchmark.splits import Split, load_split
-from benchmark.studies.protocols.card import ProtocolCard
+from benchmark.splits import Split
+from benchmark.studies.protocols.card import ProtocolCard, split_of
 from benchmark.studies.protocols.genes import evaluation_genes
 from benchmark.studies.protocols.lines import Line, published_rows
 
@@ -32,7 +32,7 @@ def protocol_lines(card: ProtocolCard, dataset: Dataset) -> list[Line]:
     """Return what is recorded under a protocol and what was published, group by group.
 
     What is recorded counts where data set, split, seed and number of cells are those of the protocol: the
-    ceiling first, then by the first metric of the card, the best first. Where the protocol scores fewer genes
+    bounds first, then by the first metric of the card, the best first. Where the protocol scores fewer genes
     than were predicted, the archives are scored anew on those.
     """
     published = published_rows(card)
@@ -41,7 +41,7 @@ def protocol_lines(card: ProtocolCard, dataset: Dataset) -> list[Line]:
     lines = []
     for group in groups:
         here = [line for line in (_line(card, name, tables, group) for name, tables in recorded) if line]
-        lines += sorted(here, key=lambda line: (line.method != CEILING, _badness(card, line)))
+        lines += sorted(here, key=lambda line: (line.method not in BOUNDS, _badness(card, line)))
         lines += [row for row in published if row.group == group]
     return lines
 
@@ -59,7 +59,7 @@ Tables = dict[int, pd.DataFrame]
 def _recorded(card: ProtocolCard, dataset: Dataset) -> list[tuple[str, Tables]]:
     """Label of each configuration -> for each seed a row per test perturbation: group and metrics."""
     tracker = Tracker()
-    splits = {seed: load_split(dataset, card.split, seed) for seed in card.seeds}
+    splits = {seed: split_of(card, dataset, seed) for seed in card.seeds}
     newest: dict[tuple[str, ...], dict[int, StoredRun]] = defaultdict(dict)
     for run in tracker.runs("attributes.status = 'FINISHED'"):
         if _belongs(run, card, dataset, splits):
@@ -91,7 +91,7 @@ def _belongs(run: StoredRun, card: ProtocolCard, dataset: Dataset, splits: dict[
         == (dataset.name, dataset.digest, card.split)
         and int(tags["seed"]) in splits
         and tags["split_digest"] == splits[int(tags["seed"])].digest
-        and (tags["method"] == CEILING or int(tags["cells"]) == card.cells)
+        and (tags["method"] in BOUNDS or int(tags["cells"]) == card.cells)
     )
 
 
@@ -106,8 +106,8 @@ def _scored_anew(
     tracker: Tracker, run: StoredRun, dataset: Dataset, cut: Dataset, split: Split
 ) -> pd.DataFrame:
     """Score what a run predicted on fewer genes; metrics that did not apply to it are left out."""
-    if run.tags["method"] == CEILING:
-        return ceiling(cut, split)
+    if run.tags["method"] in BOUNDS:
+        return scoring.BOUNDS[run.tags["method"]](cut, split)
     applied = json.loads(run.tags["metric_versions"])
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         record = tracker.record(run.run_id)
@@ -118,7 +118,7 @@ def _scored_anew(
             predicted = read_archive(path, list(dataset.adata.var_names))
         columns = dataset.adata.var_names.get_indexer(cut.adata.var_names)
         fewer = LazyCells(predicted, lambda label: predicted[label][:, columns])
-        scores = score(cut, split, fewer)
+        scores = scoring.score(cut, split, fewer)
     return scores[[name for name in scores if name in applied]]
 
 

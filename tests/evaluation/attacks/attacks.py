@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from anndata import AnnData
 
-from benchmark.means import move_to_mean
+from benchmark.means import MovableCells
 from benchmark.perturbation import CONTROL
 from tests.evaluation.attacks.case import Attack, Edit, Known, Predictions, as_file, spiked, with_changes
 
@@ -128,7 +128,7 @@ def shifted_down(predicted: Predictions, known: Known) -> Predictions:
 )
 def more_spread(predicted: Predictions, known: Known) -> Predictions:
     return {
-        label: move_to_mean(2 * cells - cells.mean(axis=0), cells.mean(axis=0, dtype=np.float64))
+        label: MovableCells(2 * cells - cells.mean(axis=0)).to(cells.mean(axis=0, dtype=np.float64))
         for label, cells in predicted.items()
     }
 

@@ -15,7 +15,7 @@ from anndata import AnnData
 from benchmark.data import Dataset
 from benchmark.evaluation.metrics import METRICS, headline_metrics
 from benchmark.evaluation.submission import Submission, read_submission
-from benchmark.means import move_to_mean
+from benchmark.means import MovableCells
 from benchmark.perturbation import CONTROL, Perturbation
 from benchmark.predicting import CELLS, predict_all, sample_cells
 from benchmark.registry import load_method
@@ -90,7 +90,7 @@ def with_changes(
     """Replace the mean change of each perturbation, (genes,), by what the rule makes of it."""
     control = known.control.mean(axis=0, dtype=np.float64)
     return {
-        label: move_to_mean(cells, control + rule(cells.mean(axis=0, dtype=np.float64) - control))
+        label: MovableCells(cells).to(control + rule(cells.mean(axis=0, dtype=np.float64) - control))
         for label, cells in predicted.items()
     }
 

@@ -26,9 +26,11 @@ def reference(
     mean = np.broadcast_to(np.asarray(control, dtype=float), n_genes).copy()
     spread = np.broadcast_to(np.asarray(variance, dtype=float), n_genes).copy()
     values = np.repeat(mean[:, None], n_control, axis=1).astype(np.float32)
+    cells = SortedCells(values, mean, spread, np.expm1(mean))
     return Reference(
         genes=tuple(genes or (f"G{index}" for index in range(n_genes))),
-        control=SortedCells(values, mean, spread, np.expm1(mean)),
+        control=cells,
+        given=cells,
         centroid=None if centroid is None else np.asarray(centroid, dtype=float),
         singles=dict(singles or {}),
     )
@@ -58,6 +60,7 @@ def response(
     return Response(
         label=label,
         reference=against,
+        control=against.control,
         cells=cells,
         ascending=np.sort(cells, axis=0).T.copy(),
         mean=mean,

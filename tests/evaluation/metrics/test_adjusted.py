@@ -29,9 +29,13 @@ def test_effects_are_measured_against_the_spread_of_the_control_cells():
     assert OVERLAP(real, response([8, 1, 0, 0, 0], against=against)) == pytest.approx(-1 / 4)
 
 
-def test_genes_that_do_not_vary_at_all_keep_their_order():
+def test_among_equal_effects_chance_decides_and_its_expectation_is_the_score():
+    """Which genes come first in a file says nothing: equal effects in all score 0, half right ones a half."""
+    real = response([9, 8, 1, 1], de="xx..")
+    assert OVERLAP(real, response([1] * 4)) == pytest.approx(0)
+    assert OVERLAP(real, response([2, 1, 1, 1])) == pytest.approx(((1 + 1 / 3) / 2 - 0.5) / 0.5)
     still = reference(4, variance=0)
-    assert OVERLAP(response([9, 1, 1, 1], de="x...", against=still), response([1] * 4, against=still)) == 1
+    assert OVERLAP(response([9, 1, 1, 1], de="x...", against=still), response([1] * 4, against=still)) == 0
 
 
 @pytest.mark.parametrize("de", ["....", "xxxx"])

@@ -71,7 +71,7 @@ def test_a_row_from_outside_brings_its_anchors_unless_told_not_to(type_, store, 
     for options, expected in (
         ([], []),
         (["--name", "theirs", "--no-anchors"], ["theirs"]),
-        (["--name", "theirs"], ["additive", "ceiling", "no_change", "theirs", "train_mean"]),
+        (["--name", "theirs"], ["additive", "ceiling", "limit", "no_change", "theirs", "train_mean"]),
     ):
         code, out, _ = type_(*command, *options, "--json")
         assert code == 0
@@ -79,7 +79,7 @@ def test_a_row_from_outside_brings_its_anchors_unless_told_not_to(type_, store, 
         assert sorted(found.tags["method"] for found in Tracker().runs()) == expected
     (block,) = build_board(Tracker().runs())
     rows = {row.method: row for row in block.rows}
-    assert {row.cells for row in block.rows if not row.is_ceiling} == {CELLS}
+    assert {row.cells for row in block.rows if not row.is_bound} == {CELLS}
     assert rows["theirs"].scaled["mse"].mean is not None
     assert rows["train_mean"].scaled["mse"].mean == pytest.approx(0)
 

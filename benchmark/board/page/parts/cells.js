@@ -35,7 +35,8 @@ function plot(found, on, marks) {
 function badges(row) {
   const found = [];
   const badge = (kind, text, title) => found.push(make("span", { class: `mark ${kind}`, title }, text));
-  if (row.kind === "ceiling") badge("ceiling", "no method", "What one half of the real cells scores as a prediction of the other half");
+  if (row.kind === "bound") badge("bound", "no method", row.method === "limit"
+    ? "What a model that knew the true means would score" : "What one half of the real cells scores as a prediction of the other half");
   if (row.kind === "anchor") badge("anchor", "simple baseline", "On every board, to hold the others against");
   if (row.kind === "submitted") badge("submitted", "submitted", "Its predictions were made elsewhere");
   if (row.kind === "unfinished") badge("bad", row.status, row.reason);
@@ -43,6 +44,6 @@ function badges(row) {
   if (row.overlap > 0) badge("bad", "tuned on test", `${plural(row.overlap, "test perturbation")} had a say in its configuration`);
   if (row.fallbacks > 0) badge("warn", `${row.fallbacks} refused`, "Perturbations that it could not predict; the train mean is scored in their place");
   if (row.outdated?.length) badge("warn", "older metrics", `Scored with an older version of ${row.outdated.join(", ")}`);
-  if (row.kind !== "unfinished" && row.kind !== "ceiling" && row.rank === null) badge("warn", "unranked", row.reason);
+  if (row.kind !== "unfinished" && row.kind !== "bound" && row.rank === null) badge("warn", "unranked", row.reason);
   return found;
 }

@@ -47,7 +47,7 @@ function seedsCell(row) {
 }
 
 function fallbacksCell(row) {
-  if (row.kind === "ceiling" || row.kind === "unfinished") return "";
+  if (row.kind === "bound" || row.kind === "unfinished") return "";
   return row.fallbacks ? `${row.fallbacks} (${percent(1 - row.coverage)})` : "0";
 }
 

@@ -52,7 +52,7 @@ function drawTableControls() {
     make("div", { class: "sorting" },
       select("Sort by", "sort", sortings, state.sort, (sort) => { change({ sort, down: false }); announce(); }),
       checkbox("worst first", "down", state.down, (down) => { change({ down }); announce(); })),
-    checkbox("Scale: train mean = 0, ceiling = 1", "scaled", state.scaled, (scaled) => change({ scaled, group: "" }),
+    checkbox("Scale: train mean = 0, limit = 1", "scaled", state.scaled, (scaled) => change({ scaled, group: "" }),
       "Further right is better, and scores of different metrics can be compared"),
     checkbox("Print the intervals", "printed", state.printed, (printed) => change({ printed })),
     chooser(),
@@ -94,8 +94,8 @@ function drawLegend() {
     has((row) => row.kind === "anchor" && row.method === page.baseline)
       ? item("baseline", `${page.baseline}: the same guess for every perturbation`) : "",
     has((row) => row.kind === "anchor" && row.method === "no_change") ? item("no-change", "no_change: nothing happens") : "",
-    has((row) => row.kind === "ceiling")
-      ? item("ceiling", "ceiling: half of the real cells as a prediction of the other half") : "",
+    has((row) => row.kind === "bound")
+      ? item("bound", "limit: a model that knew the true means") : "",
     make("li", {}, make("b", { class: "best" }, "bold"), " best, ", make("b", { class: "level" }, "≈"), " not told apart from it",
       uneven() ? ", over the seeds that all rows have" : ""),
   ] : []));

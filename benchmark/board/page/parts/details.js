@@ -23,10 +23,10 @@ function facts(row) {
   const known = [
     ["Rank", row.rank === null ? "none" : String(row.rank)],
     ["Mean rank", isNumber(row.mean_rank[0]) ? `${row.mean_rank[0].toFixed(2)} (${row.mean_rank[1]} to ${row.mean_rank[2]})` : null],
-    ["Cells per perturbation", row.kind === "ceiling" ? null : String(row.cells)],
+    ["Cells per perturbation", row.kind === "bound" ? null : String(row.cells)],
     ["Samples per cell", row.samples === 1 ? null : String(row.samples)],
     ["Time of a run", row.seconds === null ? null : duration(row.seconds)],
-    ["Predicted", row.coverage === null || row.kind === "ceiling" ? null : percent(row.coverage)],
+    ["Predicted", row.coverage === null || row.kind === "bound" ? null : percent(row.coverage)],
     ["Refused", row.fallbacks ? plural(row.fallbacks, "perturbation") : null],
     ["Tuning", row.trials ? `${plural(row.trials, "trial")}, ${duration(row.tuning_seconds)}` : null],
     ["Tuned on test perturbations", row.overlap ? String(row.overlap) : null],

@@ -12,7 +12,7 @@ function slice(of, values, row, metric) {
   return values.subarray(start, start + n);
 }
 
-/** A table of what a row scored on each perturbation, the best first, beside the baseline and the ceiling. */
+/** A table of what a row scored on each perturbation, the best first, beside the baseline and the limit. */
 async function perturbationTable(row) {
   const of = board();
   const values = await scoresOf(of);
@@ -32,7 +32,7 @@ function perturbationRows(of, values, row, metric) {
   const own = slice(of, values, row, metric);
   const others = {
     baseline: of.rows.find((each) => each.kind === "anchor" && each.method === page.baseline),
-    ceiling: of.rows.find((each) => each.kind === "ceiling"),
+    bound: of.rows.find((each) => each.kind === "bound"),
   };
   const beside = Object.entries(others).filter(([, each]) => each && each !== row)
     .map(([kind, each]) => [kind, slice(of, values, each, metric)]);
@@ -59,6 +59,6 @@ function perturbationRows(of, values, row, metric) {
       make("table", { class: "perturbations" },
         make("thead", {}, make("tr", {}, head.map(heading))),
         make("tbody", {}, order.map(lineOf)))),
-    make("p", { class: "remark" }, "Drawn: this row as a dot, the baseline dashed, the ceiling as a line; further right is better."),
+    make("p", { class: "remark" }, "Drawn: this row as a dot, the baseline dashed, the limit as a line; further right is better."),
     undefinedIn ? make("p", {}, `Undefined or not tested: ${plural(undefinedIn, "perturbation")}.`) : "");
 }

@@ -44,13 +44,13 @@ function isNumber(value) {
   return typeof value === "number" && !Number.isNaN(value);
 }
 
-/** The lines of a column: what simple rows and the ceiling score. */
+/** The lines of a column: what simple rows and the limit score. */
 function lines(metric, rows, on) {
   const found = {};
   for (const row of rows) {
     const value = estimate(row, metric)?.[0];
     if (!isNumber(value)) continue;
-    if (row.kind === "ceiling") found["--at-ceiling"] ??= place(on, value);
+    if (row.kind === "bound") found["--at-bound"] ??= place(on, value);
     if (row.kind === "anchor" && row.method === page.baseline) found["--at-baseline"] ??= place(on, value);
     if (row.kind === "anchor" && row.method === "no_change") found["--at-no-change"] ??= place(on, value);
   }

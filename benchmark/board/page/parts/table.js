@@ -1,6 +1,6 @@
 const FIRST = 150;
 
-/** The ceiling, the ranked rows, and what did not finish: each sorted by itself. */
+/** The bounds, the ranked rows, and what did not finish: each sorted by itself. */
 function drawTable() {
   const { rows } = board();
   if (!rows.length) {
@@ -14,14 +14,14 @@ function drawTable() {
     return [name, { on, marks: lines(name, scored, on) }];
   }));
   const matching = sorted(rows.filter((row) => row.label.toLowerCase().includes(state.filter.toLowerCase())));
-  const ceilings = matching.filter((row) => row.kind === "ceiling");
-  const main = matching.filter((row) => row.kind !== "ceiling" && row.kind !== "unfinished");
+  const bounds = matching.filter((row) => row.kind === "bound");
+  const main = matching.filter((row) => row.kind !== "bound" && row.kind !== "unfinished");
   const failed = matching.filter((row) => row.kind === "unfinished");
   const limit = state.all ? main.length : FIRST;
   const table = make("table", { role: "table", class: state.printed ? "printed" : "" },
     make("caption", { class: "hidden" }, `${board().dataset}, split ${boardName(board())}${state.group ? `, ${state.group}` : ""}`),
     make("thead", { role: "rowgroup" }, make("tr", { role: "row" }, shown.map((each) => heading(each, axes)))),
-    body("reference", ceilings, shown, axes),
+    body("reference", bounds, shown, axes),
     body("ranked", main.slice(0, limit), shown, axes),
     body("failed", failed, shown, axes));
   byId("board").replaceChildren(

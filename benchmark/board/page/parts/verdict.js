@@ -51,11 +51,11 @@ function winner(row) {
   return make("p", { class: "winner" }, row.label, row.kind === "anchor" ? badges(row).slice(0, 1) : "");
 }
 
-/** What the best row scores, beside the baseline and the ceiling, to hold it against. */
+/** What the best row scores, beside the baseline and the limit, to hold it against. */
 function value(metric, best, rows, of) {
   const beside = [
     [page.baseline, rows.find((row) => row.kind === "anchor" && row.method === page.baseline)],
-    ["ceiling", rows.find((row) => row.kind === "ceiling")],
+    ["limit", rows.find((row) => row.kind === "bound")],
   ].filter(([, row]) => row && row !== best && isNumber(of(row)));
   const direction = { 1: "more is better", "-1": "less is better", 0: "" }[page.metrics[metric].better];
   const held = [direction, ...beside.map(([name, row]) => `${name} ${score(of(row))}`)];

@@ -1,0 +1,72 @@
+"""How many control cells there are, and how many are needed for their noise not to matter.
+
+A change is the mean of perturbed cells minus that of control cells, whose noise is the same in all changes.
+With S the variance over genes of a true change and N that of the noise of the control mean, a prediction that
+knows nothing correlates with the real change by N / (S + N) where both sides share their control cells, and a
+perfect one by 1 / (1 + N / S) where each side has as many of its own, apart from the noise of the perturbed
+cells. Both are off by less than `SHARE` where N < `SHARE` S.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from benchmark.data import Dataset
+from benchmark.data.blocks import row_blocks
+from benchmark.splits import Split
+from benchmark.splits.views import given_controls, held_out_cells, scored_controls
+
+SHARE = 0.05
+"""By how much the control cells may change a correlation unnoticed."""
+
+
+def count_controls(dataset: Dataset, split: Split) -> dict[str, int]:
+    """Count the control cells of a split.
+
+    Returns
+    -------
+    dict
+        "given", "scored": cells that methods are given, and that real changes are measured against; or
+        "shared", where they are the same. "needed": how many on each side make their noise less than `SHARE`
+        of the changes of the test perturbations, on average; 0 where nothing is seen to change.
+    """
+    scored = dataset.adata.X[scored_controls(dataset, split)]
+    centre, variance = _moments(scored)
+    noise = variance.mean() / scored.shape[0]
+    signals = []
+    for cells in held_out_cells(dataset, split).values():
+        mean, own = _moments(cells)
+        signals.append(np.var(mean - centre) - own.mean() / cells.shape[0] - noise)
+    signal = float(np.mean(signals))
+    needed = int(np.ceil(variance.mean() / (SHARE * signal))) if signal > 0 else 0
+    if split.controls is None:
+        return {"shared": scored.shape[0], "needed": needed}
+    given = int(given_controls(dataset, split).sum())
+    return {"given": given, "scored": scored.shape[0], "needed": needed}
+
+
+def about_controls(counts: dict[str, int]) -> str:
+    """Say how many control cells there are, and whether these are few."""
+    least = min(count for side, count in counts.items() if side != "needed")
+    if "shared" in counts:
+        said = f"{counts['shared']:,} control cells, shared by methods and real changes"
+        effect = "correlations count its noise as agreement"
+    else:
+        said = f"{counts['given']:,} control cells for methods, {counts['scored']:,} others for real changes"
+        effect = "correlations of all rows are lower for its noise"
+    if counts["needed"] > least:
+        said += f": too few, {effect} by more than {SHARE:g}; {counts['needed']:,} on a side would do"
+    return said
+
+
+def _moments(cells: csr_matrix) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance (divisor n - 1) of each gene of sparse cells, in float64."""
+    total, squares = np.zeros(cells.shape[1]), np.zeros(cells.shape[1])
+    for part in row_blocks(cells.shape):
+        block = cells[part].astype(np.float64)
+        total += np.asarray(block.sum(axis=0)).ravel()
+        squares += np.asarray(block.multiply(block).sum(axis=0)).ravel()
+    n = cells.shape[0]
+    mean = total / n
+    return mean, np.maximum(squares - n * mean**2, 0) / max(n - 1, 1)

@@ -1,0 +1,49 @@
+"""How many control cells are needed: derived, and held against what happens with as many."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmark import api
+from benchmark.evaluation.controls import SHARE, about_controls, count_controls
+from tests.tiny import COLUMNS
+
+
+@pytest.fixture
+def dataset(screen):
+    return api.load_dataset(str(screen), **COLUMNS)
+
+
+def test_control_cells_are_counted_on_each_side(dataset):
+    split = api.make_split(dataset, "doubles", 0)
+    counts = count_controls(dataset, split)
+    assert (counts["given"], counts["scored"]) == (20, 20)
+    assert count_controls(dataset, split.sharing_controls())["shared"] == 40
+
+
+def test_a_prediction_that_knows_nothing_correlates_by_as_much_as_is_said():
+    """Shared noise N beside changes of variance S: N / (S + N)."""
+    rng = np.random.default_rng(0)
+    genes, signal = 200_000, 0.04
+    noise = np.sqrt(SHARE * signal) * rng.standard_normal(genes)
+    real, guess = (np.sqrt(signal) * rng.standard_normal(genes) - noise for _ in range(2))
+    assert np.corrcoef(real, guess)[0, 1] == pytest.approx(SHARE / (1 + SHARE), abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        (
+            {"given": 50, "scored": 51, "needed": 9},
+            "50 control cells for methods, 51 others",
+        ),
+        (
+            {"shared": 3, "needed": 9},
+            "too few, correlations count its noise as agreement by more than 0.05",
+        ),
+        ({"given": 5, "scored": 6, "needed": 9}, "too few, correlations of all rows are lower for its noise"),
+    ],
+)
+def test_what_is_said_of_them(counts, words):
+    assert words in about_controls(counts)

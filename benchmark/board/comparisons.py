@@ -104,8 +104,8 @@ def _compare(per_seed: np.ndarray) -> list[Comparison]:
         if n >= FEWEST:
             each.low, each.high = float(low[index]), float(high[index])
             each.p = float(p[index])
-        found.append(each)
-    return found
+        compared.append(each)
+    return compared
 
 
 def _p_values(differences: np.ndarray) -> np.ndarray:

@@ -249,12 +249,22 @@ def test_norman19_devel_has_the_cells_and_counts_that_its_source_describes() -> 
     assert max(np.ptp(values) / values.min() for values in per_cell) < 1e-3
 
 
-def test_carpool_semi_is_normalised_by_the_depth_over_all_genes() -> None:
-    """12,660 cells, 1,000 genes, 28 singles, 158 doubles; X is recomputed here from counts and depth."""
-    adata = real("carpool_semi").adata
+@pytest.mark.parametrize(
+    ("name", "shape", "singles", "doubles"),
+    [
+        ("carpool_semi", (12660, 1000), 28, 158),
+        ("norman_semi", (21720, 1000), 104, 130),
+        ("norman19_singles", (65359, 23), 105, 0),
+    ],
+)
+def test_counts_of_some_genes_are_normalised_by_the_depth_over_all(
+    name: str, shape: tuple[int, int], singles: int, doubles: int
+) -> None:
+    """The cells are those that the card promises; X is recomputed here from counts and depth."""
+    adata = real(name).adata
     labels = set(adata.obs["perturbation"]) - {"control"}
-    assert adata.shape == (12660, 1000)
-    assert [sum("+" in label for label in labels), len(labels)] == [158, 186]
+    assert adata.shape == shape
+    assert [sum("+" in label for label in labels), len(labels)] == [doubles, singles + doubles]
     counts = adata.layers["counts"][:50].toarray().astype(np.float64)
     expected = np.log1p(counts / adata.obs["depth"].to_numpy()[:50, None] * 1e4)
     assert adata.X[:50].toarray() == pytest.approx(expected, rel=1e-6)

@@ -69,10 +69,12 @@ def hanging(hosted, screen, tmp_path, monkeypatch) -> list[str]:
     return ["run", "--method", hosted, "--dataset", str(screen), *PATH_OPTIONS, "--set", "trouble=hangs"]
 
 
+@pytest.mark.slow
 def test_a_hosted_method_conforms(hosted):
     check_method(load_method(hosted))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("store")
 def test_a_run_keeps_what_the_worker_says(screen, hosted, caplog):
     caplog.set_level("INFO", "benchmark")
@@ -83,6 +85,7 @@ def test_a_run_keeps_what_the_worker_says(screen, hosted, caplog):
     assert "hosted_mean: about to fit" in caplog.messages
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("store")
 def test_a_run_records_the_threads_of_the_worker_not_its_own(screen, hosted, caplog, monkeypatch):
     caplog.set_level("INFO", "benchmark")
@@ -93,6 +96,7 @@ def test_a_run_records_the_threads_of_the_worker_not_its_own(screen, hosted, cap
     assert record.threads == 3
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("store")
 def test_metrics_of_spread_do_not_apply_to_a_method_that_predicts_means(screen, hosted, capsys):
     record, _ = run(request(screen, hosted))
@@ -136,6 +140,7 @@ def test_a_worker_that_hangs_is_ended_at_its_time_limit(screen, store, hosted, t
     wait_for_end(family)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sign", "status"),
     [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "killed"), (signal.SIGKILL, "killed")],

@@ -165,6 +165,7 @@ def test_damage_inside_a_file_is_named_when_it_is_met(tmp_path):
         read_archive(path, GENES)["A"]
 
 
+@pytest.mark.slow
 def test_an_archive_opens_in_cell_eval_as_it_is(tmp_path):
     """Read and handed over, beside the real cells: cell-eval takes it without a change."""
     cell_eval = pytest.importorskip("cell_eval")

@@ -105,6 +105,7 @@ def test_a_store_is_made_whole_or_not_at_all(home, monkeypatch):
     assert Tracker().runs() == []
 
 
+@pytest.mark.slow
 def test_two_processes_may_make_the_same_store_at_once(home):
     command = [
         sys.executable,
@@ -128,6 +129,7 @@ def test_a_damaged_file_is_named(home, store):
         Tracker().runs()
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_sentence_and_costs_no_result(store, screen, type_):
     """The limit on the size of a file stands for a disk that is full: the system refuses to write more."""
     arguments = ["run", "--method", "no_change", "--dataset", str(screen), "--cells", "20", "--no-anchors"]

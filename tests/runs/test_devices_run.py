@@ -80,6 +80,7 @@ def _dense(cells: ad.AnnData) -> np.ndarray:
     return cells.X if isinstance(cells.X, np.ndarray) else cells.X.toarray()
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_ends_the_run_with_one_sentence(screen, store, home):
     with under_way(screen, home) as (process, (first, second)):
         second.kill()

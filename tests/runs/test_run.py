@@ -194,6 +194,7 @@ def start_slow_run(screen, own_methods, folder):
     return started([*command, "--cells", "20"], folder / "started", folder)
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_a_record_that_says_so_and_is_repeated(screen, own_methods, tmp_path):
     process = start_slow_run(screen, own_methods, tmp_path)
     process.kill()

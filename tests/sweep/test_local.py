@@ -47,6 +47,7 @@ def children(process):
     return psutil.Process(process.pid).children(recursive=True)
 
 
+@pytest.mark.slow
 def test_the_same_sweep_again_finds_everything_done(case):
     plan = case.plan("additive", "linear", seeds=(0, 1), anchors=True)
     assert states(sweep(plan, Where(jobs=2))) == {"done": 10}
@@ -116,6 +117,7 @@ def test_a_driver_killed_at_random_moments_goes_on_where_it_was(command, kills):
     assert not [run for run in Tracker().runs() if run.status == "running"]
 
 
+@pytest.mark.slow
 def test_two_sweeps_at_once_do_every_run_once(case, command):
     arguments = [*COMMAND, *command("Counts", seeds="0-3", jobs=1)]
     both = [subprocess.Popen(arguments, env=environment(), stderr=subprocess.DEVNULL) for _ in range(2)]
@@ -125,6 +127,7 @@ def test_two_sweeps_at_once_do_every_run_once(case, command):
     assert set(finished_by_run().values()) == {1}
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_every_process_and_the_run_is_recorded_so(case, command, monkeypatch):
     monkeypatch.setenv("SLOW", "3600")
     process = started(command("Slow", jobs=1), case.file.parent / "began-0")
@@ -138,6 +141,7 @@ def test_ctrl_c_ends_every_process_and_the_run_is_recorded_so(case, command, mon
     assert [run.status for run in Tracker().runs()] == ["interrupted"]
 
 
+@pytest.mark.slow
 def test_the_command_says_what_failed_and_exits_with_one(command, type_):
     code, out, _ = type_(*command("Fails", "Counts", jobs=1))
     assert code == 1

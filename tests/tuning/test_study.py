@@ -202,6 +202,7 @@ def test_an_interrupt_leaves_the_configuration_to_the_next_call(store, case):
     assert [run.status for run in Tracker("tuning").runs()].count("interrupted") == 1
 
 
+@pytest.mark.slow
 def test_a_killed_driver_loses_the_running_trial_and_no_more(store, case):
     process = started(command(case, "Stuck", "--trials", 4), sign=case.screen.parent / "stuck")
     process.send_signal(signal.SIGKILL)
@@ -225,6 +226,7 @@ def test_two_processes_share_a_study(store, case):
     assert [run.tags["mlflow.parentRunId"] for run in children] == [parent.run_id] * 8
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_replaced_and_what_it_tried_is_tried_again(store, home, case):
     tuned = tune(case.plan("Killed", trials=6, jobs=2))
     assert tuned.configuration.trials == 6
@@ -235,6 +237,7 @@ def test_a_killed_worker_is_replaced_and_what_it_tried_is_tried_again(store, hom
     assert [each.state for each in everything.trials if each.user_attrs.get(LOST)] == [TrialState.FAIL]
 
 
+@pytest.mark.slow
 def test_workers_end_with_their_driver(store, case):
     process = started(command(case, "Stuck", "--trials", 4, "--jobs", 2), sign=case.screen.parent / "stuck")
     workers = psutil.Process(process.pid).children(recursive=True)

@@ -63,6 +63,7 @@ def test_the_same_command_goes_on_and_repeats_nothing(case):
     assert tuned.configuration.trials == 5
 
 
+@pytest.mark.slow
 def test_a_tuning_in_pieces_tries_what_one_in_one_piece_tries(case):
     for number in (1, 4, 12):
         tune(case.plan(trials=number, storage=f"sqlite:///{case.screen.parent / 'pieces.db'}"))

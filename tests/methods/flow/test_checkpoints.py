@@ -38,6 +38,7 @@ def path(tmp_path) -> Path:
     return tmp_path / "place" / "training.pt"
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(stop=st.integers(1, STEPS), every=st.integers(1, 7))
 def test_a_training_cut_short_anywhere_goes_on_to_the_same_weights(path, stop, every):
@@ -105,7 +106,7 @@ def test_an_error_while_weights_are_scored_changes_nothing(path):
     assert_same(finished(path, validate=score, checkpoint_steps=1), uninterrupted()[0])
 
 
-@pytest.mark.parametrize("after", [1, 40])
+@pytest.mark.parametrize("after", [1, pytest.param(40, marks=pytest.mark.slow)])
 def test_a_killed_process_resumes_to_the_same_weights(path, after):
     """SIGKILL while another process trains and writes a checkpoint at every step."""
     steps = 120

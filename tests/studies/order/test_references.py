@@ -108,6 +108,7 @@ def test_a_simple_method_that_is_also_the_one_without_a_latent_is_run_once(case)
     assert list(found.records[NO_LATENT]) == [0]
 
 
+@pytest.mark.slow
 def test_the_table_holds_the_paired_differences_from_each_and_the_figure_none(case):
     plan = make_plan(experiment(case, seeds=2, controls=SMALL))
     execute(plan, Tracker())

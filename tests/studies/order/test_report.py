@@ -79,6 +79,7 @@ def test_the_command_writes_report_and_figure_and_says_the_answer(home, options,
     assert not list((home / "leaderboard").glob(".*"))
 
 
+@pytest.mark.slow
 def test_the_same_command_again_writes_the_same_report(home, options, type_):
     type_(*options, *ONE)
     report = home / "leaderboard" / "order-tiny.md"
@@ -106,6 +107,7 @@ def test_the_criteria_are_written_without_any_result(home, options):
     )
 
 
+@pytest.mark.slow
 def test_tables_hold_the_statistics_of_the_recorded_scores(home, options):
     plan = make_plan(experiment(home, seeds=2))
     execute(plan, Tracker())
@@ -186,6 +188,7 @@ def test_a_report_without_any_result_says_so(home, options, type_):
     assert not (home / "leaderboard" / "order-tiny.png").exists()
 
 
+@pytest.mark.slow
 def test_data_splits_and_configurations_are_in_the_report(home, options):
     plan = make_plan(experiment(home, seeds=2, controls=("random",), settings={"steps": "30"}))
     execute(plan, Tracker())
@@ -233,6 +236,7 @@ def test_bad_requests_get_one_line_and_exit_2(home, options, type_, arguments, s
     assert log(home) == []
 
 
+@pytest.mark.slow
 def test_ctrl_c_exits_with_130_and_the_same_command_goes_on(home, options, type_):
     (home / "slow").touch()
     (home / "own.py").write_text(

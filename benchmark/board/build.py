@@ -16,6 +16,7 @@ from benchmark.board.intervals import ScoreTable, estimates, labels_of
 from benchmark.board.ranks import Member, ranked
 from benchmark.board.rows import BOUNDS, HEADLINE, Block, Row
 from benchmark.board.scale import add_scales
+from benchmark.evaluation.controls import about_controls
 from benchmark.evaluation.metrics import METRICS
 from benchmark.records.tracking import StoredRun
 
@@ -71,8 +72,6 @@ def _controls(runs: Sequence[StoredRun]) -> str:
     """What the newest run that knows it says of the control cells."""
     for run in runs:
         if "controls" in run.tags:
-            from benchmark.evaluation.controls import about_controls
-
             return about_controls(json.loads(run.tags["controls"]))
     return ""
 

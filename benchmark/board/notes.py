@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmark.board.rows import ANCHORS, BASELINE, BOUNDS, CEILING, HEADLINE, LIMIT, Block, Row
+from benchmark.board.rows import ANCHORS, BASELINE, BOUNDS, CEILING, LIMIT, Block, Row
 
 LARGE = 0.1
 """Part of the variance from which trainings are mentioned."""
@@ -86,11 +86,7 @@ def _outdated(block: Block) -> list[str]:
 
 def _trainings(block: Block) -> list[str]:
     """How much of what is uncertain about a row is that of its trainings."""
-    shares = {
-        block.name(row): max(row.metrics[name].training or 0.0 for name in HEADLINE if name in row.metrics)
-        for row in block.rows
-        if row.rank is not None and row.metrics
-    }
+    shares = {block.name(row): row.training_share for row in block.rows if row.rank is not None}
     large = [f"{name} {share:.0%}" for name, share in shares.items() if share >= LARGE]
     if not large:
         return []

@@ -10,6 +10,12 @@ from benchmark.evaluation.metrics import headline_metrics
 
 HEADLINE = tuple(headline_metrics())
 
+BESIDE = {"mse": "mse_unbiased"}
+"""Headline metric -> what stands beside it and ranks nobody: the same without the noise of the real means."""
+
+SHOWN = tuple(name for metric in HEADLINE for name in (metric, BESIDE.get(metric)) if name is not None)
+"""What a board shows unless it is asked for more."""
+
 LIMIT = "limit"
 """The name under which is recorded what a model that knew the true means would score."""
 
@@ -127,6 +133,12 @@ class Row(BaseModel):
     def label(self) -> str:
         """What it is called: see `label_of`."""
         return label_of(self.method, self.configuration, self.samples)
+
+    @property
+    def training_share(self) -> float:
+        """Which part of the variance is that of trainings, in the headline metric where it is largest."""
+        known = (self.metrics[name].training for name in HEADLINE if name in self.metrics)
+        return max((share or 0.0 for share in known), default=0.0)
 
     @property
     def is_tuned(self) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from benchmark.board.intervals import FEWEST
-from benchmark.board.rows import BASELINE, HEADLINE, Block, Comparison, Estimate, Row, Scaled
+from benchmark.board.rows import BASELINE, HEADLINE, SHOWN, Block, Comparison, Estimate, Row, Scaled
 from benchmark.board.scale import LEAST_RANGE
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.statistics import CONFIDENCE
@@ -54,7 +54,7 @@ def scores(block: Block) -> Table:
             "perturbations, for which the train mean is scored; tuned: configurations that were tried before "
             "this one, and how long that took."
         ),
-        columns=("rank", "method", *(_broken(METRICS[name].spec.heading) for name in HEADLINE), *headings),
+        columns=("rank", "method", *(_broken(METRICS[name].spec.heading) for name in SHOWN), *headings),
         rows=[_scores(row, block) for row in block.rows if row.is_shown],
         absent="No run has finished.",
     )
@@ -153,7 +153,7 @@ def _rank(row: Row) -> str:
 
 
 def _scores(row: Row, block: Block) -> list[str]:
-    estimates = [_estimate(row.metrics.get(name)) for name in HEADLINE]
+    estimates = [_estimate(row.metrics.get(name)) for name in SHOWN]
     rank = ""
     if row.mean_rank is not None:
         rank = f"{row.mean_rank:.2f}\n[{row.mean_rank_low:.1f}, {row.mean_rank_high:.1f}]"

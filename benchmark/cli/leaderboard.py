@@ -55,7 +55,7 @@ def _show(
     output: Path | None,
     records: Path | None,
 ) -> None:
-    from benchmark.board import HEADLINE, build_board
+    from benchmark.board import SHOWN, build_board
     from benchmark.board.export import as_csv, as_json
     from benchmark.board.tables import TABLES
     from benchmark.board.text import as_markdown, as_table
@@ -80,7 +80,7 @@ def _show(
         raise BenchmarkError(f"There is no folder {output.parent} to write {output.name} to; make it first.")
     runs = Tracker().runs() if records is None else [as_stored(record) for record in read_records(records)]
     headline_only = format in ("table", "markdown")
-    blocks = build_board(runs, dataset, split, HEADLINE if headline_only else None)
+    blocks = build_board(runs, dataset, split, SHOWN if headline_only else None)
     if not blocks and format not in ("csv", "json"):
         known = ", ".join(sorted({f"{run.tags['dataset']} ({run.tags['split']})" for run in runs}))
         raise BenchmarkError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -12,11 +13,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from benchmark.evaluation.controls import about_controls
 from benchmark.evaluation.metrics import METRICS
 from benchmark.machine.progress import Stage
 from benchmark.records.record import Record, Summary, device_label
 
 WIDTH_OF_A_FILE = 160
+
+LITTLE = 0.05
+"""Part of an error that the noise of drawing cells may be without a word."""
 
 
 class ProgressBars:
@@ -97,15 +102,31 @@ def print_record(record: Record, done_now: bool) -> None:
     print_metrics(record.metrics, at.method)
     samples = "" if at.samples == 1 else f" ({at.samples} samples for each of {at.cells} control cells)"
     archive = f"; archive {record.archive_mb:.1f} MB" if record.archive else ""
+    known = [record.controls[side] for side in ("given", "shared") if side in record.controls]
+    cells = min([at.cells, *known])
     print(
-        f"{_cost(record)}{at.cells * at.samples} predicted cells per perturbation{samples}; "
+        f"{_cost(record)}{cells * at.samples} predicted cells per perturbation{samples}; "
         f"coverage {record.coverage:.0%}{archive}"
     )
+    if record.controls:
+        print(about_controls(record.controls))
+    if record.sampling_noise:
+        print(_about_sampling(record, cells))
     for label, reason in record.fallbacks.items():
         print(f"  {label} was refused, and the train mean scored in its place: {reason}")
     if not done_now:
         print(f"This run was done on {record.started}; --force repeats it.")
     print(f"run {record.run_id}")
+
+
+def _about_sampling(record: Record, cells: int) -> str:
+    """Say what drawing cells adds to the error of a mean, and how many would make it little."""
+    noise, mse = record.sampling_noise or 0.0, record.metrics["mse"].mean or 0.0
+    said = f"{record.coordinates.method} draws its cells, which adds {noise:.2g} to the mse"
+    enough = math.ceil(cells * noise / (LITTLE * mse)) if mse else cells
+    if enough > cells:
+        said += f"; --cells {enough} would make that less than {LITTLE:.0%} of it"
+    return said
 
 
 def _cost(record: Record) -> str:

@@ -9,13 +9,15 @@ cells. Both are off by less than `SHARE` where N < `SHARE` S.
 
 from __future__ import annotations
 
-import numpy as np
-from scipy.sparse import csr_matrix
+from typing import TYPE_CHECKING
 
-from benchmark.data import Dataset
-from benchmark.data.blocks import row_blocks
-from benchmark.splits import Split
-from benchmark.splits.views import given_controls, held_out_cells, scored_controls
+import numpy as np
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+    from benchmark.data import Dataset
+    from benchmark.splits import Split
 
 SHARE = 0.05
 """By how much the control cells may change a correlation unnoticed."""
@@ -31,6 +33,8 @@ def count_controls(dataset: Dataset, split: Split) -> dict[str, int]:
         "shared", where they are the same. "needed": how many on each side make their noise less than `SHARE`
         of the changes of the test perturbations, on average; 0 where nothing is seen to change.
     """
+    from benchmark.splits.views import given_controls, held_out_cells, scored_controls
+
     scored = dataset.adata.X[scored_controls(dataset, split)]
     centre, variance = _moments(scored)
     noise = variance.mean() / scored.shape[0]
@@ -62,6 +66,8 @@ def about_controls(counts: dict[str, int]) -> str:
 
 def _moments(cells: csr_matrix) -> tuple[np.ndarray, np.ndarray]:
     """Mean and variance (divisor n - 1) of each gene of sparse cells, in float64."""
+    from benchmark.data.blocks import row_blocks
+
     total, squares = np.zeros(cells.shape[1]), np.zeros(cells.shape[1])
     for part in row_blocks(cells.shape):
         block = cells[part].astype(np.float64)

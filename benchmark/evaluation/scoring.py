@@ -18,9 +18,10 @@ from benchmark.data import Dataset
 from benchmark.data.blocks import LazyCells
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.limit import draw_true_changes, error_of_mean
-from benchmark.evaluation.metrics import METRICS, Reference
-from benchmark.evaluation.metrics.evaluate import evaluate
-from benchmark.evaluation.metrics.sorted_cells import Matrix, SortedCells
+from benchmark.evaluation.metrics import Reference
+from benchmark.evaluation.metrics.evaluate import evaluate, evaluate_means
+from benchmark.evaluation.metrics.response import Response
+from benchmark.evaluation.metrics.sorted_cells import Matrix
 from benchmark.perturbation import Perturbation
 from benchmark.splits import Split
 from benchmark.splits.views import cells_by_label, given_controls, held_out_cells, scored_controls
@@ -118,22 +119,18 @@ def limit(dataset: Dataset, split: Split, reference: Reference | None = None) ->
     pandas.DataFrame
         As `evaluate` returns it, with the metrics that read means alone.
     """
-    reference, held_out = reference or reference_of(dataset, split), held_out_cells(dataset, split)
-    tables = []
-    for number in range(DRAWS):
-        guess = LazyCells(list(held_out), partial(_true_mean, reference, held_out, number=number))
-        tables.append(evaluate(reference, held_out, guess, "mean"))
-    of_means = [name for name in tables[0] if METRICS[name].spec.reads == "mean"]
-    return pd.concat(tables).groupby(level=0, sort=False)[of_means].mean().rename_axis("perturbation")
+    reference = reference or reference_of(dataset, split)
+    tables = evaluate_means(reference, held_out_cells(dataset, split), _true_means)
+    return pd.concat(tables).groupby(level=0, sort=False).mean().rename_axis("perturbation")
 
 
-def _true_mean(reference: Reference, cells_of: Mapping[str, Matrix], label: str, number: int) -> np.ndarray:
-    """Two cells that both are one draw of the true mean, which is all that is scored."""
-    cells, control = SortedCells.of(cells_of[label], f"The real cells of '{label}'"), reference.control
-    error = error_of_mean(cells.variance, cells.n_cells, control.variance)
-    rng = np.random.default_rng([number, *label.encode()])
-    (change,) = draw_true_changes(cells.mean - control.mean, error, 1, rng)
-    return np.tile(np.maximum(control.mean + change, 0), (2, 1)).astype(np.float32)
+def _true_means(real: Response) -> np.ndarray:
+    """Draw what the true mean may be: (draws, genes)."""
+    control = real.control
+    error = error_of_mean(real.variance, real.n_cells, control.variance)
+    rng = np.random.default_rng(list(real.label.encode()))
+    changes = draw_true_changes(real.mean - control.mean, error, DRAWS, rng)
+    return np.maximum(control.mean + changes, 0)
 
 
 def _half(cells_of: Mapping[str, Matrix], label: str, seed: int, which: int) -> Matrix:

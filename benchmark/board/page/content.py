@@ -12,7 +12,7 @@ from benchmark.board.page.packed import short
 from benchmark.board.page.published import PublishedBoard
 from benchmark.board.page.runs import Runs, about_runs, groups_of, per_perturbation
 from benchmark.board.page.verdict import ALPHA, QUESTIONS, is_behind, verdict
-from benchmark.board.rows import ANCHORS, BASELINE, HEADLINE, Block, Comparison, Estimate, Row
+from benchmark.board.rows import ANCHORS, BASELINE, HEADLINE, SHOWN, Block, Comparison, Estimate, Row
 from benchmark.evaluation.metrics import METRICS
 from benchmark.records.tracking import StoredRun
 
@@ -40,7 +40,8 @@ def as_content(
         "alpha": ALPHA,
         "baseline": BASELINE,
         "headline": HEADLINE,
-        "metrics": {name: _metric(name) for name in METRICS if name in {*HEADLINE, *names}},
+        "shown": SHOWN,
+        "metrics": {name: _metric(name) for name in METRICS if name in {*SHOWN, *names}},
         "boards": [_board(block, by_id, published) for block in blocks]
         + [
             _empty(board.dataset, board.split, [board])
@@ -114,6 +115,7 @@ def _row(row: Row, block: Block, runs: Runs) -> dict[str, Any]:
         "coverage": short(row.coverage),
         "fallbacks": row.fallbacks,
         "sampling_noise": short(row.sampling_noise),
+        "training": short(row.training_share),
         "seconds": short(row.seconds),
         "trials": row.tuning_trials,
         "tuning_seconds": short(row.tuning_seconds),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmark.board.rows import HEADLINE, Block, Comparison, Row
+from benchmark.board.rows import BESIDE, HEADLINE, Block, Comparison, Row
 
 ALPHA = 0.05
 NAMED = 4
@@ -85,7 +85,16 @@ def _metric(metric: str, rows: Sequence[Row], block: Block, seeds: Sequence[int]
     behind = {id(row): row.behind_best[metric] for row in rows if row is not best}
     others = [row for row in rows if row is not best and behind[id(row)].mean is not None]
     others.sort(key=lambda row: behind[id(row)].mean or 0.0)
-    return about | {"row": block.rows.index(best)} | _lead(others, behind, block, seeds)
+    found = about | {"row": block.rows.index(best)} | _lead(others, behind, block, seeds)
+    return found | {"sentences": [*found["sentences"], *_beside(metric, [best, *others[:1]], block)]}
+
+
+def _beside(metric: str, rows: Sequence[Row], block: Block) -> list[str]:
+    """What rows have in the metric that stands beside a headline metric."""
+    name = BESIDE.get(metric)
+    known = [(row, row.metrics[name].mean) for row in rows if name in row.metrics]
+    said = [f"{mean:.3g} ({block.name(row)})" for row, mean in known if mean is not None]
+    return [f"Without the noise of the real means ({name}): {', '.join(said)}."] if said else []
 
 
 def _lead(

@@ -64,8 +64,6 @@ def differential_expression(
             "give both the same genes in the same order."
         )
     perturbed = SortedCells.of(cells, name)
-    change = perturbed.mean - control.mean
-    change[np.abs(change) < RESOLUTION] = 0.0
     return Response(
         label=label,
         reference=reference,
@@ -74,10 +72,44 @@ def differential_expression(
         ascending=perturbed.values,
         mean=perturbed.mean,
         variance=perturbed.variance,
-        change=change,
+        change=_change(perturbed.mean, control),
         log2_fold_change=np.log2((perturbed.count_mean + PSEUDOCOUNT) / (control.count_mean + PSEUDOCOUNT)),
         fdr=fdr(control.values, perturbed.values),
     )
+
+
+def response_of_mean(reference: Reference, label: str, mean: np.ndarray) -> Response:
+    """Make the predicted response of which nothing but the mean is known: for metrics that read no more.
+
+    Parameters
+    ----------
+    reference
+        What the response is measured against.
+    label
+        The perturbation.
+    mean
+        float64, (genes,): log1p of counts per 10,000.
+    """
+    control, nothing = reference.given, np.zeros(len(mean))
+    cells = mean[None].astype(np.float32)
+    return Response(
+        label=label,
+        reference=reference,
+        control=control,
+        cells=cells,
+        ascending=cells.T,
+        mean=mean,
+        variance=nothing,
+        change=_change(mean, control),
+        log2_fold_change=nothing,
+        fdr=np.ones(len(mean)),
+    )
+
+
+def _change(mean: np.ndarray, control: SortedCells) -> np.ndarray:
+    change = mean - control.mean
+    change[np.abs(change) < RESOLUTION] = 0.0
+    return change
 
 
 def fdr(control: np.ndarray, cells: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.metrics import METRICS, Metric, Panel, PanelMetric, Reference
 from benchmark.evaluation.metrics.parallel import for_each
+from benchmark.evaluation.metrics.response import Response
 from benchmark.evaluation.metrics.sorted_cells import Matrix
 from benchmark.machine.progress import stage
 
@@ -53,38 +54,88 @@ def evaluate(
         When the two sides do not have the same perturbations, gene counts differ, there are fewer than 2
         cells, or a value is NaN, infinite, negative or not on the log scale.
     """
-    import pandas as pd
-
-    from benchmark.evaluation.metrics.differential import differential_expression
-
     _check_same(real, predicted)
     applicable = [
         declared for declared in METRICS.values() if predicts == "cells" or declared.spec.needs == "mean"
     ]
-    single = [declared for declared in applicable if isinstance(declared, Metric)]
-    changes: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-    rows: dict[str, list[float]] = {}
 
-    def score(label: str) -> tuple[list[float], tuple[np.ndarray, np.ndarray]]:
+    def sides(label: str) -> tuple[Response, Response]:
+        from benchmark.evaluation.metrics.differential import differential_expression
+
         truth = differential_expression(reference, label, real[label], f"The real cells of '{label}'")
-        guess = differential_expression(
-            reference, label, predicted[label], f"The predicted cells of '{label}'", reference.given
-        )
-        centre = reference.control.mean
-        return [declared(truth, guess) for declared in single], (truth.mean - centre, guess.mean - centre)
+        cells, name = predicted[label], f"The predicted cells of '{label}'"
+        return truth, differential_expression(reference, label, cells, name, reference.given)
 
-    with stage("score", total=len(real)) as progress:
-        for label, found in zip(real, for_each(score, real), strict=True):
-            rows[label], changes[label] = found
+    (table,) = _tables(applicable, reference, list(real), lambda label: [sides(label)])
+    return table
+
+
+def evaluate_means(
+    reference: Reference,
+    real: Mapping[str, Matrix],
+    means: Callable[[Response], np.ndarray],
+) -> list[pd.DataFrame]:
+    """Compute every metric that reads means alone, for several predicted means of each perturbation.
+
+    Parameters
+    ----------
+    reference
+        The control cells of both sides, and what else responses are measured against.
+    real
+        The real cells of each perturbation.
+    means
+        Real response -> predicted means, (predictions, genes), log1p of counts per 10,000; of every
+        perturbation as many.
+
+    Returns
+    -------
+    list of pandas.DataFrame
+        One as `evaluate` returns it for each prediction.
+    """
+    from benchmark.evaluation.metrics.differential import differential_expression, response_of_mean
+
+    def sides(label: str) -> list[tuple[Response, Response]]:
+        truth = differential_expression(reference, label, real[label], f"The real cells of '{label}'")
+        return [(truth, response_of_mean(reference, label, mean)) for mean in means(truth)]
+
+    applicable = [declared for declared in METRICS.values() if declared.spec.reads == "mean"]
+    return _tables(applicable, reference, list(real), sides)
+
+
+def _tables(
+    applicable: Sequence[Metric | PanelMetric],
+    reference: Reference,
+    labels: Sequence[str],
+    sides: Callable[[str], list[tuple[Response, Response]]],
+) -> list[pd.DataFrame]:
+    """Score pairs of a real and a predicted response, as many for each perturbation: a table for each."""
+    import pandas as pd
+
+    single = [declared for declared in applicable if isinstance(declared, Metric)]
+    centre = reference.control.mean
+
+    def score(label: str) -> list[tuple[list[float], np.ndarray, np.ndarray]]:
+        return [
+            ([declared(truth, guess) for declared in single], truth.mean - centre, guess.mean - centre)
+            for truth, guess in sides(label)
+        ]
+
+    rows: list[list[tuple[list[float], np.ndarray, np.ndarray]]] = []
+    with stage("score", total=len(labels)) as progress:
+        for found in for_each(score, labels):
+            rows.append(found)
             progress.advance()
-    names = [declared.spec.name for declared in single]
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=names, dtype=float)
-    truths, guesses = (np.stack(side) for side in zip(*changes.values(), strict=True))
-    panel = Panel(tuple(changes), reference, truths, guesses)
-    for declared in applicable:
-        if isinstance(declared, PanelMetric):
-            table[declared.spec.name] = declared(panel)
-    return table[[declared.spec.name for declared in applicable]].rename_axis("perturbation")
+    tables = []
+    for found in zip(*rows, strict=True):
+        scores, truths, guesses = zip(*found, strict=True)
+        panel = Panel(tuple(labels), reference, np.stack(truths), np.stack(guesses))
+        names = [declared.spec.name for declared in single]
+        table = pd.DataFrame(scores, index=list(labels), columns=names, dtype=float)
+        for declared in applicable:
+            if isinstance(declared, PanelMetric):
+                table[declared.spec.name] = declared(panel)
+        tables.append(table[[declared.spec.name for declared in applicable]].rename_axis("perturbation"))
+    return tables
 
 
 def _check_same(real: Mapping[str, Matrix], predicted: Mapping[str, Matrix]) -> None:

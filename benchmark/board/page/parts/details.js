@@ -28,6 +28,8 @@ function facts(row) {
     ["Time of a run", row.seconds === null ? null : duration(row.seconds)],
     ["Predicted", row.coverage === null || row.kind === "bound" ? null : percent(row.coverage)],
     ["Refused", row.fallbacks ? plural(row.fallbacks, "perturbation") : null],
+    ["Noise of drawing cells, in mse", isNumber(row.sampling_noise) ? row.sampling_noise.toPrecision(2) : null],
+    ["Of the uncertainty, from trainings", row.training ? `up to ${percent(row.training)}` : null],
     ["Tuning", row.trials ? `${plural(row.trials, "trial")}, ${duration(row.tuning_seconds)}` : null],
     ["Tuned on test perturbations", row.overlap ? String(row.overlap) : null],
     ["Older metrics", row.outdated.join(", ") || null],
@@ -46,7 +48,7 @@ function comparisons(row) {
   if (!lines.length) return "";
   return make("section", {}, make("h3", {}, "Does the difference mean anything?"),
     make("p", {}, "Against the best row of each metric, and the next lower one on the board; paired by perturbation. p: Wilcoxon's "
-      + "signed-rank test, corrected for all such tests of the board."),
+      + "signed-rank test, with three seeds or more also over trainings, corrected for all such tests of the board."),
     make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Differences" }, make("table", { class: "plain" },
       make("thead", {}, make("tr", {}, ["Metric", "Difference", "By", "95% interval", "p", "Reading"].map((text) => make("th", { scope: "col" }, text)))),
       make("tbody", {}, lines.map(([name, text, found]) => make("tr", {},

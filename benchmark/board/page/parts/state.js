@@ -12,7 +12,7 @@ const state = {
 };
 
 /** Filled once, by `start`. */
-const page = { metrics: {}, headline: [], boards: [], baseline: "", alpha: 0.05, version: "" };
+const page = { metrics: {}, headline: [], shown: [], boards: [], baseline: "", alpha: 0.05, version: "" };
 
 function board() {
   return page.boards[state.board];
@@ -40,14 +40,14 @@ function remember() {
   const kept = { dataset, split, sort: state.sort, down: state.down ? 1 : "", group: state.group };
   kept.board = state.board;
   kept.scaled = state.scaled ? 1 : "";
-  kept.metrics = state.metrics.join() === page.headline.join() ? "" : state.metrics.join();
+  kept.metrics = state.metrics.join() === page.shown.join() ? "" : state.metrics.join();
   const text = new URLSearchParams(Object.entries(kept).filter(([, value]) => value !== "")).toString();
   history.replaceState(null, "", `#${text}`);
 }
 
 /** Read the address bar; what it has that is not here is left as it is. */
 function recall() {
-  state.metrics = [...page.headline];
+  state.metrics = [...page.shown];
   const kept = new URLSearchParams(location.hash.slice(1));
   const same = (each) => each.dataset === kept.get("dataset") && each.split === kept.get("split");
   const numbered = page.boards[Number(kept.get("board"))];

@@ -120,11 +120,11 @@ def limit(dataset: Dataset, split: Split, reference: Reference | None = None) ->
         As `evaluate` returns it, with the metrics that read means alone.
     """
     reference = reference or reference_of(dataset, split)
-    tables = evaluate_means(reference, held_out_cells(dataset, split), _true_means)
+    tables = evaluate_means(reference, held_out_cells(dataset, split), true_means)
     return pd.concat(tables).groupby(level=0, sort=False).mean().rename_axis("perturbation")
 
 
-def _true_means(real: Response) -> np.ndarray:
+def true_means(real: Response) -> np.ndarray:
     """Draw what the true mean may be: (draws, genes)."""
     control = real.control
     error = error_of_mean(real.variance, real.n_cells, control.variance)

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from benchmark.data.canonical import canonicalise
+from benchmark.data.cards import DatasetCard
+from benchmark.data.simulator import SimulatorConfig, simulate
 from benchmark.evaluation.limit import draw_true_changes, error_of_mean
+from benchmark.evaluation.metrics import Reference
+from benchmark.evaluation.metrics.evaluate import evaluate_means
+from benchmark.evaluation.scoring import true_means
+from benchmark.perturbation import CONTROL
 
 GENES = 4000
 
@@ -64,3 +72,35 @@ def test_few_cells_borrow_the_variance_of_control_cells():
     """4 degrees of freedom of their own and 5 cells' worth of the others': (4 * 1 + 5 * 10) / 9 / 5."""
     found = error_of_mean(np.array([1.0]), 5, np.array([10.0]))
     np.testing.assert_allclose(found**2, [(4 + 50) / 9 / 5])
+
+
+@pytest.fixture(scope="module")
+def screen() -> dict[str, np.ndarray]:
+    """Simulated cells of a network, so many that their mean is as good as the true one."""
+    config = SimulatorConfig(
+        seed=3, n_genes=120, n_singles=6, n_doubles=2, cells_per_perturbation=1500, n_controls=3000
+    )
+    cells, _ = simulate(config)
+    adata = canonicalise(cells, DatasetCard(name="many", expression="counts", modality="simulated"))
+    labels = adata.obs["perturbation"].to_numpy()
+    return {label: adata.X[labels == label].toarray() for label in np.unique(labels)}
+
+
+@pytest.mark.parametrize("n_cells", [10, 30, 60, 300])
+def test_the_limit_of_simulated_cells_is_what_their_true_mean_scores(screen, n_cells):
+    """Bias and spread over draws of cells; the true mean is that of 1,500 cells, drawn ones among them."""
+    perturbed = {label: cells for label, cells in screen.items() if label != CONTROL}
+    genes = [f"G{number}" for number in range(120)]
+    reference = Reference.of(screen[CONTROL][:1500], genes, given=screen[CONTROL][1500:])
+    found = []
+    for draw in range(4):
+        rng = np.random.default_rng(draw)
+        real = {label: cells[rng.permutation(len(cells))[:n_cells]] for label, cells in perturbed.items()}
+        (truth,) = evaluate_means(
+            reference, real, lambda side: perturbed[side.label].mean(axis=0, dtype=np.float64)[None]
+        )
+        limit = pd.concat(evaluate_means(reference, real, true_means)).groupby(level=0, sort=False).mean()
+        found.append([table[["mse", "pearson", "direction_balanced"]].mean() for table in (limit, truth)])
+    (mse, *limits), (true_mse, *truths) = np.mean(found, axis=0)
+    assert mse == pytest.approx(true_mse / (1 - n_cells / 1500), rel=0.12)  # of a finite number of cells
+    np.testing.assert_allclose(limits, truths, atol=0.03)

@@ -50,6 +50,7 @@ class WorksInTheConstructor(TrainMean):
 class ForgetsToRefuse(TrainMean):
     def require_fitted(self):
         self.shift_ = getattr(self, "shift_", 0.0)
+        self.control_mean_ = getattr(self, "control_mean_", np.ones(40))
 
 
 class ReturnsNothing(TrainMean):
@@ -101,9 +102,19 @@ class Doubles64(TrainMean):
 
 
 class RemembersTheLastQuestion(TrainMean):
+    def predict_mean(self, perturbations):
+        return None
+
     def predict(self, control, perturbations):
-        for index, cells in enumerate(super().predict(control, perturbations)):
-            yield cells + np.float32(index)
+        self.require_fitted()
+        for index, _ in enumerate(perturbations):
+            yield control.X.toarray() + np.float32(index)
+
+
+class DeclaresAnotherMean(TrainMean):
+    def predict(self, control, perturbations):
+        for cells in super().predict(control, perturbations):
+            yield cells + np.float32(0.25)
 
 
 class ForgetsWhenSaved(TrainMean):
@@ -128,6 +139,10 @@ class ForgetsWhenSaved(TrainMean):
         ),
         (Doubles64, "float32"),
         (RemembersTheLastQuestion, "order"),
+        (
+            DeclaresAnotherMean,
+            r"says that the mean of \S+ is \d+\.?\d* in \S+, but that of its 12 cells is \d+\.\d+; move",
+        ),
         (ForgetsWhenSaved, "saved and loaded"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),

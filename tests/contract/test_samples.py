@@ -98,7 +98,8 @@ def test_a_stochastic_method_gives_that_many_different_cells_for_each_control_ce
         )
         if label == "control"
     }
-    assert set(own_rows) == set(controls(screen).obs_names)
+    assert len(own_rows) == 20  # the half that methods are given
+    assert set(own_rows) < set(controls(screen).obs_names)
     assert (adata.obs.loc[adata.obs["perturbation"] == "control", "sample"] == 0).all()
     for label in record.perturbations:
         rows = np.flatnonzero(adata.obs["perturbation"] == label)

@@ -17,10 +17,9 @@ from benchmark.data import Dataset, load_dataset
 from benchmark.data.fingerprints import FEWEST, fingerprints
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.leaks import check_views, inspect_views
-from benchmark.perturbation import CONTROL
 from benchmark.runs.run import run
 from benchmark.splits import Split, load_split
-from benchmark.splits.views import training_views
+from benchmark.splits.views import given_controls, scored_controls, training_views
 from benchmark.testing.case import Panel, tiny_panel
 from tests.tiny import request
 
@@ -66,11 +65,12 @@ def test_views_are_copies_with_no_way_back(panel: Panel) -> None:
 
 
 def test_sound_views_pass_and_each_check_says_what_it_looked_at(panel: Panel) -> None:
-    """Four findings, none a leak; the number of test cells is what the split has."""
+    """Four findings, none a leak; withheld control cells count as test cells."""
     findings = inspect_views(panel.dataset, panel.split, *panel.views)
     assert [finding.subject for finding in findings] == ["perturbations", "cells", "copies", "rest"]
     assert not any(finding.is_leak for finding in findings)
     n_test = sum(len(cells_of(panel, label)) for label in panel.split.test)
+    n_test += int(scored_controls(panel.dataset, panel.split).sum())
     assert f"none of {n_test} test cells is among the" in findings[2].sentence
     check_views(panel.dataset, panel.split, *panel.views)
 
@@ -79,10 +79,10 @@ def test_copies_of_test_cells_under_training_labels_are_counted_with_an_example(
     """Two test cells lie in the data twice: once as they should, once as cells of a control and a single."""
     first, second = cells_of(panel, panel.split.test[0])[:2]
     single = panel.split.train[0]
-    overwrite(panel.dataset, cells_of(panel, CONTROL)[0], first)
+    overwrite(panel.dataset, np.flatnonzero(given_controls(panel.dataset, panel.split))[0], first)
     overwrite(panel.dataset, cells_of(panel, single)[3], second)
     names = panel.dataset.adata.obs_names
-    with pytest.raises(BenchmarkError, match=r"2 of 36 test cells have copies, such as") as caught:
+    with pytest.raises(BenchmarkError, match=r"2 of 56 test cells have copies, such as") as caught:
         check_views(panel.dataset, panel.split, *panel.views)
     sentence = str(caught.value)
     assert "\n" not in sentence
@@ -99,18 +99,30 @@ def test_the_harness_refuses_leaking_data_and_calls_the_run_failed(
     from tests.tiny import COLUMNS
 
     run(request(screen, "no_change"))
-    split = load_split(load_dataset(str(screen), **COLUMNS), "doubles", 0)
+    dataset = load_dataset(str(screen), **COLUMNS)
+    split = load_split(dataset, "doubles", 0)
     adata = read_h5ad(screen)
     labels = adata.obs["perturbation"].astype(str).to_numpy()
-    control, test = np.flatnonzero(labels == "control")[0], np.flatnonzero(np.isin(labels, split.test))[0]
+    control = np.flatnonzero(given_controls(dataset, split))[0]
+    test = np.flatnonzero(np.isin(labels, split.test))[0]
     dense = csr_matrix(adata.X).toarray()
     dense[control] = dense[test]
     adata.X = csr_matrix(dense)
     other = tmp_path / "leaking.h5ad"
     adata.write_h5ad(other)
-    with pytest.raises(BenchmarkError, match="1 of 36 test cells have copies"):
+    with pytest.raises(BenchmarkError, match="1 of 56 test cells have copies"):
         run(request(other, "no_change"))
     assert [run.status for run in Tracker().runs()] == ["failed", "finished"]
+
+
+def test_a_control_cell_that_real_changes_are_measured_against_is_withheld_too(panel: Panel) -> None:
+    train, validation = panel.views
+    withheld = np.flatnonzero(scored_controls(panel.dataset, panel.split))[0]
+    dense = train.X.toarray()
+    dense[5] = panel.dataset.adata.X[withheld].toarray()
+    train.X = csr_matrix(dense)
+    with pytest.raises(BenchmarkError, match=r"1 of 56 test cells have copies, .* \(control\) as"):
+        check_views(panel.dataset, panel.split, train, validation)
 
 
 def test_a_copy_in_a_layer_is_found(panel: Panel) -> None:
@@ -120,7 +132,7 @@ def test_a_copy_in_a_layer_is_found(panel: Panel) -> None:
     test_row = cells_of(panel, panel.split.test[1])[0]
     dense[5] = panel.dataset.adata.X[test_row].toarray()
     train.layers["counts"] = csr_matrix(dense)
-    with pytest.raises(BenchmarkError, match=r"1 of 36 test cells have copies, .* counts\)"):
+    with pytest.raises(BenchmarkError, match=r"1 of 56 test cells have copies, .* counts\)"):
         check_views(panel.dataset, panel.split, train, validation)
 
 

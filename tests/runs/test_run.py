@@ -186,7 +186,7 @@ def test_the_cells_that_predictions_start_from_are_drawn_once_per_seed(screen):
     np.testing.assert_array_equal(one.X.toarray(), again.X.toarray())
     assert (one.X.toarray() != other.X.toarray()).any()
     assert len({tuple(row) for row in one.X.toarray()}) == 30
-    assert sample_cells(control, 100, 0).n_obs == 100
+    assert sample_cells(control, 100, 0).n_obs == 40
 
 
 def start_slow_run(screen, own_methods, folder):

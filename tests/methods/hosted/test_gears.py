@@ -126,7 +126,9 @@ def test_which_genes_can_be_perturbed_is_a_choice(tmp_path):
 
 def test_cells_are_moved_to_the_mean_that_is_predicted_and_never_below_zero():
     control = np.array([[0.0, 2.0, 0.0], [2.0, 4.0, 1.0]], dtype=np.float32)
-    moved = method("sets.gmt").finish(control, np.array([0.5, -10.0, 0.0]))
+    gears = method("sets.gmt")
+    gears.control_mean_ = np.array([1.0, 3.0, 0.5])  # of all control cells, these among them
+    moved = gears.finish(control, np.array([0.5, -10.0, 0.0]))
     assert moved.dtype == np.float32
     assert (moved >= 0).all()
     np.testing.assert_allclose(moved.mean(axis=0), [1.5, 0, 0.5], atol=1e-6)

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from benchmark.board import build_board
+from benchmark.board import BOUNDS, build_board
 from benchmark.board.page import as_content, as_html
 from benchmark.evaluation.metrics import METRICS
 from benchmark.records.tracking import StoredRun
@@ -30,7 +30,7 @@ RUNS = 2000
 SEEDS = 4
 BOARDS = 5
 PERTURBATIONS = 80
-FIRST = ("ceiling", "no_change", "train_mean", "additive")
+FIRST = ("limit", "ceiling", "no_change", "train_mean", "additive")
 
 
 def runs() -> list[StoredRun]:
@@ -60,7 +60,7 @@ def _run(rng: np.random.Generator, method: str, board: int, seed: int, level: fl
         "split": "doubles",
         "split_digest": f"{seed}{board}" * 32,
         "seed": str(seed),
-        "cells": "0" if method == "ceiling" else "256",
+        "cells": "0" if method in BOUNDS else "256",
         "coverage": "1.0",
         "fallbacks": "0",
         "seconds": f"{rng.random() * 1000:.2f}",

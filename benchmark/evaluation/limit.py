@@ -2,12 +2,13 @@
 
 No prediction can be expected to come nearer to the mean of n cells than their true mean does, and that one is
 not known. So it is drawn: from what the cells leave open about it, gene by gene. The change of the mean of a
-gene is seen with a normal error, whose size the spread of the cells tells; how changes are distributed over
-the genes of one perturbation is a mixture of normals around no change, fitted by maximum likelihood (adaptive
-shrinkage: Stephens, Biostatistics 2017, without its penalty, which takes ten genes more for unchanged: too
-many for a panel of a hundred). Scoring such draws as predictions gives the limit in every metric of means at
-once. Two have known answers, which tests compare it with: the limit of `mse` is the variance of the real
-mean, that of a correlation the square root of the reliability of the changes.
+gene is seen with a normal error, whose size the spread of the cells tells; changes in units of their errors
+are distributed over the genes of one perturbation as a mixture of normals around no change, fitted by maximum
+likelihood (adaptive shrinkage: Stephens, Biostatistics 2017, with alpha = 1 and without its penalty, which
+takes ten genes more for unchanged: too many for a panel of a hundred). The mixture fits no screen exactly, so
+draws are scaled to be off by as much as the errors say, which makes the limit of `mse` the variance of the
+real mean. Scoring such draws as predictions gives the limit in every metric of means at once; that of a
+correlation is, as it should be, the square root of the reliability of the changes.
 
 Half of the cells as a prediction of the other half, the replicate (`benchmark.evaluation.scoring.ceiling`),
 has four times that noise in its `mse`, and good methods lie above it.
@@ -17,8 +18,8 @@ from __future__ import annotations
 
 import numpy as np
 
-GRID = np.sqrt(2.0)
-"""Ratio of neighbouring standard deviations of the mixture."""
+LEAST, RATIO = 0.1, np.sqrt(2.0)
+"""The least standard deviation of the mixture, and the ratio of neighbouring ones."""
 
 STEPS = 100
 """Of the EM algorithm; more change the weights by less than matters here."""
@@ -74,29 +75,30 @@ def draw_true_changes(
     open_ = error > 0
     if not open_.any():
         return true
-    seen, squared = change[open_], error[open_] ** 2
-    variances = _grid(seen, error[open_]) ** 2
-    posterior = _responsibilities(seen, squared, variances)
-    cumulative = posterior.cumsum(axis=1)
-    for row in true:
+    seen = change[open_] / error[open_]
+    variances = _grid(seen) ** 2
+    cumulative = _responsibilities(seen, variances).cumsum(axis=1)
+    off = np.empty((draws, len(seen)))
+    for row in off:
         drawn = rng.random((len(seen), 1)) * cumulative[:, -1:]
         prior = variances[(drawn > cumulative).sum(axis=1).clip(max=len(variances) - 1)]
-        share = prior / (prior + squared)
-        row[open_] = share * seen + np.sqrt(share * squared) * rng.standard_normal(len(seen))
+        share = prior / (prior + 1)
+        row[:] = (share - 1) * seen + np.sqrt(share) * rng.standard_normal(len(seen))
+    off *= error[open_]
+    true[:, open_] += off * np.sqrt((error[open_] ** 2).mean() / (off**2).mean())
     return true
 
 
-def _grid(change: np.ndarray, error: np.ndarray) -> np.ndarray:
-    """Standard deviations from no change at all to twice the largest one."""
-    least = error.min() / 10
-    most = max(2 * np.sqrt(max((change**2 - error**2).max(), 0.0)), 8 * least)
-    steps = int(np.ceil(np.log(most / least) / np.log(GRID))) + 1
-    return np.concatenate([[0.0], least * GRID ** np.arange(steps)])
+def _grid(change: np.ndarray) -> np.ndarray:
+    """Standard deviations from no change at all to twice the largest one, in units of the error."""
+    most = max(2 * np.sqrt(max((change**2 - 1).max(), 0.0)), 8 * LEAST)
+    steps = int(np.ceil(np.log(most / LEAST) / np.log(RATIO))) + 1
+    return np.concatenate([[0.0], LEAST * RATIO ** np.arange(steps)])
 
 
-def _responsibilities(change: np.ndarray, squared: np.ndarray, variances: np.ndarray) -> np.ndarray:
+def _responsibilities(change: np.ndarray, variances: np.ndarray) -> np.ndarray:
     """Which part of the mixture each gene may belong to, (genes, parts), with the weights that fit best."""
-    total = squared[:, None] + variances
+    total = 1 + variances
     log_density = -0.5 * (np.log(total) + change[:, None] ** 2 / total)
     density = np.exp(log_density - log_density.max(axis=1, keepdims=True))
     weights = np.full(len(variances), 1 / len(variances))

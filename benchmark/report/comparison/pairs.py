@@ -182,7 +182,7 @@ def _about(first: Record, second: Record) -> list[str]:
     if (one.cells, one.samples) != (other.cells, other.samples):
         notes.append(
             f"The first predicted {one.cells * one.samples} cells per perturbation and the second "
-            f"{other.cells * other.samples}; how many counts in some metrics, such as mse."
+            f"{other.cells * other.samples}; how many counts in metrics of cells, such as energy_distance."
         )
     if first.fallbacks or second.fallbacks:
         notes.append(

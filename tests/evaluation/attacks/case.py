@@ -21,7 +21,7 @@ from benchmark.predicting import CELLS, predict_all, sample_cells
 from benchmark.registry import load_method
 from benchmark.runs.handed_in import score_submission
 from benchmark.splits import Split
-from benchmark.splits.views import held_out_cells, training_views
+from benchmark.splits.views import control_cells, held_out_cells, training_views
 
 Predictions: TypeAlias = Mapping[str, np.ndarray]
 """Label -> float32 (cells, genes), log1p of counts per 10,000."""
@@ -37,7 +37,7 @@ HONEST = (*BASES, "main_effects", "linear")
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """What a participant has: all control cells, (cells, genes), and the gene names."""
+    """What a participant has: the control cells of methods, (cells, genes), and the gene names."""
 
     control: np.ndarray
     genes: tuple[str, ...]
@@ -126,7 +126,7 @@ class Contest:
     def on(cls, dataset: Dataset, split: Split) -> Self:
         """Fit the honest methods and predict the test perturbations as a run does."""
         train, validation = training_views(dataset, split)
-        control = dataset.adata[dataset.adata.obs["perturbation"] == CONTROL].copy()
+        control = control_cells(dataset, split)
         start = sample_cells(control, CELLS, seed=0)
         honest = {}
         for name in HONEST:

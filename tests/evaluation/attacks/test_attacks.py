@@ -36,6 +36,13 @@ WORTH_A_WORD = 0.1
 
 CLIMBS = {
     ("own_targets_up", "no_change"): "it knows what activation does to the gene itself",
+    **{
+        (
+            name,
+            "no_change",
+        ): "changes are found in expressed genes, which is more than to say that there are none"
+        for name in ("shifted_up", "shifted_down", "many_cells_scored")
+    },
 }
 """(attack, base) -> why it passes another method on some headline metric."""
 
@@ -155,14 +162,15 @@ def test_copied_control_is_no_change(results):
     pd.testing.assert_frame_equal(
         results.attacked(attack_named("copied_control"), "additive"),
         results.honest["no_change"],
-        check_exact=True,
+        atol=1e-6,
+        rtol=0,
     )
 
 
 def test_more_cells_than_asked_for_are_not_scored(results, tmp_path):
     file = attack_named("many_cells").submit(results.contest.honest["additive"], results.contest.known)
     submission = results.contest.hand_in(file, tmp_path)
-    assert {len(cells) for cells in submission.predicted.values()} == {256}
+    assert {cells.shape[0] for cells in submission.predicted.values()} == {256}
 
 
 def test_whoever_skips_perturbations_gets_the_train_mean_and_is_seen_to(results, tmp_path):
@@ -170,7 +178,7 @@ def test_whoever_skips_perturbations_gets_the_train_mean_and_is_seen_to(results,
     skipped = list(contest.split.test[1:])
     attacked = results.attacked(attack, "no_change").loc[skipped, headline_metrics()]
     train_mean = results.honest["train_mean"].loc[skipped, headline_metrics()]
-    pd.testing.assert_frame_equal(attacked, train_mean, check_exact=True)
+    pd.testing.assert_frame_equal(attacked, train_mean, atol=1e-6, rtol=0)
     file = attack.submit(contest.honest["no_change"], contest.known)
     assert set(contest.hand_in(file, tmp_path, **attack.options).fallbacks) == set(skipped)
 

@@ -56,8 +56,8 @@ def test_direction_by_hand():
     assert DIRECTION(real, response([1, 1, -1, 1, -1])) == pytest.approx(1 / 3)
 
 
-@pytest.mark.parametrize(("sign", "expected"), [(1, 0.5), (-1, 0.5), (0, 0)])
-def test_one_sign_for_all_scores_half_and_no_sign_nothing(sign, expected):
+@pytest.mark.parametrize(("sign", "expected"), [(1, 0.5), (-1, 0.5), (0, 0.5)])
+def test_one_sign_for_all_scores_half_and_so_does_none(sign, expected):
     real = response([-1] * 9 + [1], de="x" * 10)
     assert DIRECTION(real, response([sign] * 10)) == expected
 

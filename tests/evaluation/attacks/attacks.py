@@ -154,8 +154,8 @@ def many_cells(predicted: Predictions, known: Known) -> Predictions:
 @cheat(
     "the same, and asks to have all 2,560 cells scored (`cells=2560`)",
     "With more cells smaller changes pass the test, which `de_overlap` and `de_recall` pay for. The headline "
-    "metrics do not test predicted cells, and the number of cells is part of a run's record. Where nothing is "
-    "said to change, the noise that tells copies apart is a change of its own, larger in expressed genes.",
+    "metrics do not test predicted cells, and the number of cells is part of a run's record. Where nothing "
+    "changes, the noise that tells copies apart is a change of its own, larger in expressed genes.",
     cells=2560,
     raises="de_overlap_adjusted",
 )

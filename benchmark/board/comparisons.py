@@ -91,11 +91,9 @@ def _compare(per_seed: np.ndarray) -> list[Comparison]:
         return [Comparison() for _ in range(differences.shape[1])]
     means, low, high = mean_and_bounds(differences[None, own])
     p = _p_values(differences[own])
-    for metric in range(len(means)):
-        found = widened(means[metric], low[metric], high[metric], per_seed[..., metric])
-        if found is not None:
-            low[metric], high[metric] = found.low, found.high
-            p[metric] = max(p[metric], two_sided(means[metric], found))
+    over_trainings = widened(means, low, high, per_seed)
+    low, high = over_trainings.low, over_trainings.high
+    p = np.fmax(p, two_sided(means, over_trainings))
     compared: list[Comparison] = []
     for index, n in enumerate(defined.sum(axis=0)):
         each = Comparison(n=int(n))

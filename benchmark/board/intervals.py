@@ -102,7 +102,7 @@ def estimates(table: ScoreTable) -> dict[str, Estimate]:
     enough = (~np.isnan(values)).any(axis=0).sum(axis=0) >= FEWEST
     means, low, high = mean_and_bounds(values)
     low, high = np.where(enough, low, np.nan), np.where(enough, high, np.nan)
-    low, high, training = over_trainings(means, low, high, values)
+    low, high, training, _ = widened(means, low, high, values)
     names = [table.names[index] for index in np.flatnonzero(present)]
     return {
         name: Estimate(
@@ -121,31 +121,6 @@ def mean_and_bounds(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndar
     """Mean of each column of (seeds, perturbations, columns) and the bounds of its interval: (columns,)."""
     low, high = middle(weighted_means(values, board_draws(values.shape[1])))
     return plain_means(values), low, high
-
-
-def over_trainings(
-    means: np.ndarray, low: np.ndarray, high: np.ndarray, values: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Widen intervals by what trainings add, and say how much that is: three times (columns,).
-
-    Parameters
-    ----------
-    means, low, high
-        (columns,): as `mean_and_bounds` gives them.
-    values
-        (seeds, perturbations, columns).
-
-    Returns
-    -------
-    tuple
-        Bounds, and the share of trainings in the variance; NaN where trainings are too few.
-    """
-    low, high, share = low.copy(), high.copy(), np.full(len(means), np.nan)
-    for column in range(len(means)):
-        found = widened(means[column], low[column], high[column], values[..., column])
-        if found is not None:
-            low[column], high[column], share[column] = found[:3]
-    return low, high, share
 
 
 def plain_means(values: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from benchmark.board.notes import notes
 from benchmark.board.rows import Block
 from benchmark.board.tables import TABLES, Table
 
-WIDTH = 140
+WIDTH = 156
 """Of a table that goes to a file, and the least that one with many columns needs."""
 
 WORDS = 12
@@ -30,7 +30,7 @@ def as_table(blocks: Sequence[Block], table: str = "scores", width: int | None =
     table
         Which view: "scores", "scaled", "groups" or "tests".
     width
-        Columns of the terminal; its own, or 140 where the text goes to a file, unless said.
+        Columns of the terminal; its own, or 156 where the text goes to a file, unless said.
     """
     screen = io.StringIO()
     terminal = Console()

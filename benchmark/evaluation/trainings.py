@@ -22,99 +22,115 @@ FEWEST_TRAININGS = 3
 
 
 class Widened(NamedTuple):
-    """Interval of a mean over trainings and perturbations.
+    """Intervals of means over trainings and perturbations, one for each column.
 
     Attributes
     ----------
     low, high
-        Its bounds.
+        Their bounds.
     share
-        Which part of the variance of the mean is that of trainings, 0 to 1.
+        Which part of the variance of the mean is that of trainings, 0 to 1; NaN of fewer than
+        `FEWEST_TRAININGS`, or without an interval: the bounds are then as they were.
     freedom
         Degrees of freedom of the variance.
     """
 
-    low: float
-    high: float
-    share: float
-    freedom: float
+    low: np.ndarray
+    high: np.ndarray
+    share: np.ndarray
+    freedom: np.ndarray
 
 
-def widened(mean: float, low: float, high: float, values: np.ndarray) -> Widened | None:
-    """Widen an interval over perturbations by what trainings add.
+def widened(mean: np.ndarray, low: np.ndarray, high: np.ndarray, values: np.ndarray) -> Widened:
+    """Widen intervals over perturbations by what trainings add.
 
     Parameters
     ----------
     mean, low, high
-        A mean over perturbations and trainings, and its interval over perturbations.
+        (columns,): means over perturbations and trainings, and their intervals over perturbations.
     values
-        (trainings, perturbations), NaN where a perturbation was not tested.
-
-    Returns
-    -------
-    Widened
-        None of fewer than `FEWEST_TRAININGS` trainings, or without an interval.
+        (trainings, perturbations, columns), NaN where a perturbation was not tested.
     """
-    values = values[~np.isnan(values).all(axis=1)]
-    count = len(values)
-    if count < FEWEST_TRAININGS or not np.isfinite(low):
-        return None
+    seen = ~np.isnan(values)
+    count = seen.any(axis=1).sum(axis=0)
+    known = (count >= FEWEST_TRAININGS) & np.isfinite(low)
     usual = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
-    of_perturbations = ((high - low) / 2 / usual) ** 2
-    of_trainings = training_variance(values) / count
-    total = of_perturbations + of_trainings
-    if of_trainings == 0:
-        return Widened(low, high, 0.0, np.inf)
-    n = int((~np.isnan(values)).any(axis=0).sum())
-    freedom = total**2 / (of_perturbations**2 / (n - 1) + of_trainings**2 / (count - 1))
-    half = _t_quantile(freedom) * np.sqrt(total)
-    skew = (mean - low) / (high - low) if high > low else 0.5
-    return Widened(mean - 2 * skew * half, mean + 2 * (1 - skew) * half, of_trainings / total, freedom)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        of_perturbations = ((high - low) / 2 / usual) ** 2
+        of_trainings = np.where(known, training_variance(values), 0.0) / np.maximum(count, 1)
+        total = of_perturbations + of_trainings
+        n = seen.any(axis=0).sum(axis=0)
+        freedom = total**2 / (of_perturbations**2 / (n - 1) + of_trainings**2 / (count - 1))
+        wider = known & (of_trainings > 0)
+        freedom = np.where(wider, freedom, np.inf)
+        half = _t_quantile(freedom) * np.sqrt(total)
+        skew = np.where(high > low, (mean - low) / (high - low), 0.5)
+        share = np.where(wider, of_trainings / total, 0.0)
+    return Widened(
+        np.where(wider, mean - 2 * skew * half, low),
+        np.where(wider, mean + 2 * (1 - skew) * half, high),
+        np.where(known, share, np.nan),
+        freedom,
+    )
 
 
-def training_variance(values: np.ndarray) -> float:
+def training_variance(values: np.ndarray) -> np.ndarray:
     """Estimate the variance of what a training does to all perturbations alike; never below 0.
 
     Parameters
     ----------
     values
-        (trainings, perturbations), NaN where a perturbation was not tested.
+        (trainings, perturbations, columns), NaN where a perturbation was not tested.
 
     Returns
     -------
-    float
-        0 where no perturbations link the trainings, so that nothing can be told.
+    numpy.ndarray
+        (columns,): 0 where no perturbations link the trainings, so that nothing can be told.
     """
+    found = np.zeros(values.shape[2])
     seen = ~np.isnan(values)
-    repeated = seen.sum(axis=0) >= 2
-    seen, scores = seen[:, repeated], np.where(seen, values, 0.0)[:, repeated]
-    times = seen.sum(axis=0)
-    trainings = len(values)
+    alike: dict[bytes, list[int]] = {}
+    for column in range(values.shape[2]):
+        alike.setdefault(seen[..., column].tobytes(), []).append(column)
+    for columns in alike.values():
+        found[columns] = _training_variance(values[..., columns], seen[..., columns[0]])
+    return found
+
+
+def _training_variance(values: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Do so for columns in which the same perturbations, (trainings, perturbations), were tested."""
+    own, repeated = seen.any(axis=1), seen.sum(axis=0) >= 2
+    seen = seen[own][:, repeated]
+    trainings, times = len(seen), seen.sum(axis=0)
     links = np.diag(seen.sum(axis=1).astype(float)) - (seen / np.maximum(times, 1)) @ seen.T
-    if not seen.size or np.linalg.matrix_rank(links) < trainings - 1:
-        return 0.0
-    centred = np.where(seen, scores - scores.sum(axis=0) / times, 0.0)
+    if trainings < FEWEST_TRAININGS or not seen.size or np.linalg.matrix_rank(links) < trainings - 1:
+        return np.zeros(values.shape[2])
+    there, times = seen[..., None], times[:, None]
+    scores = np.where(there, values[own][:, repeated], 0.0)
+    centred = np.where(there, scores - scores.sum(axis=0) / times, 0.0)
     inverse = np.linalg.pinv(links)
     effects = inverse @ centred.sum(axis=1)
-    left = np.where(seen, scores - effects[:, None], 0.0)
-    left = np.where(seen, left - left.sum(axis=0) / times, 0.0)
+    left = np.where(there, scores - effects[:, None], 0.0)
+    left = np.where(there, left - left.sum(axis=0) / times, 0.0)
     freedom = seen.sum() - seen.shape[1] - (trainings - 1)
-    noise = (left**2).sum() / freedom if freedom > 0 else 0.0
-    spread = ((effects - effects.mean()) ** 2).sum() - noise * np.trace(inverse)
-    return max(float(spread) / (trainings - 1), 0.0)
+    noise = (left**2).sum(axis=(0, 1)) / max(freedom, 1)
+    spread = ((effects - effects.mean(axis=0)) ** 2).sum(axis=0) - noise * np.trace(inverse)
+    return np.maximum(spread / (trainings - 1), 0.0)
 
 
-def two_sided(mean: float, found: Widened) -> float:
-    """P-value of a mean of 0, by the t distribution of its interval."""
-    from scipy.stats import t
+def two_sided(mean: np.ndarray, found: Widened) -> np.ndarray:
+    """P-values of means of 0, by the t distributions of their intervals; NaN where there is none."""
+    from scipy.special import stdtr
 
     half = (found.high - found.low) / 2
-    if half == 0:
-        return 1.0 if mean == 0 else 0.0
-    return float(2 * t.sf(abs(mean) / half * _t_quantile(found.freedom), found.freedom))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        p = 2 * stdtr(found.freedom, -np.abs(mean) / half * _t_quantile(found.freedom))
+    return np.where(half == 0, np.where(mean == 0, 1.0, 0.0), np.where(np.isnan(found.share), np.nan, p))
 
 
-def _t_quantile(freedom: float) -> float:
-    from scipy.stats import t
+def _t_quantile(freedom: np.ndarray) -> np.ndarray:
+    from scipy.special import stdtrit
 
-    return float(t.ppf((1 + CONFIDENCE) / 2, freedom))
+    usual = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+    finite = np.isfinite(freedom)
+    return np.where(finite, stdtrit(np.where(finite, freedom, 1.0), (1 + CONFIDENCE) / 2), usual)

@@ -9,7 +9,7 @@ import pytest
 
 from benchmark.board import HEADLINE, build_board
 from benchmark.board.export import as_json
-from benchmark.board.text import as_markdown, as_table
+from benchmark.board.text import WIDTH, as_markdown, as_table
 from tests.board.board_case import alike, names, stored
 
 GROUPS = ("combo_seen1", "combo_seen1", "combo_seen2")
@@ -36,7 +36,7 @@ def test_json_has_comparisons_groups_and_intervals_of_ranks():
     assert upper["groups"]["combo_seen2"]["mse"]["n"] == 1
 
 
-def test_the_table_of_scores_is_readable_at_140_columns():
+def test_the_table_of_scores_is_readable_at_the_width_of_a_file():
     """No number is cut, however long the configurations are."""
     labels = names(30)
     runs = [
@@ -50,8 +50,8 @@ def test_the_table_of_scores_is_readable_at_140_columns():
         )
         for k in range(3)
     ]
-    text = as_table(build_board(runs), width=140)
-    assert max(map(len, text.splitlines())) <= 140
+    text = as_table(build_board(runs), width=WIDTH)
+    assert max(map(len, text.splitlines())) <= WIDTH
     assert "…" not in text
     (block,) = build_board(runs)
     for row in block.rows:
@@ -77,8 +77,8 @@ def test_the_last_columns_are_whole_where_all_columns_are_wide(trials):
         )
         for k in range(14)
     ]
-    lines = as_table(build_board(runs), width=140).splitlines()
-    assert max(map(len, lines)) <= 140
+    lines = as_table(build_board(runs), width=WIDTH).splitlines()
+    assert max(map(len, lines)) <= WIDTH
     heading = " ".join(lines[1:5])
     for word in ("rank", "seeds", "backs", "onds", *(["tuned"] if trials != "0" else [])):
         assert f"{word} " in f"{heading} "

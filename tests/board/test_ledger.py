@@ -10,7 +10,7 @@ from benchmark.board import build_board
 from benchmark.board.export import as_csv, as_json
 from benchmark.board.notes import notes
 from benchmark.board.tables import scores
-from benchmark.board.text import as_markdown, as_table
+from benchmark.board.text import WIDTH, as_markdown, as_table
 from benchmark.records.tracking import StoredRun
 from tests.board.board_case import alike, stored
 

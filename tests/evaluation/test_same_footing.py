@@ -31,7 +31,7 @@ def question(request, screen, tmp_path):
     """A data set of simulated counts, the same as dense log values, and real cells with many zeros."""
     if request.param == "norman19_devel":
         card = load_card("norman19_devel")
-        if availability(card).startswith("missing"):
+        if availability(card) != "on this machine":
             pytest.skip(f"{card.local_file} is in no folder of BENCHMARK_DATA")
         dataset = api.load_dataset("norman19_devel")
     elif request.param == "counts":

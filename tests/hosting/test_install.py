@@ -79,6 +79,7 @@ def versions(environment: Environment) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
+@pytest.mark.slow
 def test_requirements_are_installed_once_and_those_of_the_second_file_alone(packed):
     assert packed.python is None
     assert install(packed)
@@ -107,6 +108,7 @@ def test_force_makes_it_anew_and_leaves_one(packed):
     assert versions(packed) == "1.0 1.0"
 
 
+@pytest.mark.slow
 def test_a_package_that_cannot_be_had_leaves_nothing(packed, index):
     next(index.glob("two*")).unlink()
     sentence = (

@@ -216,6 +216,7 @@ def test_a_killed_driver_loses_the_running_trial_and_no_more(store, case):
     assert [run.status for run in runs].count("finished") == 5
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_study(store, case):
     tuned = tune(case.plan("Meets", trials=8, jobs=2))
     assert tuned.configuration.trials == len(case.scales) == len(set(case.scales)) == 8

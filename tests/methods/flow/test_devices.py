@@ -14,6 +14,7 @@ def together(tmp_path_factory) -> list[dict]:
     return in_processes(tmp_path_factory.mktemp("devices"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_two_processes_train_as_one_with_twice_the_batch(name, together):
     alone = in_one_process(CASES[name](), 2)

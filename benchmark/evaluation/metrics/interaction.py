@@ -197,4 +197,4 @@ def _auprc(double: Double, towards: int) -> float:
     deviates = significant & (sign * double.z > 0)
     if deviates.all() or not deviates.any():
         return math.nan
-    return float(average_precision_score(deviates, sign * double.predicted_z))
+    return min(float(average_precision_score(deviates, sign * double.predicted_z)), 1.0)  # of rounded terms

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
@@ -174,6 +174,7 @@ def test_a_perfect_prediction_has_the_best_value_of_every_metric_that_judges() -
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
+@example(seed=150696)  # an average precision of 1 + 2e-16
 def test_scores_stay_in_range_and_do_not_depend_on_the_order_of_genes_or_cells(seed: int) -> None:
     """Permuting the genes of all sides together, or the cells of each side, changes no score."""
     control, real, predicted = screen(seed)

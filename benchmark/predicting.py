@@ -97,7 +97,7 @@ def predict_all(
 
 
 def sampling_noise(method: Method, start: AnnData, predicted: Mapping[str, np.ndarray]) -> float | None:
-    """Measure what drawing cells adds to the squared error of a mean; None where the method knows its mean.
+    """Measure what drawing cells adds to the squared error of a mean; None where the mean is not drawn.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def sampling_noise(method: Method, start: AnnData, predicted: Mapping[str, np.nd
         Mean over perturbations and genes of v / n, v the variance over the n control cells that were drawn
         of the mean of the samples of each.
     """
-    if not predicted or method.predict_mean([]) is not None:
+    if not predicted or method.predicts == "mean" or method.predict_mean([]) is not None:
         return None
     samples = int(start.obs["sample"].max()) + 1
     noises = []

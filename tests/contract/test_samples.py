@@ -252,3 +252,12 @@ def test_samples_that_are_no_positive_number_get_one_line_and_exit_2(type_, home
     assert line.startswith("Error: ")
     assert sentence in line
     assert list(home.iterdir()) == []
+
+
+@pytest.mark.usefixtures("store")
+def test_of_a_method_that_predicts_means_nothing_is_drawn(screen, tmp_path):
+    file = write_methods(
+        tmp_path, STOCHASTIC + "\nclass Means(Draws):\n    name = 'means'\n    predicts = 'mean'\n"
+    )
+    record, _ = run(request(screen, f"{file}:Means"))
+    assert record.sampling_noise is None

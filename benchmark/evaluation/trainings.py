@@ -29,8 +29,8 @@ class Widened(NamedTuple):
     low, high
         Their bounds.
     share
-        Which part of the variance of the mean is that of trainings, 0 to 1; NaN of fewer than
-        `FEWEST_TRAININGS`, or without an interval: the bounds are then as they were.
+        Which part of the variance of the mean is that of trainings, 0 to 1; NaN where nothing can be told of
+        trainings, see `training_variance`, or there is no interval: the bounds are then as they were.
     freedom
         Degrees of freedom of the variance.
     """
@@ -57,7 +57,8 @@ def widened(mean: np.ndarray, low: np.ndarray, high: np.ndarray, values: np.ndar
     usual = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
     with np.errstate(invalid="ignore", divide="ignore"):
         of_perturbations = ((high - low) / 2 / usual) ** 2
-        of_trainings = np.where(known, training_variance(values), 0.0) / np.maximum(count, 1)
+        of_trainings = training_variance(values) / np.maximum(count, 1)
+        known &= ~np.isnan(of_trainings)
         total = of_perturbations + of_trainings
         n = seen.any(axis=0).sum(axis=0)
         freedom = total**2 / (of_perturbations**2 / (n - 1) + of_trainings**2 / (count - 1))
@@ -85,9 +86,10 @@ def training_variance(values: np.ndarray) -> np.ndarray:
     Returns
     -------
     numpy.ndarray
-        (columns,): 0 where no perturbations link the trainings, so that nothing can be told.
+        (columns,): NaN of fewer than `FEWEST_TRAININGS`, and where these have too few perturbations in common
+        to be compared.
     """
-    found = np.zeros(values.shape[2])
+    found = np.empty(values.shape[2])
     seen = ~np.isnan(values)
     alike: dict[bytes, list[int]] = {}
     for column in range(values.shape[2]):
@@ -104,7 +106,7 @@ def _training_variance(values: np.ndarray, seen: np.ndarray) -> np.ndarray:
     trainings, times = len(seen), seen.sum(axis=0)
     links = np.diag(seen.sum(axis=1).astype(float)) - (seen / np.maximum(times, 1)) @ seen.T
     if trainings < FEWEST_TRAININGS or not seen.size or np.linalg.matrix_rank(links) < trainings - 1:
-        return np.zeros(values.shape[2])
+        return np.full(values.shape[2], np.nan)
     there, times = seen[..., None], times[:, None]
     scores = np.where(there, values[own][:, repeated], 0.0)
     centred = np.where(there, scores - scores.sum(axis=0) / times, 0.0)
@@ -125,7 +127,8 @@ def two_sided(mean: np.ndarray, found: Widened) -> np.ndarray:
     half = (found.high - found.low) / 2
     with np.errstate(invalid="ignore", divide="ignore"):
         p = 2 * stdtr(found.freedom, -np.abs(mean) / half * _t_quantile(found.freedom))
-    return np.where(half == 0, np.where(mean == 0, 1.0, 0.0), np.where(np.isnan(found.share), np.nan, p))
+    p = np.where(half == 0, np.where(mean == 0, 1.0, 0.0), p)
+    return np.where(np.isnan(found.share), np.nan, p)
 
 
 def _t_quantile(freedom: np.ndarray) -> np.ndarray:

@@ -60,9 +60,10 @@ def test_without_a_difference_between_trainings_nothing_is_widened_much():
 def test_two_trainings_or_none_that_share_a_perturbation_tell_nothing(values):
     mean, low, high = (np.array([number]) for number in (0.0, -1.0, 1.0))
     found = widened(mean, low, high, values[..., None])
-    assert training_variance(values[..., None]) == 0
+    assert np.isnan(training_variance(values[..., None]))
     assert (found.low, found.high) == (low, high)
-    assert np.isnan(found.share) == (len(values) == 2)
+    assert np.isnan(found.share)
+    assert np.isnan(two_sided(mean, found))
 
 
 def test_the_p_value_is_that_of_the_interval():

@@ -29,6 +29,11 @@ class Changes:
         """The genes that are perturbed, in alphabetical order."""
         return sorted({gene for perturbation in self.perturbations for gene in perturbation.genes})
 
+    def of_singles(self) -> tuple[list[str], np.ndarray]:
+        """The genes that are perturbed alone, and what each does: (singles, genes)."""
+        rows = [row for row, p in enumerate(self.perturbations) if not p.is_double]
+        return [self.perturbations[row].genes[0] for row in rows], self.values[rows]
+
     def mean(self) -> np.ndarray:
         """The mean over perturbations, each counted once."""
         return self.values.mean(axis=0)

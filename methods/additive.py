@@ -30,10 +30,8 @@ class Additive(ShiftMethod):
         """Keep the mean change of every single perturbation."""
         changes = mean_changes(train, validation)
         self.control_mean_ = changes.control_mean
-        singles = [row for row, p in enumerate(changes.perturbations) if not p.is_double]
-        self.genes_ = [changes.perturbations[row].genes[0] for row in singles]
-        self.shifts_ = changes.values[singles]
-        self.unseen_ = self.shifts_.mean(axis=0) if singles else changes.mean()
+        self.genes_, self.shifts_ = changes.of_singles()
+        self.unseen_ = self.shifts_.mean(axis=0) if self.genes_ else changes.mean()
         return self
 
     def unsupported(self, perturbation: Perturbation) -> str | None:

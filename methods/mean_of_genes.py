@@ -35,9 +35,7 @@ class MeanOfGenes(ShiftMethod):
         """Keep the mean change of every single perturbation, and that of all perturbed cells."""
         changes = mean_changes(train, validation)
         self.control_mean_ = changes.control_mean
-        singles = [row for row, p in enumerate(changes.perturbations) if not p.is_double]
-        self.genes_ = [changes.perturbations[row].genes[0] for row in singles]
-        self.shifts_ = changes.values[singles]
+        self.genes_, self.shifts_ = changes.of_singles()
         counts = Counter([*train.obs["perturbation"], *validation.obs["perturbation"]])
         cells = [counts[str(p)] for p in changes.perturbations]
         self.all_cells_ = np.average(changes.values, axis=0, weights=cells)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from itertools import product
 from typing import TYPE_CHECKING, Literal, Self
@@ -11,7 +10,6 @@ import numpy as np
 
 from benchmark.config import MethodConfig, parameter
 from benchmark.data.priors import gene_sets
-from benchmark.errors import BenchmarkError
 from benchmark.perturbation import CONTROL, Perturbation
 from methods._effects import own_effects
 from methods._pseudobulk import Changes, mean_changes, reason_if_none
@@ -27,8 +25,6 @@ NEIGHBOURS = (1, 2, 3, 5, 10, 20)
 TRUST = (0.0, 0.25, 0.5, 0.75, 1.0)
 FEWEST_SINGLES = 4
 """With fewer nothing is chosen on them, and nothing is borrowed."""
-
-_log = logging.getLogger("benchmark")
 
 
 class NearestConfig(MethodConfig):
@@ -48,8 +44,8 @@ class NearestConfig(MethodConfig):
     )
     gene_sets: str | None = parameter(
         None,
-        help="Prior, or .gmt file; left out, the one that the data's card names, where it can be had; "
-        "empty: none.",
+        help="Prior, such as go_basic, or .gmt file; left out: none. Those of the data's card are not taken "
+        "unasked: where they cannot be had, the same configuration would predict something else.",
     )
 
 
@@ -60,8 +56,8 @@ class Nearest(ShiftMethod):
     best; of singles alone they are the singles' own changes. The effect of an unseen gene is the mean effect,
     moved by `trust` towards the mean over its nearest perturbed genes, weighted by similarity. Similarity is
     one of three: for genes that are measured, correlation over control cells, or of responses over training
-    perturbations; or Jaccard's index of gene sets (the card's, such as the Gene Ontology). A double is the
-    intercept plus two effects, seen or borrowed. A perturbation is refused where none of its genes was
+    perturbations; or, where gene sets are given, such as the Gene Ontology, their Jaccard's index. A double
+    is the intercept plus two effects, seen or borrowed. A perturbation is refused where none of its genes was
     perturbed and none has a neighbour.
 
     Space, number of neighbours and trust are those of least squared error where each gene that was perturbed
@@ -81,7 +77,8 @@ class Nearest(ShiftMethod):
         effects = own_effects(changes)
         self.control_mean_, self.intercept_ = changes.control_mean, effects.intercept
         self.genes_, self.effects_ = effects.names, effects.values
-        sets = self._gene_sets(train)
+        chosen = self.config.gene_sets
+        sets = gene_sets(chosen) if chosen else {}
         asked = sorted({*train.var_names, *self.genes_}.union(*sets.values()))
         spaces = self._similarities(train, changes, sets, asked)
         self.space_, self.neighbours_, self.trust_ = self._best(changes, asked, spaces)
@@ -108,20 +105,6 @@ class Nearest(ShiftMethod):
         row = self.borrowing_.index(gene)
         return mean + self.trust_ * (self.weights_[row] @ self.effects_[self.lenders_[row]] - mean)
 
-    def _gene_sets(self, train: AnnData) -> Mapping[str, frozenset[str]]:
-        """The gene sets that are set; without those of the card it does where they are not to be had."""
-        chosen = self.config.gene_sets
-        name = train.uns.get("gene_sets", "") if chosen is None else chosen
-        self.gene_sets_ = name
-        try:
-            return gene_sets(name) if name else {}
-        except BenchmarkError as error:
-            if chosen is not None:
-                raise
-            _log.warning("nearest does without the gene sets '%s': %s", name, error)
-            self.gene_sets_ = ""
-            return {}
-
     def _similarities(
         self, train: AnnData, changes: Changes, sets: Mapping[str, frozenset[str]], asked: list[str]
     ) -> dict[Space, np.ndarray]:
@@ -138,9 +121,9 @@ class Nearest(ShiftMethod):
         self, changes: Changes, asked: list[str], spaces: Mapping[Space, np.ndarray]
     ) -> tuple[Space, int, float]:
         """The choice of least squared error on singles, each predicted from the effects of others."""
-        singles = {p.genes[0]: row for row, p in enumerate(changes.perturbations) if not p.is_double}
-        rows = [row for row, gene in enumerate(self.genes_) if gene in singles]
-        real = changes.values[[singles[self.genes_[row]] for row in rows]] - self.intercept_
+        alone, shifts = changes.of_singles()
+        rows = [self.genes_.index(gene) for gene in alone]
+        real = shifts - self.intercept_
         trusts = TRUST if self.config.trust is None else (self.config.trust,)
         counts = NEIGHBOURS if self.config.neighbours is None else (self.config.neighbours,)
         if len(rows) < FEWEST_SINGLES:

@@ -120,7 +120,7 @@ class Method(ABC):
         Parameters
         ----------
         perturbations
-            As for `predict`.
+            As for `predict`. With none it is asked whether means are known at all, also before `fit`.
 
         Returns
         -------

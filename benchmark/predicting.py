@@ -72,8 +72,7 @@ def predict_all(
     tuple
         Predicted cells by label, and the reasons of those that were refused.
     """
-    if start.obs["sample"].any() and method.predict_mean([]) is not None:
-        raise BenchmarkError(f"{method.name} draws nothing, so that all samples would be alike; ask for one.")
+    require_draws(method, int(start.obs["sample"].max()) + 1)
     perturbations = {label: Perturbation.parse(label) for label in labels}
     reasons = {label: method.unsupported(p) for label, p in perturbations.items()}
     fallbacks = {label: reason for label, reason in reasons.items() if reason is not None}
@@ -94,6 +93,12 @@ def predict_all(
         refused = [perturbations[label] for label in fallbacks]
         predicted.update(zip(fallbacks, instead.predict(start, refused), strict=True))
     return {label: predicted[label] for label in labels}, fallbacks
+
+
+def require_draws(method: Method, samples: int) -> None:
+    """Refuse several samples of a method that knows its mean, fitted or not: all of them would be alike."""
+    if samples > 1 and method.predict_mean([]) is not None:
+        raise BenchmarkError(f"{method.name} draws nothing, so that all samples would be alike; ask for one.")
 
 
 def sampling_noise(method: Method, start: AnnData, predicted: Mapping[str, np.ndarray]) -> float | None:

@@ -46,10 +46,7 @@ def _controls(block: Block) -> list[str]:
 
 
 def _sampling(row: Row, block: Block) -> str:
-    return (
-        f"{block.name(row)} draws its cells, which adds {row.sampling_noise:.2g} to its mse; more --cells "
-        "make it less"
-    )
+    return f"{block.name(row)} draws its cells, which adds {row.sampling_noise:.2g} to its mse"
 
 
 def _anchors(block: Block) -> list[str]:

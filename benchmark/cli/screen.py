@@ -102,16 +102,14 @@ def print_record(record: Record, done_now: bool) -> None:
     print_metrics(record.metrics, at.method)
     samples = "" if at.samples == 1 else f" ({at.samples} samples for each of {at.cells} control cells)"
     archive = f"; archive {record.archive_mb:.1f} MB" if record.archive else ""
-    known = [record.controls[side] for side in ("given", "shared") if side in record.controls]
-    cells = min([at.cells, *known])
     print(
-        f"{_cost(record)}{cells * at.samples} predicted cells per perturbation{samples}; "
+        f"{_cost(record)}{at.cells * at.samples} predicted cells per perturbation{samples}; "
         f"coverage {record.coverage:.0%}{archive}"
     )
     if record.controls:
         print(about_controls(record.controls))
     if record.sampling_noise:
-        print(_about_sampling(record, cells))
+        print(_about_sampling(record))
     for label, reason in record.fallbacks.items():
         print(f"  {label} was refused, and the train mean scored in its place: {reason}")
     if not done_now:
@@ -119,14 +117,17 @@ def print_record(record: Record, done_now: bool) -> None:
     print(f"run {record.run_id}")
 
 
-def _about_sampling(record: Record, cells: int) -> str:
+def _about_sampling(record: Record) -> str:
     """Say what drawing cells adds to the error of a mean, and how many would make it little."""
     noise, mse = record.sampling_noise or 0.0, record.metrics["mse"].mean or 0.0
     said = f"{record.coordinates.method} draws its cells, which adds {noise:.2g} to the mse"
+    cells = record.coordinates.cells
     enough = math.ceil(cells * noise / (LITTLE * mse)) if mse else cells
-    if enough > cells:
-        said += f"; --cells {enough} would make that less than {LITTLE:.0%} of it"
-    return said
+    if enough <= cells:
+        return said
+    there = record.controls.get("given", record.controls.get("shared", cells))
+    option, but = ("--cells ", "") if enough <= there else ("", f", but there are only {there} control cells")
+    return f"{said}; {option}{enough} would make that less than {LITTLE:.0%} of it{but}"
 
 
 def _cost(record: Record) -> str:

@@ -138,7 +138,7 @@ def read_submission(
         mean = np.asarray(stored.rows(rows[label], columns, np.float64).mean(axis=0)).ravel()
         return movable.to(mean).astype(np.float32)
 
-    fewest = min(map(len, rows.values())) if predicts == "cells" else cells
+    fewest = min(map(len, rows.values())) if predicts == "cells" else start.n_obs
     reason = "it is not in the submission"
     return Submission(LazyCells(split.test, make), dict.fromkeys(missing, reason), predicts, fewest, notes)
 

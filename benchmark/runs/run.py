@@ -21,7 +21,7 @@ from benchmark.machine import peers
 from benchmark.machine.device import choose_device
 from benchmark.machine.progress import CurveKeeper, report_to
 from benchmark.method import Method
-from benchmark.predicting import CELLS, predict_all, sample_cells, sampling_noise
+from benchmark.predicting import CELLS, predict_all, require_draws, sample_cells, sampling_noise
 from benchmark.records.record import Coordinates, Record, Tuning, configuration_label
 from benchmark.records.tracking import Recording, Tracker
 from benchmark.registry import load_method, source_digest
@@ -47,6 +47,7 @@ class Request:
     settings: Mapping[str, Any] = field(default_factory=dict)
     device: str = "auto"
     cells: int = CELLS
+    """Control cells that each perturbation is predicted for, if there are as many."""
     samples: int = 1
     devices: int = 1
     force: bool = False
@@ -159,6 +160,9 @@ def prepare(request: Request, dataset: Dataset | None = None) -> Task:
     if dataset is None:
         dataset = find_dataset(request.dataset, **request.columns)
     split = load_split(dataset, request.split, request.seed)
+    cells = request.cells
+    if split.controls is not None:  # each control cell is drawn once at most
+        cells = min(cells, split.controls.known(request.shared_controls))
     if request.shared_controls:
         split = split.sharing_controls()
     coordinates = Coordinates(
@@ -172,7 +176,7 @@ def prepare(request: Request, dataset: Dataset | None = None) -> Task:
         split=split.scheme,
         split_digest=split.digest,
         seed=request.seed,
-        cells=request.cells,
+        cells=cells,
         samples=request.samples,
         devices=request.devices,
     )
@@ -188,6 +192,7 @@ def check(request: Request) -> tuple[type[Method], MethodConfig]:
         raise BenchmarkError(f"At least 2 cells per perturbation must be predicted, not {request.cells}.")
     if request.samples < 1:
         raise BenchmarkError(f"At least 1 sample per control cell must be drawn, not {request.samples}.")
+    require_draws(method_class(config), request.samples)
     if request.devices > 1 and not method_class.spreads:
         raise BenchmarkError(f"{method_class.name} works on one device alone; leave out --devices.")
     if request.device != "auto":

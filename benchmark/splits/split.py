@@ -51,6 +51,10 @@ class Controls(BaseModel):
         given[np.random.RandomState(seed).permutation(n)[: n // 2]] = True
         return cls(n=n, given=np.packbits(given).tobytes().hex())
 
+    def known(self, shared: bool) -> int:
+        """How many cells methods are given, of those that are divided or of all."""
+        return self.n if shared else int(self.mask.sum())
+
     @property
     def mask(self) -> np.ndarray:
         """Which cells methods are given: bool, (n,)."""

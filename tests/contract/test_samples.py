@@ -151,8 +151,10 @@ def test_cell_eval_reads_the_archive_as_it_is(screen, own, tmp_path):
 
 @pytest.mark.usefixtures("store")
 def test_a_method_that_draws_nothing_has_no_samples(screen):
+    """That is said before anything is recorded."""
     with pytest.raises(BenchmarkError, match="additive draws nothing, so that all samples would be alike"):
         run(request(screen, "additive", samples=3))
+    assert Tracker().runs() == []
 
 
 @pytest.mark.usefixtures("store")

@@ -6,6 +6,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_matrix
 
 from benchmark import api
 from benchmark.board.build import build_board
@@ -17,6 +18,7 @@ from benchmark.perturbation import Perturbation
 from benchmark.records.tracking import Tracker
 from benchmark.runs.anchors import ensure_anchors
 from benchmark.runs.handed_in import score_file
+from benchmark.runs.rescore import rescore
 from benchmark.runs.run import run
 from benchmark.splits import load_split
 from methods._pseudobulk import mean_expression
@@ -26,9 +28,9 @@ OF_MEANS = [name for name, declared in METRICS.items() if declared.spec.reads ==
 BASELINES = ("no_change", "train_mean", "additive", "linear", "main_effects")
 
 
-@pytest.fixture(params=["counts", "dense log1p", "norman19_devel"])
+@pytest.fixture(params=["counts", "shallow counts", "dense log1p", "norman19_devel"])
 def question(request, screen, tmp_path):
-    """A data set of simulated counts, the same as dense log values, and real cells with many zeros."""
+    """Simulated counts, one in thirty of them, so that most are zero, dense log values, and real cells."""
     if request.param == "norman19_devel":
         card = load_card("norman19_devel")
         if availability(card) != "on this machine":
@@ -36,6 +38,13 @@ def question(request, screen, tmp_path):
         dataset = api.load_dataset("norman19_devel")
     elif request.param == "counts":
         dataset = api.load_dataset(str(screen), **COLUMNS)
+    elif request.param == "shallow counts":
+        cells = ad.read_h5ad(screen)
+        thinned = np.random.default_rng(0).binomial(csr_matrix(cells.X).toarray().astype(int), 1 / 30)
+        cells.X = csr_matrix(thinned.astype(np.float32))
+        path = tmp_path / "shallow.h5ad"
+        cells[thinned.any(axis=1)].write_h5ad(path)
+        dataset = api.load_dataset(str(path), **COLUMNS)
     else:
         counted = api.load_dataset(str(screen), **COLUMNS).adata
         path = tmp_path / "dense.h5ad"
@@ -96,6 +105,14 @@ def test_the_scaled_score_of_the_train_mean_is_zero(screen, store):
     ensure_anchors(asked, record.coordinates)
     (block,) = build_board(Tracker().runs())
     (row,) = [row for row in block.rows if row.method == "train_mean"]
+    assert set(row.scaled) >= {
+        "mse",
+        "pearson",
+        "de_overlap_adjusted",
+        "direction_balanced",
+        "energy_distance",
+    }
+    assert row.scaled["mse"].mean == pytest.approx(0, abs=1e-12)
     for name, found in row.scaled.items():
         assert found.mean is None or found.mean == pytest.approx(0, abs=1e-12), name
         assert (found.low, found.high) in ((None, None), (0, 0)), name
@@ -116,3 +133,25 @@ def test_a_run_says_how_many_control_cells_there_are(screen, store):
     record, _ = run(request(screen, cells=256))
     assert (record.controls["given"], record.controls["scored"]) == (20, 20)
     assert record.sampling_noise is None
+
+
+def test_a_run_is_of_as_many_cells_as_it_could_draw(screen, store):
+    """Whoever asks for more than there are gets the same run, and its record says what was predicted."""
+    record, _ = run(request(screen, cells=256))
+    assert record.coordinates.cells == 20
+    assert run(request(screen, cells=21)) == (record, False)
+    shared, done_now = run(request(screen, cells=256, shared_controls=True))
+    assert done_now
+    assert shared.coordinates.cells == 40
+
+
+def test_shared_controls_are_another_split_that_is_found_again(screen, store):
+    """They stand in a block of their own, and are scored anew with all control cells on both sides."""
+    record, _ = run(request(screen, "main_effects", cells=40, shared_controls=True))
+    assert record.controls["shared"] == 40
+    apart, _ = run(request(screen, "main_effects", cells=40))
+    assert apart.coordinates.split_digest != record.coordinates.split_digest
+    assert len(build_board(Tracker().runs())) == 2
+    dataset = api.load_dataset(str(screen), **COLUMNS)
+    assert rescore(record.run_id, force=True, dataset=dataset).done == [record.run_id]
+    assert Tracker().record(record.run_id).scores == record.scores

@@ -26,7 +26,7 @@ def provenance(findings: Findings) -> str:
     cells = tasks[0].dataset
     lines = [
         f"- Data: {cells.name}, {cells.adata.n_obs:,} cells, {cells.adata.n_vars:,} genes, digest "
-        f"{cells.digest[:SHOWN]}; {experiment.cells} predicted cells per perturbation."
+        f"{cells.digest[:SHOWN]}; {tasks[0].coordinates.cells} predicted cells per perturbation."
     ]
     lines += [
         f"- Seed {seed}: split {split.scheme}-{seed}, digest {split.digest[:SHOWN]}: {len(split.train)} "

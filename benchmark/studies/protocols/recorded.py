@@ -23,6 +23,7 @@ from benchmark.perturbation import Perturbation
 from benchmark.records.archive import read_archive
 from benchmark.records.tracking import StoredRun, Tracker
 from benchmark.splits import Split
+from benchmark.splits.views import given_controls
 from benchmark.studies.protocols.card import ProtocolCard, split_of
 from benchmark.studies.protocols.genes import evaluation_genes
 from benchmark.studies.protocols.lines import Line, published_rows
@@ -91,8 +92,13 @@ def _belongs(run: StoredRun, card: ProtocolCard, dataset: Dataset, splits: dict[
         == (dataset.name, dataset.digest, card.split)
         and int(tags["seed"]) in splits
         and tags["split_digest"] == splits[int(tags["seed"])].digest
-        and (tags["method"] in BOUNDS or int(tags["cells"]) == card.cells)
+        and (tags["method"] in BOUNDS or int(tags["cells"]) == _cells(card, dataset, splits))
     )
+
+
+def _cells(card: ProtocolCard, dataset: Dataset, splits: dict[int, Split]) -> int:
+    """How many cells the runs of a protocol predict: no more than there are control cells."""
+    return min(card.cells, *(int(given_controls(dataset, split).sum()) for split in splits.values()))
 
 
 def _configuration(run: StoredRun) -> tuple[str, ...]:

@@ -182,11 +182,14 @@ def _estimate(found: Estimate | None) -> str:
     if found is None or found.mean is None:
         return "undefined"
     digits = 4 if 0 < abs(found.mean) < 0.1 else 3
+    mean, *ends = (  # + 0.0 makes -0 to 0
+        None if value is None else round(value, digits) + 0.0 for value in (found.mean, found.low, found.high)
+    )
     if found.low is not None:
-        bounds = f"\n[{found.low:.{digits}f}, {found.high:.{digits}f}]"
+        bounds = f"\n[{ends[0]:.{digits}f}, {ends[1]:.{digits}f}]"
     else:
         bounds = f"\n(n {found.n})" if found.n else ""
-    return f"{found.mean:.{digits}f}{bounds}" + (f" †{found.missing}" if found.missing else "")
+    return f"{mean:.{digits}f}{bounds}" + (f" †{found.missing}" if found.missing else "")
 
 
 def _scaled(found: Scaled | None) -> str:

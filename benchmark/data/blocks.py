@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pandas as pd
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 ENTRIES = 2**20
 """Entries of a block of rows, were it dense; at 8 bytes each 8 MB."""
@@ -19,6 +22,18 @@ def row_blocks(shape: tuple[int, int]) -> Iterator[slice]:
     size = max(1, ENTRIES // max(1, shape[1]))
     for start in range(0, shape[0], size):
         yield slice(start, min(start + size, shape[0]))
+
+
+def moments(cells: csr_matrix) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance (divisor n - 1) of each column of a matrix, float64."""
+    total, squares = np.zeros(cells.shape[1]), np.zeros(cells.shape[1])
+    for part in row_blocks(cells.shape):
+        block = cells[part].astype(np.float64)
+        total += np.asarray(block.sum(axis=0)).ravel()
+        squares += np.asarray(block.multiply(block).sum(axis=0)).ravel()
+    n = cells.shape[0]
+    mean = total / n
+    return mean, np.maximum(squares - n * mean**2, 0) / max(n - 1, 1)
 
 
 def rows_by_label(labels: np.ndarray) -> dict[str, np.ndarray]:

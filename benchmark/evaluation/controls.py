@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
-
     from benchmark.data import Dataset
     from benchmark.splits import Split
 
@@ -33,14 +31,15 @@ def count_controls(dataset: Dataset, split: Split) -> dict[str, int]:
         "shared", where they are the same. "needed": how many on each side make their noise less than `SHARE`
         of the changes of the test perturbations, on average; 0 where nothing is seen to change.
     """
+    from benchmark.data.blocks import moments
     from benchmark.splits.views import given_controls, held_out_cells, scored_controls
 
     scored = dataset.adata.X[scored_controls(dataset, split)]
-    centre, variance = _moments(scored)
+    centre, variance = moments(scored)
     noise = variance.mean() / scored.shape[0]
     signals = []
     for cells in held_out_cells(dataset, split).values():
-        mean, own = _moments(cells)
+        mean, own = moments(cells)
         signals.append(np.var(mean - centre) - own.mean() / cells.shape[0] - noise)
     signal = float(np.mean(signals))
     needed = int(np.ceil(variance.mean() / (SHARE * signal))) if signal > 0 else 0
@@ -55,24 +54,10 @@ def about_controls(counts: dict[str, int]) -> str:
     least = min(count for side, count in counts.items() if side != "needed")
     if "shared" in counts:
         said = f"{counts['shared']:,} control cells, shared by methods and real changes"
-        effect = "correlations count its noise as agreement"
+        effect = "correlations count their noise as agreement"
     else:
         said = f"{counts['given']:,} control cells for methods, {counts['scored']:,} others for real changes"
-        effect = "correlations of all rows are lower for its noise"
+        effect = "correlations of all rows are lower for their noise"
     if counts["needed"] > least:
         said += f": too few, {effect} by more than {SHARE:g}; {counts['needed']:,} on a side would do"
     return said
-
-
-def _moments(cells: csr_matrix) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance (divisor n - 1) of each gene of sparse cells, in float64."""
-    from benchmark.data.blocks import row_blocks
-
-    total, squares = np.zeros(cells.shape[1]), np.zeros(cells.shape[1])
-    for part in row_blocks(cells.shape):
-        block = cells[part].astype(np.float64)
-        total += np.asarray(block.sum(axis=0)).ravel()
-        squares += np.asarray(block.multiply(block).sum(axis=0)).ravel()
-    n = cells.shape[0]
-    mean = total / n
-    return mean, np.maximum(squares - n * mean**2, 0) / max(n - 1, 1)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix
 
+from benchmark.data.blocks import moments
 from benchmark.data.fingerprints import FEWEST, fingerprints
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.metrics.sorted_cells import Matrix
@@ -95,11 +96,8 @@ def require_independence(real: Mapping[str, Matrix], scores: pd.DataFrame) -> No
 
 def _noise(cells: csr_matrix) -> float:
     """Mean over genes of v / n, where v is the variance over n cells, divisor n - 1."""
-    n, n_genes = cells.shape
-    values = cells.astype(np.float64)
-    mean = np.asarray(values.mean(axis=0)).ravel()
-    deviations = float((values.data**2).sum() - n * (mean**2).sum())
-    return max(deviations, 0.0) / (n - 1) / n / n_genes
+    _, variance = moments(cells)
+    return float(variance.mean() / cells.shape[0])
 
 
 def _sparse(cells: Matrix) -> csr_matrix:

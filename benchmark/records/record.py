@@ -122,7 +122,7 @@ class Record(BaseModel):
     scores: dict[str, list[float | None]]
     """Per metric one value for each of `perturbations`; None where it is undefined."""
     archive: str = ""
-    """Name of the file with the predictions; empty where nothing was predicted, as for the ceiling."""
+    """Name of the file with the predictions; empty where nothing was predicted, as for a bound."""
     archive_sha256: str = ""
     archive_mb: float = 0.0
     reading: dict[str, Any] = {}

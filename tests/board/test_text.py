@@ -7,8 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from benchmark.board import HEADLINE, build_board
+from benchmark.board import HEADLINE, SHOWN, build_board
 from benchmark.board.export import as_json
+from benchmark.board.notes import notes
+from benchmark.board.page.verdict import verdict
 from benchmark.board.text import WIDTH, as_markdown, as_table
 from tests.board.board_case import alike, names, stored
 
@@ -99,3 +101,51 @@ def test_a_narrow_terminal_costs_no_name_and_no_number(width):
         assert line.split()[1] == row.method
         for name in HEADLINE:
             assert f"[{row.metrics[name].low:.3f}, {row.metrics[name].high:.3f}]" in text
+
+
+def test_what_a_reader_must_know_of_noise_and_controls_is_said_below_the_table():
+    counts = json.dumps({"given": 5, "scored": 6, "needed": 90})
+    runs = [
+        stored("drawn", alike([0.1, 0.2]), sampling_noise="0.00123", controls=counts),
+        stored("known", alike([0.2, 0.2]), controls=counts),
+    ]
+    text = as_markdown(build_board(runs))
+    assert "- drawn draws its cells, which adds 0.0012 to its mse" in text
+    assert "known draws" not in text
+    assert "- 5 control cells for methods, 6 others for real changes: too few" in text
+
+
+def test_rows_whose_trainings_differ_are_named_with_the_share():
+    """Three trainings, all perturbations in each; those of one row differ by much more than chance."""
+    labels, rng = names(12), np.random.default_rng(0)
+    of_perturbations = rng.normal(0, 0.02, 12)
+    runs = [
+        stored(name, alike(of_perturbations + level + rng.normal(0, 0.01, 12)), seed=seed, labels=labels)
+        for name, levels in (("steady", (0, 0, 0)), ("moody", (-0.2, 0.0, 0.2)))
+        for seed, level in enumerate(levels)
+    ]
+    (block,) = build_board(runs)
+    rows = {row.method: row for row in block.rows}
+    assert rows["moody"].training_share > 0.9
+    assert rows["steady"].training_share < 0.5
+    (note,) = [note for note in notes(block) if "trainings and perturbations" in note]
+    assert f"moody {rows['moody'].training_share:.0%}" in note
+    wide, narrow = (rows[name].metrics["mse"] for name in ("moody", "steady"))
+    assert wide.high - wide.low > 5 * (narrow.high - narrow.low)
+
+
+def test_the_error_without_noise_stands_beside_the_error_and_ranks_nobody():
+    extra = [{"mse_unbiased": [0.3, 0.1]}, {"mse_unbiased": [0.0, 0.1]}]
+    runs = [stored(name, alike([0.2, place]) | extra[place]) for place, name in enumerate("ab")]
+    blocks = build_board(runs, metrics=SHOWN)
+    header = next(line for line in as_markdown(blocks).splitlines() if line.startswith("| rank | method"))
+    assert header.index("mse ↓") < header.index("mse_unbiased ↓") < header.index("pearson ↑")
+    assert blocks[0].rows[0].method == "b"
+    assert set(blocks[0].rows[0].against_next) == set(HEADLINE)
+    of_mse = next(each for each in verdict(blocks[0])["metrics"] if each["metric"] == "mse")
+    assert of_mse["sentences"][-1] == "Without the noise of the real means (mse_unbiased): 0.05 (b), 0.2 (a)."
+
+
+def test_a_rounded_zero_has_no_sign():
+    text = as_markdown(build_board([stored("a", alike([0.0, 0.0]) | {"pearson": [-1e-9, -1e-9]})]))
+    assert "-0.0000" not in text

@@ -46,9 +46,12 @@ def test_a_prediction_that_knows_nothing_correlates_by_as_much_as_is_said():
         ),
         (
             {"shared": 3, "needed": 9},
-            "too few, correlations count its noise as agreement by more than 0.05",
+            "too few, correlations count their noise as agreement by more",
         ),
-        ({"given": 5, "scored": 6, "needed": 9}, "too few, correlations of all rows are lower for its noise"),
+        (
+            {"given": 5, "scored": 6, "needed": 9},
+            "too few, correlations of all rows are lower for their noise",
+        ),
     ],
 )
 def test_what_is_said_of_them(counts, words):

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
+from benchmark.errors import BenchmarkError
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.scoring import score
 from benchmark.evaluation.submission import read_submission
@@ -175,6 +176,20 @@ def test_one_row_or_copies_are_enough_for_a_mean(dataset, split, table, write):
     one, three = (score_file(write(rows), dataset, split, predicts="mean").scores for rows in (once, again))
     pd.testing.assert_frame_equal(one, three, rtol=1e-5)
     assert "interval_coverage_50" not in one
+
+
+def test_shallow_cells_may_be_alike(dataset, split, table, write):
+    """Of nine genes that are expressed two cells may have the same values by chance; of more it is a copy."""
+    shallow = table.copy()
+    shallow.iloc[:, 9:] = 0
+    shallow.iloc[1] = shallow.iloc[0]
+    assert score_file(write(shallow), dataset, split).record is None
+    deep = table.copy()
+    deep.iloc[:, 10:] = 0
+    deep.iloc[:, :10] += np.float32(0.1)
+    deep.iloc[1] = deep.iloc[0]
+    with pytest.raises(BenchmarkError, match=r"1 predicted cells .* exact copies of another"):
+        score_file(write(deep), dataset, split)
 
 
 def test_what_is_missing_is_the_train_mean_where_that_is_allowed(dataset, split, table, write, store, screen):

@@ -9,15 +9,18 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import torch
 from anndata import AnnData
+from pydantic import ValidationInfo, field_validator
 from scipy import sparse
 from torch import Tensor
 
 from benchmark.config import MethodConfig, parameter, with_default
+from benchmark.errors import BenchmarkError
 from benchmark.machine import peers
 from benchmark.perturbation import Perturbation
 from methods._flow.backbone import Flow, FlowShape, count_parameters
 from methods._flow.cells import DenseRows
 from methods._flow.graph import correlation
+from methods._flow.mmd import FEWEST_CELLS
 from methods._flow.pool import CellPool
 from methods._flow.randomness import seeded
 from methods._flow.sampling import SamplingOptions
@@ -33,11 +36,17 @@ class ScDFMConfig(FlowConfig):
     The defaults clip gradients and average weights, which the paper does not; its preset does neither.
     """
 
+    batch_size: int = parameter(
+        64, ge=FEWEST_CELLS, le=4096, help="Cells per step, shared out among its perturbations."
+    )
     learning_rate: float = with_default(FlowConfig, "learning_rate", 2e-3)
     dropout: float = with_default(FlowConfig, "dropout", 0.1)
     warmup: float = with_default(FlowConfig, "warmup", 0.0)
     weight_decay: float = with_default(FlowConfig, "weight_decay", 0.0)
     beta2: float = with_default(FlowConfig, "beta2", 0.999)
+    perturbations_per_step: int = parameter(
+        16, ge=1, le=1024, help="Different perturbations of a step, with as many cells each; 1 in the paper."
+    )
     mmd_weight: float = parameter(
         0.5,
         ge=0,
@@ -48,6 +57,12 @@ class ScDFMConfig(FlowConfig):
     noise: Literal["gaussian", "poisson"] = parameter(
         "gaussian", help="Where paths begin: standard normal, or Poisson counts around the control cell."
     )
+    time_scale: float = parameter(
+        1.0,
+        gt=0,
+        le=100_000,
+        help="What times, 0 to 1, are multiplied with before their sinusoids are taken.",
+    )
     vocabulary: int = parameter(
         0, ge=0, le=1_000_000, help="Least number of tokens that have an embedding; 6,000 in the paper."
     )
@@ -57,12 +72,23 @@ class ScDFMConfig(FlowConfig):
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "small": {},
-        "smoke": SMOKE,
+        "smoke": {**SMOKE, "perturbations_per_step": 2},
         "paper": {
-            **PAPER, "learning_rate": 5e-5, "final_learning_rate": 1e-6, "gradient_norm": 0.0, "average": 0.0,
-            "vocabulary": 6000, "solver": "rk4", "expression_ode_steps": 19,
+            **PAPER, "learning_rate": 5e-5, "final_learning_rate": 1e-6, "warmup": 0.0, "weight_decay": 0.0,
+            "beta2": 0.999, "gradient_norm": 0.0, "average": 0.0, "perturbations_per_step": 1,
+            "mmd_weight": 0.5, "time_scale": 1.0, "vocabulary": 6000, "solver": "rk4",
+            "expression_ode_steps": 19,
         },
     }  # fmt: skip
+
+    @field_validator("perturbations_per_step")
+    @classmethod
+    def _each_has_enough_cells(cls, count: int, given: ValidationInfo) -> int:
+        batch = given.data.get("batch_size")  # missing where it is itself out of bounds
+        if batch is not None and count > (most := batch // FEWEST_CELLS):
+            cells = f"{FEWEST_CELLS} or more of the {batch} cells of batch_size"
+            raise ValueError(f"should be {most} or less, so that each perturbation has {cells}")
+        return count
 
 
 class ScDFM(FlowMethod):
@@ -96,6 +122,7 @@ class ScDFM(FlowMethod):
         """Train the flow on log1p values as they are."""
         cells = sparse.csr_matrix(train.X, dtype=np.float32)
         genes, groups = [str(gene) for gene in train.var_names], perturbed_rows(train)
+        self._require_perturbations(len(groups))
         named = [Perturbation.parse(label).genes for label in groups]
         self.mean_, self.deviation_ = np.zeros(len(genes), np.float32), np.ones(len(genes), np.float32)
         self.vocabulary_ = GeneVocabulary(genes, {gene for pair in named for gene in pair})
@@ -112,6 +139,14 @@ class ScDFM(FlowMethod):
             self.seed, validation = peers.agree(secrets.randbits(31)), validation[:0]
         self.train_flow(UnpairedObjective(pool, options), train, validation)
         return self
+
+    def _require_perturbations(self, count: int) -> None:
+        """Refuse a training set with fewer perturbations than a step takes, which all differ."""
+        if count < (asked := self.config.perturbations_per_step):
+            raise BenchmarkError(
+                f"Hyper-parameter 'perturbations_per_step' of '{self.name}' is {asked}, more than the "
+                f"{count} perturbations of the training set; choose {count} or less."
+            )
 
     def unsupported(self, perturbation: Perturbation) -> str | None:
         """Refuse genes without a token."""
@@ -132,7 +167,7 @@ class ScDFM(FlowMethod):
     def _shape(config: ScDFMConfig, n_tokens: int) -> FlowShape:
         return config.shape(
             max(n_tokens, config.vocabulary),
-            time_scale=1.0 if config.as_published else 1000.0,
+            time_scale=1.0 if config.as_published else config.time_scale,
             standardised=False,
             inverse_task=True,
         )

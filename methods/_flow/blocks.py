@@ -8,10 +8,13 @@ from torch.nn import functional
 
 from methods._flow.attention import DifferentialAttention
 
+EPSILON = 1e-6
+"""Added to the variance where tokens are normalised before attention, as DiT does."""
+
 
 def modulate(tokens: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
     """Normalise tokens (cells, genes, width) without own affine part, then scale by 1 + scale and shift."""
-    normal = functional.layer_norm(tokens, tokens.shape[-1:])
+    normal = functional.layer_norm(tokens, tokens.shape[-1:], eps=EPSILON)
     return torch.addcmul(shift.to(normal.dtype), normal, (1 + scale).to(normal.dtype))
 
 
@@ -100,7 +103,8 @@ class DifferentialBlock(nn.Module):
     """Differential attention and a feed-forward net, each under adaptive layer norm (DiT).
 
     Queries and values come from the modulated tokens, keys from the tokens as they are. With control
-    tokens given, the map that is subtracted is theirs: which genes read from which in the control cell.
+    tokens given, keys are of the modulated tokens too, and the map that is subtracted is that of the control
+    tokens: which genes read from which in the control cell.
 
     Parameters
     ----------
@@ -135,7 +139,9 @@ class DifferentialBlock(nn.Module):
         shift_a, scale_a, gate_a, shift_f, scale_f, gate_f = parts
         ready = modulate(tokens, shift_a, scale_a)
         other = None if control is None else (control, _chosen(control, context))
-        read = self.attention(ready, _chosen(tokens, context), _chosen(ready, context), other)
+        values = _chosen(ready, context)
+        keys = _chosen(tokens, context) if control is None else values
+        read = self.attention(ready, keys, values, other)
         tokens = torch.addcmul(tokens, gate_a, read)
         ready = modulate(tokens, shift_f, scale_f)
         return torch.addcmul(

@@ -18,7 +18,9 @@ class GeneEncoder(nn.Module):
 
     Embedding and layer norm, then one pre-norm cross-attention layer whose memory is the normalised
     embedding of all tokens, masked to the neighbours of each (scDFM's only use of the graph). Nothing here
-    depends on the cell, so it is computed once for a step and once for a whole prediction.
+    depends on the cell, so it is computed once for a step and once for a whole prediction. What is dropped
+    is drawn for each token that is given: a gene that all cells share drops the same for all of them, where
+    scDFM draws it anew for each cell.
 
     Parameters
     ----------
@@ -62,7 +64,6 @@ class GraphAttention(nn.Module):
     def __init__(self, n_tokens: int, width: int, heads: int, dropout: float) -> None:
         super().__init__()
         self.query_norm = nn.LayerNorm(width)
-        self.memory_norm = nn.LayerNorm(width)
         self.attention = nn.MultiheadAttention(width, heads, dropout, batch_first=True)
         self.feed_norm = nn.LayerNorm(width)
         self.expand = nn.Linear(width, 4 * width)
@@ -72,13 +73,13 @@ class GraphAttention(nn.Module):
 
     def forward(self, vectors: Tensor, tokens: Tensor) -> Tensor:
         """Update the vectors of some tokens (n,) from those of all (n_tokens, width)."""
-        memory = self.memory_norm(vectors)
         own = vectors[tokens]
         query, strangers = self.query_norm(own), ~self.mask[tokens]
         if self.training and self.dropout and own.device.type == "cpu":
-            own = own + self._read_with_dropout(query, memory, strangers)
+            read = self._read_with_dropout(query, vectors, strangers)
         else:
-            own = own + self.attention(query, memory, memory, attn_mask=strangers, need_weights=False)[0]
+            read = self.attention(query, vectors, vectors, attn_mask=strangers, need_weights=False)[0]
+        own = own + functional.dropout(read, self.dropout, self.training)
         hidden = functional.dropout(
             functional.gelu(self.expand(self.feed_norm(own))), self.dropout, self.training
         )
@@ -157,7 +158,7 @@ class TimeEmbedding(nn.Module):
         Size of the embedding.
     scale
         What times are multiplied with. 1,000 makes all frequencies vary; scDFM was published with 1, where
-        all but the fastest are constant.
+        most of them are all but constant.
     """
 
     rates: Tensor

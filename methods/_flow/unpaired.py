@@ -1,4 +1,4 @@
-"""What scDFM learns: one perturbation a step, unpaired controls, velocity matching plus MMD of the ends."""
+"""What scDFM learns: perturbations with unpaired controls, by matching velocities and the MMD of the ends."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ class UnpairedOptions:
     ----------
     batch_size, genes_per_step, context_genes
         Cells of a step, genes of its random subset, and how many of them attention reads.
+    perturbations_per_step
+        Different perturbations of a step, with as many cells each, rounded down.
     mmd_weight
         Weight of the MMD beside the velocity loss.
     noise
@@ -36,6 +38,7 @@ class UnpairedOptions:
     batch_size: int
     genes_per_step: int
     context_genes: int
+    perturbations_per_step: int
     mmd_weight: float
     noise: Noise
     precision: Precision
@@ -43,7 +46,11 @@ class UnpairedOptions:
 
 @dataclass(frozen=True)
 class UnpairedBatch:
-    """One step's cells: where paths begin and end, the control cells, times, genes, tokens and context."""
+    """One step's cells: where paths begin and end, the control cells, times, genes, tokens and context.
+
+    Cells of one perturbation stand together, as many of each, and every cell has tokens (cells, 2) of its
+    own: so what is dropped of its perturbation in training is drawn for it alone, as published.
+    """
 
     x0: Tensor
     x1: Tensor
@@ -70,25 +77,28 @@ class UnpairedObjective:
     options: UnpairedOptions
 
     def draw(self, generator: torch.Generator) -> UnpairedBatch:
-        """Draw a batch of one perturbation."""
+        """Draw a batch of different perturbations; controls are drawn whatever they stand beside."""
         pool, options = self.pool, self.options
-        kinds = pool.draw_perturbations(1, generator).expand(options.batch_size)
+        each = options.batch_size // options.perturbations_per_step
+        several = torch.randperm(len(pool.size), generator=generator)[: options.perturbations_per_step]
+        kinds = several.repeat_interleave(each)
         rows = pool.draw_cells(kinds, generator)
-        controls = torch.randint(len(pool.control), (options.batch_size,), generator=generator)
+        controls = torch.randint(len(pool.control), kinds.shape, generator=generator)
         genes = random_genes(pool.n_genes, options.genes_per_step, generator)
         x1, x_ctrl = pool.targets(rows, kinds, genes), pool.control_side(controls, kinds, genes)
         x0 = start_noise(options.noise, x_ctrl[..., 0], generator)
-        times = torch.rand(options.batch_size, generator=generator)
+        times = torch.rand(len(kinds), generator=generator)
         context = choose_context(len(genes), options.context_genes, generator)
-        return UnpairedBatch(x0, x1, x_ctrl, times, genes, pool.tokens[kinds[:1]], context)
+        return UnpairedBatch(x0, x1, x_ctrl, times, genes, pool.tokens[kinds], context)
 
     def losses(self, flow: Flow, batch: UnpairedBatch, device: torch.device) -> dict[str, Tensor]:
-        """Compare velocities, and the one-step ends as sets.
+        """Compare velocities, and the one-step ends as sets, those of each perturbation by themselves.
 
         Returns
         -------
         dict
-            ``loss``, what is minimised; ``mmd``; ``expr_r2``, 1 - error / mean square of the velocity.
+            ``loss``, what is minimised; ``mmd``, its mean over perturbations; ``expr_r2``, 1 - error / mean
+            square of the velocity.
         """
         options, times = self.options, batch.times
         x_t = at_time(batch.x0, batch.x1, times).to(device)
@@ -98,7 +108,8 @@ class UnpairedObjective:
         v_expr, target = v_expr.float(), velocity(batch.x0, batch.x1).to(device)
         error = (v_expr - target).square().mean()
         end = x_t + (1 - times.to(device)).unsqueeze(1) * v_expr
-        discrepancy = mmd(end, batch.x1.to(device))
+        apart = (options.perturbations_per_step, -1)
+        discrepancy = mmd(end.unflatten(0, apart), batch.x1.to(device).unflatten(0, apart)).mean()
         return {
             "loss": error + options.mmd_weight * discrepancy,
             "mmd": discrepancy.detach(),

@@ -63,11 +63,12 @@ def cascade() -> tuple[FlowShape, object]:
 
 
 def unpaired() -> tuple[FlowShape, object]:
-    """scDFM's: one perturbation a step, and a loss that compares the cells of a batch with each other."""
+    """scDFM's: two perturbations a step, and a loss that compares the cells of each with each other."""
     names = ("batch_size", "genes_per_step", "context_genes", "precision")
     shared = {name: getattr(BATCHES, name) for name in names}
     cells = replace(pool(), partner=None, latent=None)
-    return ALONE, UnpairedObjective(cells, UnpairedOptions(**shared, mmd_weight=0.5, noise="gaussian"))
+    options = UnpairedOptions(**shared, perturbations_per_step=2, mmd_weight=0.5, noise="gaussian")
+    return ALONE, UnpairedObjective(cells, options)
 
 
 def train(case: tuple[FlowShape, object], devices) -> dict:

@@ -165,16 +165,17 @@ def test_block_with_condition_weights_at_zero_is_the_identity():
 
 @pytest.mark.parametrize("compared", [False, True])
 def test_block_by_its_formula(compared):
-    """Queries and values from modulated tokens, keys from tokens as they are; then the feed-forward net."""
+    """Queries and values from modulated tokens, keys from tokens as they are unless cells are compared."""
     block, (tokens, control) = DifferentialBlock(8, 2, 1), torch.randn(2, 2, 5, 8)
     condition, context = torch.randn(2, 8), torch.tensor([4, 1])
     parts = (functional.silu(condition) @ block.condition.weight.T + block.condition.bias)[:, None]
     shift_a, scale_a, gate_a, shift_f, scale_f, gate_f = parts.split(8, dim=-1)
-    ready = functional.layer_norm(tokens, (8,)) * (1 + scale_a) + shift_a
+    ready = functional.layer_norm(tokens, (8,), eps=1e-6) * (1 + scale_a) + shift_a
     other = (control, control[:, context]) if compared else None
-    read = block.attention(ready, tokens[:, context], ready[:, context], other)
+    keys = ready if compared else tokens
+    read = block.attention(ready, keys[:, context], ready[:, context], other)
     middle = tokens + gate_a * read
-    ready = functional.layer_norm(middle, (8,)) * (1 + scale_f) + shift_f
+    ready = functional.layer_norm(middle, (8,), eps=1e-6) * (1 + scale_f) + shift_f
     fed = block.contract(functional.gelu(block.expand(ready), approximate="tanh"))
     found = block(tokens, condition, control if compared else None, context)
     torch.testing.assert_close(found, middle + gate_f * fed, atol=1e-5, rtol=1e-4)

@@ -1,19 +1,19 @@
 """scDFM's network, operation by operation, for comparison with the fast one.
 
-Nothing is fused or cached: both attention maps are formed with a softmax, subtracted and kept in float32,
-every concatenation is made, and at every call the genes read from the whole vocabulary in the gene encoder.
-(The published code repeats that for each cell of the batch, although all have the same genes.) Written from
-the published description; only the names of the weights are those of `methods._flow.backbone.Flow`.
+Nothing is fused, cached or shared, and no module of a library is called: both attention maps are formed and
+subtracted, every concatenation is made, every cell has its genes encoded for itself, and normalisation and
+activations are their formulas. Written from the behaviour of the public code; only the names of the weights
+are those of `methods._flow.backbone.Flow`.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 Weights = dict[str, Tensor]
 
@@ -28,15 +28,15 @@ class LiteralFlow:
         By the names of `Flow`.
     heads, layers, time_scale
         As in `FlowShape`.
-    dropout
-        Share of values dropped where training drops them; 0 to compare numbers.
+    drop
+        What dropout does to values, wherever training drops some; nothing where numbers are compared.
     """
 
     weights: Weights
     heads: int
     layers: int
     time_scale: float = 1.0
-    dropout: float = 0.0
+    drop: Callable[[Tensor], Tensor] = lambda values: values
 
     def velocity(
         self, x_t: Tensor, control: Tensor, t: Tensor, genes: Tensor, perturbation: Tensor
@@ -45,7 +45,7 @@ class LiteralFlow:
 
         genes are tokens, (genes,); perturbation the two tokens of each cell, (cells, 2).
         """
-        gene = self.gene_encoder(genes[None]).expand(len(x_t), -1, -1)
+        gene = self.gene_encoder(genes.repeat(len(x_t), 1))
         noisy = gene + self.value("noisy_value", x_t)
         known = gene + self.value("control_value", control)
         tokens = self.fuse(noisy, known)
@@ -57,115 +57,152 @@ class LiteralFlow:
             tokens = self.adapter(f"{name}.adapter", tokens, perturbed)
             tokens = self.block(f"{name}.self_block", layer, tokens, time, None)
             tokens = self.block(f"{name}.cross_block", layer, tokens, time, known)
-        joined = self.with_perturbation(tokens, perturbed)
-        hidden = functional.leaky_relu(self.linear("expression_head.first", joined))
-        hidden = functional.leaky_relu(self.linear("expression_head.second", hidden))
-        return self.linear("expression_head.last", hidden).squeeze(-1)
+        joined = with_perturbation(tokens, perturbed)
+        hidden = leaky_relu(self.linear("expression_head.first", joined))
+        hidden = leaky_relu(self.linear("expression_head.second", hidden))
+        return self.linear("expression_head.last", hidden)[..., 0]
 
     def gene_encoder(self, tokens: Tensor) -> Tensor:
-        """Vectors of tokens (sets, n) that have read from their neighbours among all tokens."""
-        embedded = self.norm("genes.norm", self.weights["genes.embedding.weight"])
-        own = embedded[tokens]
+        """Vectors of tokens (cells, n) that have read from their neighbours among all tokens."""
+        table = self.weights["genes.embedding.weight"]
+        own = self.norm("genes.norm", table[tokens])
         if "genes.neighbours.mask" not in self.weights:
             return own
         prefix = "genes.neighbours"
-        own = own + self.neighbours(tokens, own, embedded)
-        wide = functional.gelu(self.linear(f"{prefix}.expand", self.norm(f"{prefix}.feed_norm", own)))
+        memory = self.norm("genes.norm", table.repeat(len(tokens), 1, 1))
+        own = own + self.drop(self.neighbours(tokens, own, memory))
+        wide = gelu(self.linear(f"{prefix}.expand", self.norm(f"{prefix}.feed_norm", own)))
         return own + self.drop(self.linear(f"{prefix}.contract", self.drop(wide)))
 
-    def neighbours(self, tokens: Tensor, own: Tensor, embedded: Tensor) -> Tensor:
+    def neighbours(self, tokens: Tensor, own: Tensor, memory: Tensor) -> Tensor:
         """Multi-head attention to all tokens, those that are no neighbours being masked."""
         prefix = "genes.neighbours"
         q_weight, k_weight, v_weight = self.weights[f"{prefix}.attention.in_proj_weight"].chunk(3)
         q_bias, k_bias, v_bias = self.weights[f"{prefix}.attention.in_proj_bias"].chunk(3)
-        memory = self.norm(f"{prefix}.memory_norm", embedded)[None]
-        q = self.split(functional.linear(self.norm(f"{prefix}.query_norm", own), q_weight, q_bias))
-        k = self.split(functional.linear(memory, k_weight, k_bias))
-        v = self.split(functional.linear(memory, v_weight, v_bias))
+        q = self.split(self.norm(f"{prefix}.query_norm", own) @ q_weight.T + q_bias)
+        k, v = self.split(memory @ k_weight.T + k_bias), self.split(memory @ v_weight.T + v_bias)
         scores = q @ k.transpose(2, 3) / math.sqrt(q.shape[-1])
-        strangers = ~self.weights[f"{prefix}.mask"][tokens][:, None]
-        read = self.drop(scores.masked_fill(strangers, -torch.inf).softmax(-1)) @ v
-        return self.linear(f"{prefix}.attention.out_proj", read.transpose(1, 2).flatten(2))
+        friends = self.weights[f"{prefix}.mask"][tokens][:, None]
+        weights = softmax(torch.where(friends, scores, -math.inf))
+        return self.linear(f"{prefix}.attention.out_proj", together(self.drop(weights) @ v))
 
     def value(self, name: str, values: Tensor) -> Tensor:
         """Encode one number per gene."""
-        hidden = functional.relu(self.linear(f"{name}.first", values.clamp(max=512).unsqueeze(-1)))
-        return self.drop(self.norm(f"{name}.norm", self.linear(f"{name}.second", hidden)))
+        most = torch.full_like(values, 512.0)
+        hidden = self.linear(f"{name}.first", torch.minimum(values, most)[..., None])
+        hidden = self.linear(f"{name}.second", torch.where(hidden > 0, hidden, 0))
+        return self.drop(self.norm(f"{name}.norm", hidden))
 
     def fuse(self, noisy: Tensor, known: Tensor) -> Tensor:
         """Merge the tokens of both cells."""
-        hidden = functional.gelu(self.linear("fusion.first", torch.cat([noisy, known], dim=-1)))
+        hidden = gelu(self.linear("fusion.first", torch.cat([noisy, known], dim=-1)))
         return self.norm("fusion.norm", self.linear("fusion.second", hidden))
 
     def time(self, t: Tensor) -> Tensor:
         """Sinusoids of 256 numbers with periods up to 10,000, then a small net."""
         half = 128
-        rates = torch.tensor([10_000.0 ** (-index / half) for index in range(half)])
-        angles = self.time_scale * t[:, None] * rates[None].to(t.device)
+        frequencies = torch.exp(-math.log(10_000.0) * torch.arange(half) / half)
+        angles = t[:, None] * (self.time_scale * frequencies)[None].to(t.dtype)
         sinusoids = torch.cat([torch.cos(angles), torch.sin(angles)], dim=1)
-        return self.linear(
-            "expression_time.net.2", functional.silu(self.linear("expression_time.net.0", sinusoids))
-        )
+        return self.linear("expression_time.net.2", silu(self.linear("expression_time.net.0", sinusoids)))
 
     def gene_modulation(self, name: str, tokens: Tensor, gene: Tensor) -> Tensor:
         """GeneadaLN."""
-        shift, gate, scale = self.linear(f"{name}.out", functional.silu(gene)).chunk(3, dim=-1)
+        shift, gate, scale = self.linear(f"{name}.out", silu(gene)).chunk(3, dim=-1)
         return tokens + gate * (self.norm(f"{name}.norm", tokens) * scale + shift)
 
     def adapter(self, name: str, tokens: Tensor, perturbed: Tensor) -> Tensor:
         """Two linear layers on token and perturbation."""
-        hidden = functional.leaky_relu(
-            self.linear(f"{name}.first", self.with_perturbation(tokens, perturbed))
-        )
-        return functional.leaky_relu(self.linear(f"{name}.second", self.drop(hidden)))
+        hidden = leaky_relu(self.linear(f"{name}.first", with_perturbation(tokens, perturbed)))
+        return leaky_relu(self.linear(f"{name}.second", self.drop(hidden)))
 
     def block(self, name: str, depth: int, tokens: Tensor, time: Tensor, known: Tensor | None) -> Tensor:
         """A differential block: of the tokens with themselves, or with the control map subtracted."""
-        parts = self.linear(f"{name}.condition", functional.silu(time))[:, None].chunk(6, dim=-1)
-        ready = functional.layer_norm(tokens, tokens.shape[-1:]) * (1 + parts[1]) + parts[0]
+        parts = self.linear(f"{name}.condition", silu(time))[:, None].chunk(6, dim=-1)
+        ready = normalised(tokens, 1e-6) * (1 + parts[1]) + parts[0]
         tokens = tokens + parts[2] * self.attention(f"{name}.attention", depth, ready, tokens, known)
-        ready = functional.layer_norm(tokens, tokens.shape[-1:]) * (1 + parts[4]) + parts[3]
-        wide = functional.gelu(self.linear(f"{name}.expand", ready), approximate="tanh")
+        ready = normalised(tokens, 1e-6) * (1 + parts[4]) + parts[3]
+        wide = gelu_by_tanh(self.linear(f"{name}.expand", ready))
         return tokens + parts[5] * self.linear(f"{name}.contract", wide)
 
     def attention(self, name: str, depth: int, ready: Tensor, raw: Tensor, known: Tensor | None) -> Tensor:
-        """softmax(q1 k1') - lambda softmax(q2 k2'), the maps formed and subtracted."""
-        first = self.map(name, "1", ready, raw)
-        second = self.map(name, "2", *((ready, raw) if known is None else (known, known)))
+        """softmax(q1 k1') - lambda softmax(q2 k2'), the maps formed and subtracted.
+
+        A block of tokens alone has keys from the tokens before modulation, in both maps; one that compares
+        with the control cell has them from modulated tokens in the first and from the control cell in the
+        second. Values are always of modulated tokens.
+        """
+        if known is None:
+            first, second = self.map(name, "1", ready, raw), self.map(name, "2", ready, raw)
+        else:
+            first, second = self.map(name, "1", ready, ready), self.map(name, "2", known, known)
         start = 0.8 - 0.6 * math.exp(-0.3 * depth)
         (query1, query2), (key1, key2) = self.weights[f"{name}.lambda_vectors"]
-        weight = torch.exp(query1 @ key1) - torch.exp(query2 @ key2) + start
-        values = self.split(self.linear(f"{name}.value", ready))
-        mixed = (first - weight * second) @ values
-        mixed = mixed / torch.sqrt(mixed.square().mean(-1, keepdim=True) + 1e-5)
+        weight = torch.exp((query1 * key1).sum()) - torch.exp((query2 * key2).sum()) + start
+        mixed = (first - weight * second) @ self.split(self.linear(f"{name}.value", ready))
+        mixed = mixed / torch.sqrt((mixed * mixed).mean(-1, keepdim=True) + 1e-5)
         mixed = mixed * self.weights[f"{name}.head_norm.weight"] * (1 - start)
-        return self.linear(f"{name}.out", mixed.transpose(1, 2).flatten(2))
+        return self.linear(f"{name}.out", together(mixed))
 
     def map(self, name: str, which: str, reader: Tensor, read: Tensor) -> Tensor:
         """One attention map, (cells, heads, genes, genes)."""
         q = self.split(self.linear(f"{name}.query{which}", reader))
         k = self.split(self.linear(f"{name}.key{which}", read))
-        return (q @ k.transpose(2, 3) / math.sqrt(q.shape[-1])).softmax(-1)
+        return softmax(q @ k.transpose(2, 3) / math.sqrt(q.shape[-1]))
 
     def split(self, tokens: Tensor) -> Tensor:
         """(cells, genes, width) to (cells, heads, genes, size)."""
         cells, genes, width = tokens.shape
-        return tokens.view(cells, genes, self.heads, width // self.heads).permute(0, 2, 1, 3)
-
-    def with_perturbation(self, tokens: Tensor, perturbed: Tensor) -> Tensor:
-        """Put the perturbation beside every token."""
-        return torch.cat([tokens, perturbed[:, None].expand_as(tokens)], dim=-1)
+        return tokens.reshape(cells, genes, self.heads, width // self.heads).transpose(1, 2)
 
     def linear(self, name: str, values: Tensor) -> Tensor:
         """Apply a linear layer, with a bias where it has one."""
-        weight = self.weights[f"{name}.weight"]
-        return functional.linear(values, weight, self.weights.get(f"{name}.bias"))
+        product = values @ self.weights[f"{name}.weight"].T
+        return product + self.weights[f"{name}.bias"] if f"{name}.bias" in self.weights else product
 
     def norm(self, name: str, values: Tensor) -> Tensor:
         """Layer norm with its affine part."""
-        weight, bias = self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]
-        return functional.layer_norm(values, values.shape[-1:], weight, bias)
+        return normalised(values, 1e-5) * self.weights[f"{name}.weight"] + self.weights[f"{name}.bias"]
 
-    def drop(self, values: Tensor) -> Tensor:
-        """Drop some values where training asks for it."""
-        return functional.dropout(values, self.dropout) if self.dropout else values
+
+def together(heads: Tensor) -> Tensor:
+    """(cells, heads, genes, size) to (cells, genes, width)."""
+    return heads.transpose(1, 2).flatten(2)
+
+
+def with_perturbation(tokens: Tensor, perturbed: Tensor) -> Tensor:
+    """Put the perturbation beside every token."""
+    return torch.cat([tokens, perturbed[:, None].expand_as(tokens)], dim=-1)
+
+
+def normalised(values: Tensor, epsilon: float) -> Tensor:
+    """Mean 0 and variance 1 along the last axis."""
+    centred = values - values.mean(-1, keepdim=True)
+    return centred / torch.sqrt((centred * centred).mean(-1, keepdim=True) + epsilon)
+
+
+def softmax(scores: Tensor) -> Tensor:
+    """Along the last axis."""
+    powers = torch.exp(scores - scores.amax(-1, keepdim=True).detach())
+    return powers / powers.sum(-1, keepdim=True)
+
+
+def silu(values: Tensor) -> Tensor:
+    """x / (1 + exp(-x))."""
+    return values * torch.sigmoid(values)
+
+
+def leaky_relu(values: Tensor) -> Tensor:
+    """x, a hundredth of it below zero."""
+    return torch.where(values > 0, values, 0.01 * values)
+
+
+def gelu(values: Tensor) -> Tensor:
+    """x times the normal distribution function."""
+    return values * (1 + torch.erf(values / math.sqrt(2))) / 2
+
+
+def gelu_by_tanh(values: Tensor) -> Tensor:
+    """The approximation of the same with a hyperbolic tangent."""
+    inner = math.sqrt(2 / math.pi) * (values + 0.044715 * values**3)
+    return values * (1 + torch.tanh(inner)) / 2

@@ -1,4 +1,4 @@
-"""What scDFM learns from a batch: one perturbation at a time, its velocity and a discrepancy, by hand."""
+"""What scDFM learns from a batch: some perturbations, their velocities and discrepancies, by hand."""
 
 from __future__ import annotations
 
@@ -8,13 +8,20 @@ import numpy as np
 import pytest
 import torch
 
+from methods._flow.mmd import mmd
 from methods._flow.paths import counts_around
 from methods._flow.pool import CellPool
 from methods._flow.unpaired import UnpairedObjective, UnpairedOptions, start_noise
-from tests.methods.flow.flow_case import GENES, generator, pool, record
+from tests.methods.flow.flow_case import GENES, RecordingFlow, generator, pool, record
 
 OPTIONS = UnpairedOptions(
-    batch_size=6, genes_per_step=4, context_genes=3, mmd_weight=0.5, noise="gaussian", precision="float32"
+    batch_size=6,
+    genes_per_step=4,
+    context_genes=3,
+    perturbations_per_step=1,
+    mmd_weight=0.5,
+    noise="gaussian",
+    precision="float32",
 )
 
 
@@ -38,11 +45,12 @@ def batch(options: UnpairedOptions, cells: CellPool, seed: int):
 
 
 def test_a_step_takes_one_perturbation_and_any_controls():
-    """All cells of a batch share their tokens; controls are drawn whatever cell they stand beside."""
+    """As published: all cells of a batch share their tokens; controls are drawn whatever they stand beside."""
     kinds, controls = set(), set()
     for seed in range(60):
         call, _ = batch(OPTIONS, marked_pool(), seed)
-        assert call["tokens"].shape == (1, 2)
+        assert call["tokens"].shape == (6, 2)
+        assert len(call["tokens"].unique(dim=0)) == 1
         assert call["z_t"] is None
         assert call["t_latent"] is None
         kinds.add(tuple(call["tokens"][0].tolist()))
@@ -51,6 +59,76 @@ def test_a_step_takes_one_perturbation_and_any_controls():
         assert len(call["context"].unique()) == 3
     assert kinds == {(0, 6), (1, 5)}
     assert controls == set(range(100, 107))
+
+
+def three_kinds() -> CellPool:
+    """Cells 0 and 1 of one perturbation, 10 to 13 of another, 20 to 24 of a third."""
+    columns = torch.arange(GENES) / 10
+    rows = torch.tensor([0, 1, 10, 11, 12, 13, 20, 21, 22, 23, 24])
+    return CellPool(
+        control=100 + torch.arange(7).view(7, 1) + columns,
+        perturbed=rows.view(-1, 1) + columns,
+        size=torch.tensor([2, 4, 5]),
+        tokens=torch.tensor([[0, 6], [1, 5], [2, 6]]),
+    )
+
+
+@pytest.mark.parametrize(("batch_size", "several", "each"), [(8, 2, 4), (12, 3, 4), (11, 2, 5), (5, 1, 5)])
+def test_a_step_has_different_perturbations_with_as_many_cells_of_each(batch_size, several, each):
+    """Of 11 cells two perturbations have five; they stand together, with the tokens that are theirs."""
+    options = replace(OPTIONS, batch_size=batch_size, perturbations_per_step=several, genes_per_step=GENES)
+    learns, draws, seen = UnpairedObjective(three_kinds(), options), generator(0), set()
+    for _ in range(40):
+        step = learns.draw(draws)
+        assert step.x0.shape == step.x1.shape == (several * each, GENES)
+        assert step.x_ctrl.shape == (several * each, GENES, 1)
+        assert step.times.shape == (several * each,)
+        kinds = [int(cell.min()) // 10 for cell in step.x1]
+        firsts = kinds[::each]
+        assert kinds == [kind for kind in firsts for _ in range(each)]
+        assert len(set(firsts)) == several
+        assert step.tokens.tolist() == [[[0, 6], [1, 5], [2, 6]][kind] for kind in kinds]
+        seen |= {int(cell.min()) for cell in step.x1}
+    assert seen == {0, 1, 10, 11, 12, 13, 20, 21, 22, 23, 24}
+
+
+def test_every_perturbation_is_drawn_as_often_whatever_its_number_of_cells():
+    learns = UnpairedObjective(three_kinds(), replace(OPTIONS, batch_size=8, perturbations_per_step=2))
+    draws = generator(1)
+    tokens = torch.cat([learns.draw(draws).tokens[::4, 0] for _ in range(900)])
+    assert (tokens.bincount() / 1800 - 1 / 3).abs().max() < 0.03
+
+
+def test_the_discrepancy_of_each_perturbation_is_its_own():
+    """Their mean is what counts, and not the MMD of the whole batch."""
+    options = replace(OPTIONS, batch_size=12, perturbations_per_step=3, genes_per_step=GENES)
+    learns = UnpairedObjective(three_kinds(), options)
+    step = learns.draw(generator(3))
+    losses = learns.losses(RecordingFlow(), step, torch.device("cpu"))
+    times = step.times.view(-1, 1)
+    ends = ((1 - times) * step.x0 + times * step.x1).numpy()  # a flow that answers zero stays where it is
+    groups = [slice(0, 4), slice(4, 8), slice(8, 12)]
+    expected = np.mean([mmd_by_hand(ends[group], step.x1[group].numpy()) for group in groups])
+    assert losses["mmd"].item() == pytest.approx(expected, abs=1e-5)
+    error = (step.x1 - step.x0).square().mean().item()
+    assert losses["loss"].item() == pytest.approx(error + 0.5 * expected, rel=1e-5)
+    assert abs(mmd_by_hand(ends, step.x1.numpy()) - expected) > 0.01
+
+
+def test_mmd_of_several_pairs_is_that_of_each():
+    """By hand for two pairs of different spread: each has the bandwidths of its own targets."""
+    sample = torch.tensor([[[0.0], [1.0]], [[0.0], [10.0]]])
+    target = torch.tensor([[[0.0], [2.0]], [[5.0], [35.0]]])
+    # Squared distances of the pairs, of targets 4 and 900 (the medians), of samples 1 and 100.
+    across = [[0.0, 4.0, 1.0, 1.0], [25.0, 35.0**2, 25.0, 25.0**2]]
+    for group, (own, real) in enumerate([(1.0, 4.0), (100.0, 900.0)]):
+
+        def kernel(square, real=real):
+            return np.mean([np.exp(-square / (2 * width * real)) for width in (0.5, 1, 2, 4)])
+
+        expected = kernel(own) + kernel(real) - 2 * np.mean([kernel(square) for square in across[group]])
+        assert mmd(sample, target)[group].item() == pytest.approx(expected, abs=1e-6)
+        assert mmd(sample[group], target[group]).item() == pytest.approx(expected, abs=1e-6)
 
 
 def kernel_by_hand(one: np.ndarray, other: np.ndarray, median: float) -> float:
@@ -78,7 +156,7 @@ def test_losses_by_hand(weight):
     call, losses = batch(options, random, seed=2)
     # The same draws again, in the order in which the objective makes them.
     draws = generator(2)
-    kinds = random.draw_perturbations(1, draws).expand(6)
+    kinds = torch.randperm(2, generator=draws)[:1].expand(6)
     x1 = random.perturbed[random.draw_cells(kinds, draws)]
     torch.randint(len(random.control), (6,), generator=draws)
     x1 = x1[:, torch.randperm(GENES, generator=draws)]
@@ -104,7 +182,7 @@ def test_a_flow_that_knows_the_velocity_has_r2_1_and_ends_where_the_cells_are():
 
     flow, learns = Knows(), UnpairedObjective(random, replace(OPTIONS, genes_per_step=GENES))
     draws = generator(5)
-    kinds = random.draw_perturbations(1, draws).expand(6)
+    kinds = torch.randperm(2, generator=draws)[:1].expand(6)
     x1 = random.perturbed[random.draw_cells(kinds, draws)]
     torch.randint(len(random.control), (6,), generator=draws)
     flow.x1 = x1[:, torch.randperm(GENES, generator=draws)]

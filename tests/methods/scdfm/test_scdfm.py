@@ -182,13 +182,12 @@ def test_progress_reports_velocity_and_discrepancy():
 
 
 def test_a_fit_that_was_interrupted_goes_on_where_it_was():
-    """With dropout on, as by default, to the same weights."""
-    expected = fitted(ScDFM, steps=30)
-    assert expected.config.dropout > 0
+    """With dropout on, to the same weights."""
+    expected = fitted(ScDFM, steps=30, dropout=0.2)
     with pytest.raises(KeyboardInterrupt), recorded(stop=("train flow", 17)):
-        fitted(ScDFM, steps=30, checkpoint_steps=5)
+        fitted(ScDFM, steps=30, dropout=0.2, checkpoint_steps=5)
     with recorded() as seen:
-        resumed = fitted(ScDFM, steps=30, checkpoint_steps=5)
+        resumed = fitted(ScDFM, steps=30, dropout=0.2, checkpoint_steps=5)
     assert len(seen.all("train flow", "loss")) == 15
     assert same_weights(resumed.flow_, expected.flow_)
 
@@ -199,3 +198,29 @@ def test_small_is_the_default_and_paper_the_published_size():
     sizes = (paper.width, paper.heads, paper.layers, paper.steps, paper.batch_size, paper.genes_per_step)
     assert sizes == (512, 8, 4, 100_000, 96, 1000)
     assert (paper.vocabulary, paper.average, paper.weight_decay) == (6000, 0, 0)
+    assert (paper.dropout, paper.learning_rate, paper.warmup, paper.beta2) == (0.1, 5e-5, 0, 0.999)
+    assert (paper.perturbations_per_step, paper.mmd_weight, paper.time_scale) == (1, 0.5, 1)
+
+
+def test_more_perturbations_a_step_than_cells_allow_are_refused():
+    """Each needs four cells, or its discrepancy is biased."""
+    assert ScDFM.Config.build(settings={"batch_size": 16, "perturbations_per_step": 4})
+    with pytest.raises(BenchmarkError) as refused:
+        ScDFM.Config.build(settings={"batch_size": 19, "perturbations_per_step": 5})
+    assert str(refused.value) == (
+        "Hyper-parameter 'perturbations_per_step' should be 4 or less, so that each perturbation has 4 or more "
+        "of the 19 cells of batch_size, but 5 was given; choose another value."
+    )
+    with pytest.raises(BenchmarkError, match="'batch_size' should be greater than or equal to 4, but 3"):
+        ScDFM.Config.build(settings={"batch_size": 3, "perturbations_per_step": 1})
+
+
+def test_more_perturbations_a_step_than_the_training_set_has_are_refused():
+    """In one line, before anything is trained; with as many as there are it is trained."""
+    with pytest.raises(BenchmarkError) as refused:
+        fitted(ScDFM, batch_size=28, perturbations_per_step=7)
+    assert str(refused.value) == (
+        "Hyper-parameter 'perturbations_per_step' of 'scdfm' is 7, more than the 6 perturbations of the "
+        "training set; choose 6 or less."
+    )
+    assert fitted(ScDFM, batch_size=24, perturbations_per_step=6, steps=2).flow_ is not None

@@ -62,7 +62,7 @@ def test_they_are_recorded_before_the_first_training_is_done(case):
 
 def test_they_are_run_once_and_a_run_that_is_there_counts(case):
     run(Request(method="additive", dataset="tiny", cells=20))
-    run(Request(method="linear", dataset="tiny", cells=30))
+    run(Request(method="linear", dataset="tiny", cells=10))
     plan = make_plan(experiment(case, controls=SMALL))
     for _ in range(2):
         assert execute(plan, Tracker()) == []

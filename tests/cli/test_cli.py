@@ -129,6 +129,7 @@ def test_a_truncated_file_is_named(type_, screen):
     assert "screen.h5ad" in err
 
 
+@pytest.mark.slow
 def test_a_split_file_made_for_other_data_is_refused(type_, home, screen):
     assert type_("run", "--method", "additive", "--dataset", screen, *PATH_OPTIONS, "--cells", "20")[0] == 0
     write_screen(screen, seed=5)

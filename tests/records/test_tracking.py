@@ -93,6 +93,7 @@ def test_what_is_delivered_twice_is_kept_once(record, tmp_path):
     assert len(tracker.runs()) == 1
 
 
+@pytest.mark.slow
 def test_a_store_is_made_whole_or_not_at_all(home, monkeypatch):
     def interrupted(self):
         raise KeyboardInterrupt

@@ -50,6 +50,7 @@ def test_missing_anchors_are_recorded_as_ordinary_runs_and_each_is_on_the_log(as
     assert {each.coordinates.cells for each in found if each.coordinates.method not in BOUNDS} == {20}
 
 
+@pytest.mark.slow
 def test_they_are_the_runs_that_anybody_gets_who_asks_for_them(asked, screen):
     ensure_anchors(asked, run(asked)[0].coordinates)
     for method in ("no_change", "train_mean", "additive"):
@@ -83,6 +84,7 @@ def test_a_bound_is_what_scoring_says_and_has_no_archive(asked, screen, bound):
     assert files == {"record.json", "per_perturbation.csv", "environment.txt"}
 
 
+@pytest.mark.slow
 def test_one_bound_serves_all_numbers_of_cells_and_samples(screen):
     first = request(screen, "linear")
     ensure_anchors(first, run(first)[0].coordinates)
@@ -103,6 +105,7 @@ def test_another_seed_or_other_code_of_a_bound_asks_for_another(asked, tmp_path,
     assert bound_at("limit", at).key != key
 
 
+@pytest.mark.slow
 def test_a_ceiling_that_cannot_be_measured_is_warned_of_and_the_rest_recorded(asked, caplog, monkeypatch):
     def too_few(dataset, split):
         raise BenchmarkError("half a cell cannot be scored.")

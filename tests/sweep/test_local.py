@@ -55,6 +55,7 @@ def test_the_same_sweep_again_finds_everything_done(case):
     assert set(finished_by_run().values()) == {1}
 
 
+@pytest.mark.slow
 def test_failures_and_lost_workers_stop_nothing(case):
     names = [case.spelt(name) for name in ("Fails", "Dies", "DiesOnce")]
     done = sweep(case.plan(*names, "linear"), Where(jobs=2))

@@ -10,7 +10,10 @@ import pytest
 
 from benchmark.registry import Listing, list_methods, load_method
 from benchmark.testing import CHECKS, Case, NonConformanceError, check_method
-from benchmark.testing.checks import check_global_state_is_left_alone
+from benchmark.testing.checks import (
+    check_global_state_is_left_alone,
+    check_saved_methods_answer_alike_in_a_fresh_process,
+)
 from methods.train_mean import TrainMean
 from tests.hosting.hosted import needs
 
@@ -34,11 +37,32 @@ def case_of(name: str) -> Case:
     return Case(load_method(name))
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+FRESH = check_saved_methods_answer_alike_in_a_fresh_process
+FAMILIES = ("boosted", "grnflow_prior", "linear", "scdfm")
+"""One method of each kind; a fresh process takes as long as all other checks of a method."""
+
+
+@pytest.mark.parametrize(
+    "check", [check for check in CHECKS if check is not FRESH], ids=lambda check: check.__name__
+)
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_conforms(name, check):
     needs(name)
     check(case_of(name))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        each
+        if each.values[0] in FAMILIES
+        else pytest.param(*each.values, marks=[*each.marks, pytest.mark.slow])
+        for each in METHODS
+    ],
+)
+def test_every_method_answers_alike_in_a_fresh_process(name):
+    needs(name)
+    FRESH(case_of(name))
 
 
 class WorksInTheConstructor(TrainMean):

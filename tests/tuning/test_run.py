@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -12,7 +13,7 @@ from benchmark.registry import load_method
 from benchmark.splits import load_split
 from benchmark.tuning.best import read_tuned
 from benchmark.tuning.tune import tune
-from tests.tiny import COLUMNS, PATH_OPTIONS
+from tests.tiny import COLUMNS, PATH_OPTIONS, write_screen
 from tests.tuning.tuning_case import Case
 
 pytestmark = pytest.mark.usefixtures("store")
@@ -23,9 +24,21 @@ def case(screen):
     return Case(screen)
 
 
+@pytest.fixture(scope="module")
+def tuning(tmp_path_factory, _empty_store):
+    """One tuning, in a home of its own, whose file all tests read."""
+    folder = tmp_path_factory.mktemp("tuning")
+    shutil.copy(_empty_store, folder / "mlflow.db")
+    tuned = Case(write_screen(folder / "screen.h5ad"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BENCHMARK_HOME", str(folder))
+        tune(tuned.plan(trials=4, output=folder / "best.json"))
+    return tuned
+
+
 @pytest.fixture
-def file(case, tmp_path):
-    return tune(case.plan(trials=4, output=tmp_path / "best.json")).file
+def file(tuning, tmp_path):
+    return shutil.copy(tuning.screen.parent / "best.json", tmp_path / "best.json")
 
 
 @pytest.fixture
@@ -93,10 +106,10 @@ def test_test_perturbations_that_chose_the_configuration_are_named(run_, case, f
     assert Tracker().runs()[0].tags["tuning_overlap"] == "1"
 
 
-def test_what_was_written_is_read_as_what_was_best(case, file):
+def test_what_was_written_is_read_as_what_was_best(tuning, file):
     """To the last digit of a number."""
-    config = load_method(case.spelt("Scaled")).Config.build(None, read_tuned(file, "scaled").config)
-    assert config.scale in case.scales
+    config = load_method(tuning.spelt("Scaled")).Config.build(None, read_tuned(file, "scaled").config)
+    assert config.scale in tuning.scales
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,7 @@ def test_a_hopeless_training_is_ended_early_and_counts(case):
     assert all(steps[trial.params["scale"]] == 10 for trial in done["COMPLETE"])
 
 
+@pytest.mark.slow
 def test_a_loss_that_rises_prunes_also_where_the_objective_is_maximised(case):
     """A validation loss is a loss, whatever is to be maximised."""
     tune(case.plan("Trains", trials=16, objective="pearson"))
@@ -137,6 +138,7 @@ def test_where_all_fail_there_is_one_sentence_and_no_file(case, home):
     assert not (home / "configs").exists()
 
 
+@pytest.mark.slow
 def test_the_same_configuration_is_not_tried_twice(case):
     tuned = tune(case.plan("OneChoice", trials=8))
     assert tuned.configuration.trials == 8
@@ -151,6 +153,7 @@ def test_no_trial_begins_after_the_time(case):
     assert tune(case.plan(trials=2, timeout=3600.0)).configuration.trials == 2
 
 
+@pytest.mark.slow
 def test_trials_are_runs_below_one_run_and_on_no_board(case):
     tune(case.plan("Trains", trials=3))
     tune(case.plan("Trains", trials=4))
@@ -182,6 +185,7 @@ def test_trouble_with_the_run_store_is_warned_of_and_the_tuning_goes_on(case, ca
     assert "A trial is not in the run store (gone)" in caplog.text
 
 
+@pytest.mark.slow
 def test_pictures_are_drawn_beside_the_file(case):
     tuned = tune(case.plan(trials=7))
     assert [path.name for path in tuned.pictures] == [

@@ -83,6 +83,7 @@ def test_the_forecast_counts_what_is_done_and_times_the_rest_by_what_was_recorde
     assert log(home) == before  # no probe was needed
 
 
+@pytest.mark.slow
 def test_other_steps_or_cells_are_not_timed_by_the_recorded_run_as_it_is(home, options):
     plan = make_plan(experiment(home, controls=("random",), cells=2))
     execute(plan, Tracker())

@@ -94,6 +94,7 @@ def test_every_order_is_predicted_from_one_training_and_nothing_is_done_twice(ca
     assert log(case) == done
 
 
+@pytest.mark.slow
 def test_predictions_are_those_of_a_run_that_trained_for_the_order_alone(case):
     at = experiment(case, controls=SMALL)
     plan = make_plan(at)
@@ -148,6 +149,7 @@ def test_a_failed_prediction_is_resumed_without_training_again(case):
     assert kept(case) == []
 
 
+@pytest.mark.slow
 def test_the_resumed_prediction_is_what_it_would_have_been(case):
     plan = make_plan(experiment(case, controls=SMALL))
     (case / "fail-joint").touch()
@@ -177,6 +179,7 @@ def test_every_record_holds_the_seconds_and_losses_of_the_training_it_rests_on(c
         assert (len(losses), losses[-1].step) == (40, 40)
 
 
+@pytest.mark.slow
 def test_a_training_that_fails_is_tried_once_and_the_others_go_on(case):
     plan = make_plan(experiment(case, controls=("random", "shuffled")))
     (case / "fail-random").touch()

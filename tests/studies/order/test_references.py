@@ -76,6 +76,7 @@ def test_they_are_run_once_and_a_run_that_is_there_counts(case):
     assert kept(case) == []
 
 
+@pytest.mark.slow
 def test_one_that_fails_is_reported_and_resumed_and_the_rest_goes_on(case, monkeypatch, caplog):
     def fail(self, train, validation):
         raise BenchmarkError("no linear today")
@@ -98,6 +99,7 @@ def test_one_that_fails_is_reported_and_resumed_and_the_rest_goes_on(case, monke
     assert gather(plan, Tracker()).missing == []
 
 
+@pytest.mark.slow
 def test_a_simple_method_that_is_also_the_one_without_a_latent_is_run_once(case):
     plan = make_plan(experiment(case, controls=SMALL, without_latent="additive"))
     assert execute(plan, Tracker()) == []
@@ -156,6 +158,7 @@ def test_the_answer_begins_with_the_precondition_and_gives_it_as_the_reason(case
     assert summary(judged) == '"Understanding the network\'s change comes first" is supported.'
 
 
+@pytest.mark.slow
 def test_without_runs_of_the_baseline_it_cannot_be_judged(case, monkeypatch):
     monkeypatch.setattr(planning, "REFERENCES", tuple(name for name in REFERENCES if name != BASELINE))
     plan = make_plan(experiment(case, controls=SMALL))

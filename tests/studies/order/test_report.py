@@ -90,6 +90,7 @@ def test_the_same_command_again_writes_the_same_report(home, options, type_):
     assert "3 trainings (3 done) and 7 predictions (7 done), and 5 runs of simple methods (5 done)." in err
 
 
+@pytest.mark.slow
 def test_the_criteria_are_written_without_any_result(home, options):
     plan = make_plan(experiment(home))
     before = criteria(plan)
@@ -149,6 +150,7 @@ def test_the_answer_names_every_decisive_comparison(home, options):
     assert [line.endswith("not made in every seed") for line in lines] == [False] * 4 + [True] * 2
 
 
+@pytest.mark.slow
 def test_means_of_simple_methods_stand_beside_those_of_the_arms(home, options):
     plan = make_plan(experiment(home, controls=("random",)))
     assert "No simple method is recorded" in as_markdown(gather(plan, Tracker()), Path("f.md"))
@@ -161,6 +163,7 @@ def test_means_of_simple_methods_stand_beside_those_of_the_arms(home, options):
     assert rows[REFERENCES.index("additive")].split("|")[2:] == same.split("|")[2:]
 
 
+@pytest.mark.slow
 def test_a_failure_is_in_the_report_and_in_the_exit_code(home, options, type_, caplog):
     (home / "fail-joint").touch()
     code, out, _ = type_(*options, *ONE)

@@ -43,7 +43,13 @@ def lose_a_file(folder: Path) -> None:
     (folder / "method" / "method.json").unlink()
 
 
-@pytest.mark.parametrize("damage", [truncate, flip_one_byte, lose_the_note, lose_a_file])
+DAMAGES = [
+    truncate,
+    *(pytest.param(each, marks=pytest.mark.slow) for each in (flip_one_byte, lose_the_note, lose_a_file)),
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_training_is_made_again(case, caplog, damage):
     plan = make_plan(experiment(case, controls=SMALL))
     (case / "fail-joint").touch()
@@ -79,6 +85,7 @@ def test_what_a_killed_process_left_of_saving_is_cleared_away(case):
     assert kept(case) == []
 
 
+@pytest.mark.slow
 def test_a_loaded_training_is_the_saved_one_on_the_device_that_is_asked_for(case):
     plan = make_plan(experiment(case, controls=SMALL, device="cpu"))
     training = plan.trainings[0]

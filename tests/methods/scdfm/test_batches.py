@@ -45,7 +45,7 @@ def batch(options: UnpairedOptions, cells: CellPool, seed: int):
 
 
 def test_a_step_takes_one_perturbation_and_any_controls():
-    """As published: all cells of a batch share their tokens; controls are drawn whatever they stand beside."""
+    """As published: all cells of a batch share their tokens; controls have nothing to do with them."""
     kinds, controls = set(), set()
     for seed in range(60):
         call, _ = batch(OPTIONS, marked_pool(), seed)
@@ -102,7 +102,9 @@ def test_every_perturbation_is_drawn_as_often_whatever_its_number_of_cells():
 def test_the_discrepancy_of_each_perturbation_is_its_own():
     """Their mean is what counts, and not the MMD of the whole batch."""
     options = replace(OPTIONS, batch_size=12, perturbations_per_step=3, genes_per_step=GENES)
-    learns = UnpairedObjective(three_kinds(), options)
+    spread = torch.tensor([1.0, 5.0, 0.2]).repeat_interleave(20).view(-1, 1)
+    cells = torch.randn(60, GENES, generator=generator(8)) * spread
+    learns = UnpairedObjective(replace(three_kinds(), perturbed=cells, size=torch.full((3,), 20)), options)
     step = learns.draw(generator(3))
     losses = learns.losses(RecordingFlow(), step, torch.device("cpu"))
     times = step.times.view(-1, 1)

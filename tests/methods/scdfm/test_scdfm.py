@@ -208,8 +208,8 @@ def test_more_perturbations_a_step_than_cells_allow_are_refused():
     with pytest.raises(BenchmarkError) as refused:
         ScDFM.Config.build(settings={"batch_size": 19, "perturbations_per_step": 5})
     assert str(refused.value) == (
-        "Hyper-parameter 'perturbations_per_step' should be 4 or less, so that each perturbation has 4 or more "
-        "of the 19 cells of batch_size, but 5 was given; choose another value."
+        "Hyper-parameter 'perturbations_per_step' should be 4 or less, so that each perturbation has 4 or "
+        "more of the 19 cells of batch_size, but 5 was given; choose another value."
     )
     with pytest.raises(BenchmarkError, match="'batch_size' should be greater than or equal to 4, but 3"):
         ScDFM.Config.build(settings={"batch_size": 3, "perturbations_per_step": 1})

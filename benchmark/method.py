@@ -61,6 +61,8 @@ class Method(ABC):
         What a run takes of a machine, for `sweep` on a cluster.
     spreads
         Whether several processes can share its training and its predictions, see `benchmark.machine.peers`.
+    draws
+        Whether a control cell that is asked about twice gets two answers.
     """
 
     name: ClassVar[str]
@@ -69,6 +71,7 @@ class Method(ABC):
     predicts: ClassVar[Literal["cells", "mean"]] = "cells"
     resources: ClassVar[Resources] = Resources()
     spreads: ClassVar[bool] = False
+    draws: ClassVar[bool] = True
 
     def __init__(self, config: MethodConfig | None = None, *, seed: int = 0, device: str = "auto") -> None:
         self.config = type(self).Config() if config is None else config
@@ -120,7 +123,7 @@ class Method(ABC):
         Parameters
         ----------
         perturbations
-            As for `predict`. With none it is asked whether means are known at all, also before `fit`.
+            As for `predict`. With none it is asked whether means are known at all.
 
         Returns
         -------

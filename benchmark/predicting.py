@@ -95,9 +95,9 @@ def predict_all(
     return {label: predicted[label] for label in labels}, fallbacks
 
 
-def require_draws(method: Method, samples: int) -> None:
-    """Refuse several samples of a method that knows its mean, fitted or not: all of them would be alike."""
-    if samples > 1 and method.predict_mean([]) is not None:
+def require_draws(method: Method | type[Method], samples: int) -> None:
+    """Refuse several samples of a method that draws nothing: all of them would be alike."""
+    if samples > 1 and not method.draws:
         raise BenchmarkError(f"{method.name} draws nothing, so that all samples would be alike; ask for one.")
 
 

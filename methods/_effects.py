@@ -11,8 +11,9 @@ from benchmark.perturbation import Perturbation
 from methods._pseudobulk import Changes, perturbed_gene_indicators
 from methods.main_effects import PENALTIES, MainEffects
 
-Base = Literal["plain", "components"]
+Base = Literal["plain", "components", "learned"]
 BASES: tuple[Base, ...] = ("plain", "components")
+"""Ridge regressions."""
 
 STRONGER = (*PENALTIES, 300.0, 1000.0)
 """A principal component that is all noise wants a stronger penalty than changes as a whole."""
@@ -62,7 +63,12 @@ def fit_effects(changes: Changes, base: Base) -> Effects:
     base
         ``plain`` has one penalty. ``components`` has one for each principal component of the mean changes,
         so that directions in which genes act strongly are shrunk less than those that are mostly noise.
+        ``learned`` is no regression but a descent, see `methods._learned_effects`.
     """
+    if base == "learned":
+        from methods._learned_effects import learn_effects
+
+        return Effects(changes.genes, *learn_effects(changes))
     names = changes.genes
     indicators = perturbed_gene_indicators(changes.perturbations, names)
     doubles = np.array([p.is_double for p in changes.perturbations])
@@ -143,6 +149,11 @@ class Folds:
         """The doubles of a fold and their real mean changes, (doubles, genes)."""
         rows = np.flatnonzero(self._fold == fold)
         return [self._changes.perturbations[row] for row in rows], self._changes.values[rows]
+
+    def fold_of(self, perturbation: Perturbation) -> int | None:
+        """The fold of a double; None for a single, which all effects have seen."""
+        fold = int(self._fold[self._changes.perturbations.index(perturbation)])
+        return fold if fold >= 0 else None
 
     def error(self) -> float:
         """Mean squared error on the doubles of the base alone, each fold predicted without it."""

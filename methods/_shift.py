@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -22,6 +22,7 @@ class ShiftMethod(Method):
     `fit` of a subclass sets ``control_mean_``, the mean of the control cells that it is given, (genes,).
     """
 
+    draws: ClassVar[bool] = False
     control_mean_: np.ndarray
 
     @abstractmethod

@@ -192,7 +192,7 @@ def check(request: Request) -> tuple[type[Method], MethodConfig]:
         raise BenchmarkError(f"At least 2 cells per perturbation must be predicted, not {request.cells}.")
     if request.samples < 1:
         raise BenchmarkError(f"At least 1 sample per control cell must be drawn, not {request.samples}.")
-    require_draws(method_class(config), request.samples)
+    require_draws(method_class, request.samples)
     if request.devices > 1 and not method_class.spreads:
         raise BenchmarkError(f"{method_class.name} works on one device alone; leave out --devices.")
     if request.device != "auto":

@@ -10,9 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from methods._flow.blocks import BackboneLayer, joined_linear
+from methods._flow.centre import Centre
 from methods._flow.encoders import Fusion, GeneEncoder, TimeEmbedding, ValueEncoder
 from methods._flow.paths import linear_velocity
 from methods._flow.randomness import seeded
+from methods._readout import ReadoutShape
 
 GENE_SPREAD = 3.0
 """Of gene vectors in a flow of standardised data: genes and perturbations are told apart early."""
@@ -30,8 +32,10 @@ class FlowShape:
         Size of a token, attention heads, layers, share of values dropped in training.
     latent
         Dimensions of the latent of each gene; 0 for a flow of expression alone.
-    control_values
-        Numbers per gene that come from the control side: its expression, and what else is known.
+    told
+        Numbers per gene that are known of a perturbation beforehand, see `Centre`; 0 for a flow without one.
+    panel, readout_width, readout_vector
+        Measured genes, and sizes of the readout of the centre.
     graph
         Whether genes read from their neighbours in a co-expression graph.
     time_scale
@@ -51,12 +55,22 @@ class FlowShape:
     layers: int = 1
     dropout: float = 0.0
     latent: int = 0
-    control_values: int = 1
+    told: int = 0
+    panel: int = 0
+    readout_width: int = 64
+    readout_vector: int = 16
     graph: bool = True
     time_scale: float = 1000.0
     standardised: bool = True
     meeting: int = 0
     inverse_task: bool = False
+
+    @property
+    def readout(self) -> ReadoutShape:
+        """Of the centre: it reads the shapes that are told, and the latent with its time."""
+        latents = self.latent + 1 if self.latent else 0
+        inputs = self.told - 1 - self.latent + latents
+        return ReadoutShape(inputs, self.panel, self.readout_width, self.readout_vector)
 
 
 class Encoded(NamedTuple):
@@ -66,6 +80,8 @@ class Encoded(NamedTuple):
     """Vectors of the genes given, (genes, width)."""
     perturbation: Tensor
     """Mean vector of the perturbed genes, (cells, width), or (1, width) where all cells share one."""
+    tokens: Tensor
+    """Tokens of the genes, which are their places in the panel, (genes,)."""
 
 
 class Head(nn.Module):
@@ -102,7 +118,7 @@ class Flow(nn.Module):
         width = shape.width
         self.genes = GeneEncoder(shape.n_tokens, width, shape.heads, shape.dropout, shape.graph)
         self.noisy_value = ValueEncoder(1, width, shape.dropout)
-        self.control_value = ValueEncoder(shape.control_values, width, shape.dropout)
+        self.control_value = ValueEncoder(1 + shape.told, width, shape.dropout)
         self.fusion = Fusion(width)
         self.expression_time = TimeEmbedding(width, shape.time_scale)
         self.layers = nn.ModuleList(
@@ -114,6 +130,8 @@ class Flow(nn.Module):
             self.latent_value = nn.Linear(shape.latent, width)
             self.latent_time = TimeEmbedding(width, shape.time_scale)
             self.latent_head = Head(width, shape.latent)
+        if shape.told:
+            self.centre = Centre(shape.readout, shape.latent)
         if shape.inverse_task:
             self.perturbation_embedding = nn.Embedding(shape.n_tokens, width)
             self.perturbation_norm = nn.LayerNorm(width)
@@ -125,7 +143,7 @@ class Flow(nn.Module):
         """Encode the tokens of the genes given (genes,) and of perturbations (cells or 1, 2)."""
         vectors = self.genes(torch.cat([genes, perturbation.flatten()]))
         perturbed = vectors[len(genes) :].unflatten(0, perturbation.shape).mean(dim=1)
-        return Encoded(vectors[: len(genes)], perturbed)
+        return Encoded(vectors[: len(genes)], perturbed, genes)
 
     def forward(
         self,
@@ -144,7 +162,7 @@ class Flow(nn.Module):
         x_t
             Noisy expression, (cells, genes).
         x_ctrl
-            The control side, (cells, genes, control_values).
+            The control side, (cells, genes, 1 + told).
         encoded
             What `encode` gave for these genes and perturbations.
         t_expr, t_latent
@@ -159,7 +177,7 @@ class Flow(nn.Module):
         tuple
             v_expr (cells, genes) and v_latent (cells, genes, latent), or None without latents.
         """
-        gene, perturbed = encoded
+        gene, perturbed, tokens_of_genes = encoded
         control = gene + self.control_value(x_ctrl)
         tokens = self.fusion(gene + self.noisy_value(x_t.unsqueeze(-1)), control)
         condition = self.expression_time(t_expr)
@@ -170,11 +188,23 @@ class Flow(nn.Module):
             tokens = layer(tokens, control, condition, gene, perturbed, context)
         v_expr = self.expression_head(tokens, perturbed).squeeze(-1)
         v_latent = None if z_t is None else self.latent_head(tokens, perturbed)
-        if self.shape.standardised:
-            v_expr = v_expr + linear_velocity(x_t, t_expr)
-            if v_latent is not None and z_t is not None and t_latent is not None:
-                v_latent = v_latent + linear_velocity(z_t, t_latent)
+        if not self.shape.standardised:
+            return v_expr, v_latent
+        expression, latent = self._around(x_ctrl[..., 1:], tokens_of_genes, z_t, t_latent)
+        v_expr = v_expr + linear_velocity(x_t, t_expr, *expression)
+        if v_latent is not None and z_t is not None and t_latent is not None:
+            v_latent = v_latent + linear_velocity(z_t, t_latent, *latent)
         return v_expr, v_latent
+
+    def _around(
+        self, told: Tensor, genes: Tensor, z_t: Tensor | None, t_latent: Tensor | None
+    ) -> tuple[tuple[Tensor, Tensor] | tuple[()], tuple[Tensor, Tensor] | tuple[()]]:
+        """Mean and deviation of expression and of latents, where something is told of the perturbation."""
+        if not self.shape.told:
+            return (), ()
+        centre = self.centre
+        mean = centre(told, genes, z_t, t_latent)
+        return (mean, centre.spread[genes]), (centre.of_latent(told), centre.latent_spread[genes])
 
     @torch.no_grad()
     def _initialise(self) -> None:
@@ -204,6 +234,6 @@ def build_flow(shape: FlowShape, seed: int) -> Flow:
 
 
 def count_parameters(shape: FlowShape) -> int:
-    """Trainable parameters of a flow of this shape, counted without allocating them."""
+    """Parameters that are learned for a flow of this shape, counted without allocating them."""
     with seeded(0), torch.device("meta"):
-        return sum(part.numel() for part in Flow(shape).parameters() if part.requires_grad)
+        return sum(part.numel() for part in Flow(shape).parameters())

@@ -31,10 +31,6 @@ class CascadeOptions:
         How often a perturbed gene is hidden behind the token of unknown genes.
     precision
         As in `autocast`.
-    mean_share
-        Share of the cells that train expression at t_expr = 0 towards the mean of their perturbation. There
-        the point of the path is noise alone, so that the mean is what the velocity of the end must give, and
-        learning it from the mean instead of from single cells is the same regression with far less noise.
     """
 
     batch_size: int
@@ -44,7 +40,6 @@ class CascadeOptions:
     latent_floor: float
     token_dropout: float
     precision: Precision
-    mean_share: float
 
 
 class Times(NamedTuple):
@@ -129,9 +124,7 @@ class CascadeObjective:
         genes = random_genes(pool.n_genes, options.genes_per_step, generator)
         times = self.times(options.batch_size, options, generator)
         tokens = self._hide(pool.tokens[kinds], generator)
-        x1 = pool.targets(rows, kinds, genes)
-        if options.mean_share:
-            times, x1 = self._towards_means(times, x1, pool.mean[kinds][:, genes], generator)
+        x1 = pool.targets(rows, genes)
         z1 = pool.draw_latents(kinds, generator)[:, genes]
         x0, z0 = gaussian(x1.shape, generator), gaussian(z1.shape, generator)
         context = choose_context(len(genes), options.context_genes, generator)
@@ -161,15 +154,6 @@ class CascadeObjective:
             )
         target_expr, target_latent = velocity(batch.x0, batch.x1), velocity(batch.z0, batch.z1)
         return cascade_losses(v_expr, v_latent, target_expr.to(device), target_latent.to(device), times)
-
-    def _towards_means(
-        self, times: Times, x1: Tensor, mean: Tensor, generator: torch.Generator
-    ) -> tuple[Times, Tensor]:
-        """Let some of the cells that train expression start at rest and aim at the mean."""
-        chosen = torch.rand(len(x1), generator=generator) < self.options.mean_share
-        chosen &= times.trains_expression
-        t_expr = times.t_expr.masked_fill(chosen, 0.0)
-        return times._replace(t_expr=t_expr), torch.where(chosen.unsqueeze(1), mean, x1)
 
     def _hide(self, tokens: Tensor, generator: torch.Generator) -> Tensor:
         """Replace some perturbed genes by the unknown token: unseen genes get an average perturbation."""

@@ -20,14 +20,28 @@ def velocity(noise: Tensor, data: Tensor) -> Tensor:
     return data - noise
 
 
-def linear_velocity(points: Tensor, times: Tensor) -> Tensor:
-    """Best velocity for standard normal data: k(t) x with k = (2t - 1) / ((1 - t)^2 + t^2).
+def linear_velocity(
+    points: Tensor, times: Tensor, mean: Tensor | float = 0.0, deviation: Tensor | float = 1.0
+) -> Tensor:
+    """Best velocity for normal data: m + k(t) (x - t m), k = (t s^2 - (1 - t)) / ((1 - t)^2 + t^2 s^2).
 
-    For independent noise and data of unit variance, k = Cov(data - noise, x_t) / Var(x_t). Data that is
-    standardised is near to this, so that a network is left to learn only how it differs.
+    For independent noise and data of mean m and variance s^2, k = Cov(data - noise, x_t) / Var(x_t). Data
+    that is standardised, or lies around a mean that is known, is near to this, so that a network is left to
+    learn only how it differs.
+
+    Parameters
+    ----------
+    points
+        x_t, (cells, ...).
+    times
+        (cells,).
+    mean, deviation
+        m and s, broadcast with the points.
     """
     t = times.view(-1, *[1] * (points.ndim - 1))
-    return points * ((2 * t - 1) / ((1 - t).square() + t.square()))
+    variance = deviation**2
+    slope = (t * variance - (1 - t)) / ((1 - t).square() + t.square() * variance)
+    return mean + slope * (points - t * mean)
 
 
 def gaussian(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -20,7 +19,7 @@ class CellPool:
     control
         What the flow is given of each control cell, (controls, genes).
     perturbed
-        What it is to generate, (cells, genes), but for `centre`.
+        What it is to generate, (cells, genes).
     size
         Cells of each perturbation, (perturbations,).
     tokens
@@ -31,9 +30,6 @@ class CellPool:
         Some latents of each perturbation, (perturbations, latents, genes, d), or None.
     prior
         What is known of each perturbation beforehand, (perturbations, genes, values), or None.
-    centre
-        What is taken from the cells of each perturbation before they are generated, (perturbations, genes),
-        or None.
     """
 
     control: Tensor | DenseRows
@@ -43,22 +39,20 @@ class CellPool:
     partner: Tensor | None = None
     latent: Tensor | None = None
     prior: Tensor | None = None
-    centre: Tensor | None = None
 
     @property
     def n_genes(self) -> int:
         """Genes of the panel."""
         return self.perturbed.shape[1]
 
-    @cached_property
-    def mean(self) -> Tensor:
-        """Mean over the perturbed cells of each perturbation, (perturbations, genes)."""
+    def spread(self) -> Tensor:
+        """Deviation of cells around the mean of their perturbation, each counting alike, (genes,)."""
         ends = self.size.cumsum(0).tolist()
-        means = []
-        for kind, (start, end) in enumerate(zip([0, *ends], ends, strict=False)):
-            cells = self.perturbed[start:end]
-            means.append((cells if self.centre is None else cells - self.centre[kind]).mean(0))
-        return torch.stack(means)
+        variances = [
+            self.perturbed[start:end].var(0, correction=0)
+            for start, end in zip([0, *ends], ends, strict=False)
+        ]
+        return torch.stack(variances).mean(0).sqrt()
 
     def draw_perturbations(self, count: int, generator: torch.Generator) -> Tensor:
         """Draw perturbations, each as likely as any other, with replacement, (count,)."""
@@ -77,10 +71,9 @@ class CellPool:
         which = torch.randint(self.latent.shape[1], perturbations.shape, generator=generator)
         return self.latent[perturbations, which].float()
 
-    def targets(self, rows: Tensor, perturbations: Tensor, genes: Tensor) -> Tensor:
-        """What is to be generated of some genes: perturbed cells without their centre, (cells, genes)."""
-        cells = self.perturbed[rows][:, genes]
-        return cells if self.centre is None else cells - self.centre[perturbations][:, genes]
+    def targets(self, rows: Tensor, genes: Tensor) -> Tensor:
+        """Some genes of perturbed cells, (cells, genes)."""
+        return self.perturbed[rows][:, genes]
 
     def control_side(self, control_rows: Tensor, perturbations: Tensor, genes: Tensor) -> Tensor:
         """What the flow is told of some genes: the control cell, then the prior, (cells, genes, values)."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from torchdiffeq import odeint
 
 from methods._flow.backbone import Flow
+from methods._flow.paths import linear_velocity
 from methods._flow.precision import Precision, autocast
 
 Velocity = Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -163,6 +164,47 @@ def sample_expression(
             return alone.cpu()
         sampler = SAMPLERS[options.order]
         return sampler(velocity, x0, z0.to(device), options.latent, options.expression).cpu()
+
+
+@torch.no_grad()
+def sample_mean(
+    flow: Flow,
+    x_ctrl: Tensor,
+    perturbation: Tensor,
+    x0: Tensor,
+    z0: Tensor,
+    context: Tensor | None,
+    options: SamplingOptions,
+) -> Tensor:
+    """Follow the centre of a flow to its end, on latents that are sampled: the mean it generates around.
+
+    Parameters
+    ----------
+    flow
+        One with a centre.
+    x_ctrl, perturbation, x0, z0, context, options
+        As in `sample_expression`.
+
+    Returns
+    -------
+    Tensor
+        Mean over the control cells in the flow's units, float32 (genes,), on the CPU.
+    """
+    device = next(flow.parameters()).device
+    x0, given = x0.to(device), x_ctrl.to(device)
+    genes = torch.arange(given.shape[1], device=device)
+    with autocast(device, options.precision):
+        whole = _velocity(flow, given, perturbation, context)
+
+        def velocity(x: Tensor, z: Tensor, t_expr: Tensor, t_latent: Tensor) -> tuple[Tensor, Tensor]:
+            noisy = x + (1 - t_expr).unsqueeze(1) * x0
+            _, v_latent = whole(noisy, z, t_expr, t_latent)
+            centre = flow.centre(given[..., 1:], genes, z, t_latent)
+            return linear_velocity(x, t_expr, centre, flow.centre.spread), v_latent
+
+        at_rest, z0 = torch.zeros_like(x0), z0.to(device)
+        sampler = SAMPLERS[options.order]
+        return sampler(velocity, at_rest, z0, options.latent, options.expression).mean(0).float().cpu()
 
 
 @torch.no_grad()

@@ -85,7 +85,7 @@ class UnpairedObjective:
         rows = pool.draw_cells(kinds, generator)
         controls = torch.randint(len(pool.control), kinds.shape, generator=generator)
         genes = random_genes(pool.n_genes, options.genes_per_step, generator)
-        x1, x_ctrl = pool.targets(rows, kinds, genes), pool.control_side(controls, kinds, genes)
+        x1, x_ctrl = pool.targets(rows, genes), pool.control_side(controls, kinds, genes)
         x0 = start_noise(options.noise, x_ctrl[..., 0], generator)
         times = torch.rand(len(kinds), generator=generator)
         context = choose_context(len(genes), options.context_genes, generator)

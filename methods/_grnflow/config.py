@@ -49,9 +49,6 @@ class GRNFlowConfig(FlowConfig):
     latent_floor: float = parameter(
         0.75, ge=0, le=1, help="Least latent time at which the expression flow is trained."
     )
-    mean_share: float = parameter(
-        0.0, ge=0, le=1, help="Share of cells that learn expression from the mean of their perturbation."
-    )
     token_dropout: float = parameter(
         0.05,
         ge=0,

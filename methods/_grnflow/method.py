@@ -7,10 +7,11 @@ generated first; expression is generated from it.
 
 from __future__ import annotations
 
+import logging
 from abc import abstractmethod
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -19,65 +20,38 @@ from scipy import sparse
 from torch import Tensor
 
 from benchmark.config import MethodConfig
+from benchmark.machine import peers
 from benchmark.machine.device import choose_device
+from benchmark.machine.progress import stage
 from benchmark.perturbation import Perturbation
-from methods._flow.backbone import FlowShape, choose_context, count_parameters
+from methods._effects import Base
+from methods._flow.backbone import Flow, FlowShape, choose_context, count_parameters
 from methods._flow.cascade import CascadeObjective, CascadeOptions, TimeRule, cascaded_times
 from methods._flow.cells import DenseRows, moments
 from methods._flow.paths import antithetic, gaussian
 from methods._flow.pool import CellPool
 from methods._flow.randomness import seeded_generator
-from methods._flow.sampling import SamplingOptions, Solver, trace_cascade
+from methods._flow.sampling import Order, SamplingOptions, Solver, sample_mean, trace_cascade
 from methods._flow.vocabulary import GeneVocabulary
 from methods._grn.attention import AttentionSource
 from methods._grn.features import Projection
 from methods._grn.pairing import pair_cells, principal_components
+from methods._grnflow.centre import LEAST_SPREAD, CentreLearner, LearnedCentre, Units, spread_around
 from methods._grnflow.config import GRNFlowConfig
 from methods._grnflow.latents import MapReader, Pairs, network_of, training_latents
+from methods._grnflow.shown import CascadeTrace, RegulatoryMaps
 from methods._grnflow.sources import Given, build_source
+from methods._grnflow.validation import Point, points_of
+from methods._overlap import N_SHAPES
+from methods._pseudobulk import mean_changes
+from methods._readout import ReadoutOptions
 from methods._trained_flow.method import FlowMethod, control_rows, perturbed_rows
 
 COMPONENTS = 30
+REFERENCE_CELLS = 64
+"""Control cells that latents are sampled for where the mean is asked for."""
 
-
-@dataclass(frozen=True)
-class RegulatoryMaps:
-    """What an attention source says of the regulatory network.
-
-    Attributes
-    ----------
-    genes
-        The panel.
-    attention
-        Mean map over control cells, (genes, genes): rows read from columns.
-    changes
-        Label and change of the map of each training perturbation, (genes, genes), signed.
-    """
-
-    genes: list[str]
-    attention: np.ndarray
-    changes: Iterator[tuple[str, np.ndarray]]
-
-
-@dataclass(frozen=True)
-class CascadeTrace:
-    """How one perturbation was predicted, step by step.
-
-    Attributes
-    ----------
-    latent
-        (points, cells, genes, d): the change of the network, standardised, from noise to what is generated.
-    expression
-        (points, cells, genes), log1p CP10K: from noise to the predicted cells, before they are recentred and
-        clamped.
-    network
-        (genes, genes): the change of the map that the mean latent stands for, row = gene that reads; None
-        where the latent does not say which genes are read.
-    """
-
-    latent: np.ndarray
-    expression: np.ndarray
-    network: np.ndarray | None
+_log = logging.getLogger("benchmark")
 
 
 class GRNFlow(FlowMethod):
@@ -93,13 +67,16 @@ class GRNFlow(FlowMethod):
     A variant says what a latent is (`projection`) and how large (`latent_size`).
     """
 
-    version = "3"
+    version = "4"
     Config = GRNFlowConfig
     config: GRNFlowConfig
     times: ClassVar[TimeRule] = staticmethod(cascaded_times)
     """Draws the times at which both streams are trained."""
-    control_values: ClassVar[int] = 1
-    """Numbers per gene that the flow is told beside noise."""
+    bases: ClassVar[Sequence[Base]] = ("learned",)
+    """Ways to fit the effects that are told, of which the best on doubles is taken."""
+
+    selected_in: ClassVar[tuple[Order, ...]] = ("latent_first",)
+    """Orders whose errors on validation decide, on average, which weights are kept."""
 
     @abstractmethod
     def projection(self, source: AttentionSource) -> Projection:
@@ -111,7 +88,7 @@ class GRNFlow(FlowMethod):
         """Dimensions of a gene's latent, for gene vectors of `width` and a panel of `n_genes`."""
 
     def fit(self, train: AnnData, validation: AnnData) -> Self:
-        """Make the attention source, compute latents, train both flows."""
+        """Make the attention source, compute latents, learn what cells lie around, train both flows."""
         reader = self._reader(train)
         cells, genes = reader.cells, [str(gene) for gene in train.var_names]
         pairs = self._pairs(train, cells)
@@ -119,11 +96,12 @@ class GRNFlow(FlowMethod):
         self.mean_, self.deviation_ = moments(cells)
         self.vocabulary_ = GeneVocabulary(genes, {gene for pair in named for gene in pair})
         projection = self.projection(reader.source)
-        self.shape_ = self._shape(self.config, len(self.vocabulary_), projection.basis.shape[1])
+        self.shape_ = self._shape(self.config, len(self.vocabulary_), projection.basis.shape[1], len(genes))
         latent, self.units_ = training_latents(reader, pairs, projection, self.config, self.seed)
         self.projection_ = replace(projection, basis=projection.basis.cpu())
         control, perturbed = (np.concatenate(rows) for rows in zip(*pairs.values(), strict=True))
         used, partner = np.unique(control, return_inverse=True)
+        learner, told = self._learn_centre(train, latent)
         pool = CellPool(
             control=DenseRows(cells, used, self.in_units),
             perturbed=DenseRows(cells, perturbed, self.in_units),
@@ -131,20 +109,105 @@ class GRNFlow(FlowMethod):
             size=torch.tensor([len(rows) for _, rows in pairs.values()]),
             tokens=torch.tensor([self.vocabulary_.tokens(pair) for pair in named]),
             latent=latent,
+            prior=told,
         )
+        self.spread_ = pool.spread().clamp(min=LEAST_SPREAD).numpy()
+        self.latent_spread_ = spread_around(latent, told[..., 1 + N_SHAPES :]).numpy()
         objective = CascadeObjective(
-            self.prepared(pool, train, list(pairs)),
+            pool,
             self.config.options(CascadeOptions),
             self.times,
             control_token=self.vocabulary_.control,
             unknown_token=self.vocabulary_.unknown,
         )
         self.train_flow(objective, train, validation)
+        self.centre_ = learner.complete(self.centre_, mean_changes(train, validation))
         return self
 
-    def prepared(self, pool: CellPool, train: AnnData, labels: list[str]) -> CellPool:
-        """Change the training cells before they are learned from; `labels` are the pool's perturbations."""
-        return pool
+    def _learn_centre(self, train: AnnData, latent: Tensor) -> tuple[CentreLearner, Tensor]:
+        """Learn what cells lie around; what is told of the training perturbations, in their order."""
+        changes = mean_changes(train)
+        chosen = control_rows(train)[:REFERENCE_CELLS]
+        self.reference_ = self.in_units(sparse.csr_matrix(train.X[chosen], dtype=np.float32)).numpy()
+        self.control_mean_ = changes.control_mean
+        options = ReadoutOptions(self.shape_.readout_width, self.shape_.readout_vector)
+        learner = CentreLearner(self.bases, options, self.seed)
+        with stage("learn centre", 1) as progress:
+            self.centre_, told = learner.learn(changes, latent, self._centre_units)
+            progress.advance()
+        _log.info(
+            "Cells are generated around effects of the base '%s' %s.", self.centre_.base, self._overlap()
+        )
+        return learner, told
+
+    def _overlap(self) -> str:
+        steps = self.centre_.steps
+        return f"with a readout of {steps} steps" if steps else "that add up"
+
+    @property
+    def _centre_units(self) -> Units:
+        return Units(self.control_mean_, self.mean_, self.deviation_)
+
+    def prepare(self, flow: Flow) -> None:
+        """Give the flow what it generates around."""
+        self.centre_.fill(flow.centre, self._centre_units)
+        flow.centre.spread.copy_(torch.from_numpy(self.spread_))
+        flow.centre.latent_spread.copy_(torch.from_numpy(self.latent_spread_))
+
+    def control_side(self, start: Tensor, perturbation: Perturbation) -> Tensor:
+        """The control cells, and what is told of the perturbation."""
+        told = torch.from_numpy(self.centre_.told(perturbation, self._centre_units))
+        return torch.cat([start.unsqueeze(-1), told.expand(*start.shape, -1)], dim=-1)
+
+    def mean_in_units(self, flow: Flow, perturbation: Perturbation, options: SamplingOptions) -> Tensor:
+        """The mean that is generated around, on the latents of control cells that are always the same."""
+        reference = torch.from_numpy(self.reference_)
+        generator = seeded_generator(self.seed, f"mean of {perturbation}")
+        x0 = self.noise(reference, generator)
+        z0 = gaussian((*reference.shape, self.shape_.latent), generator)
+        context = choose_context(reference.shape[1], self.config.context_genes, generator)
+        given = self.control_side(reference, perturbation)
+        return sample_mean(flow, given, torch.tensor([self.tokens(perturbation)]), x0, z0, context, options)
+
+    def predict_mean(self, perturbations: Sequence[Perturbation]) -> Iterator[np.ndarray]:
+        """The mean of the cells that are sampled, whatever control cells they begin from."""
+        self.require_fitted()
+        flow, options = self.flow_.to(choose_device(self.device)), self.sampling()
+        for perturbation in perturbations:
+            mean = self.mean_in_units(flow, perturbation, options)
+            yield self.out_of_units(mean).clamp(min=0).double().numpy()
+
+    def _validation(self, train: AnnData, validation: AnnData) -> Callable[[Flow], float]:
+        """Squared error of the velocity of validation cells, at points that are always the same.
+
+        Where the mean lies is not the flow's doing, so that errors of means say little of it.
+        """
+        generator = torch.Generator().manual_seed(self.seed)
+        points = [
+            (point, order)
+            for point in points_of(self, train, validation, generator)
+            for order in self.selected_in
+        ]
+        context = choose_context(train.n_vars, self.config.context_genes, generator)
+
+        def error(flow: Flow, point: Point, order: Order) -> np.ndarray:
+            return np.array([point.error(flow, order, context, self.config.precision)])
+
+        return lambda flow: float(np.mean([*peers.spread(lambda pair: error(flow, *pair), points)]))
+
+    def fitted_state(self) -> dict[str, Any]:
+        """The flow's state, and what it generates around."""
+        centre = {f"centre.{key}": value for key, value in self.centre_.state().items()}
+        kept = {"reference": self.reference_, "control_mean": self.control_mean_}
+        return {**super().fitted_state(), **kept, **centre}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back both."""
+        super().restore(state)
+        self.reference_, self.control_mean_ = state["reference"], state["control_mean"]
+        self.centre_ = LearnedCentre.of(
+            {key[7:]: value for key, value in state.items() if key.startswith("centre.")}
+        )
 
     def noise(self, start: Tensor, generator: torch.Generator) -> Tensor:
         """Where paths of expression begin: in pairs of opposite noise, which makes means sharper."""
@@ -196,7 +259,7 @@ class GRNFlow(FlowMethod):
         network = network_of(latent[-1].mean(0), self.units_, self.projection_)
         return CascadeTrace(
             latent=latent.numpy(),
-            expression=torch.stack([self.out_of_units(cells, perturbation) for cells in expression]).numpy(),
+            expression=torch.stack([self.out_of_units(cells) for cells in expression]).numpy(),
             network=None if network is None else network.numpy(),
         )
 
@@ -229,13 +292,12 @@ class GRNFlow(FlowMethod):
             return None
         vocabulary = GeneVocabulary([str(gene) for gene in range(n_genes)], [])
         latent = cls.latent_size(config, config.transformer_width, n_genes)
-        return count_parameters(cls._shape(config, len(vocabulary), latent))
+        return count_parameters(cls._shape(config, len(vocabulary), latent, n_genes))
 
     @classmethod
-    def _shape(cls, config: GRNFlowConfig, n_tokens: int, latent: int) -> FlowShape:
-        return config.shape(
-            n_tokens, latent=latent, control_values=cls.control_values, meeting=2 * config.width
-        )
+    def _shape(cls, config: GRNFlowConfig, n_tokens: int, latent: int, n_genes: int) -> FlowShape:
+        told = 1 + N_SHAPES + latent
+        return config.shape(n_tokens, latent=latent, told=told, panel=n_genes, meeting=2 * config.width)
 
     def _reader(self, train: AnnData) -> MapReader:
         """Build the attention source, and let it read the training cells."""

@@ -96,11 +96,6 @@ class FlowConfig(MethodConfig):
     compile: bool = parameter(False, help="Whether the flow is compiled, on CUDA.")
     solver: Literal["euler", "midpoint", "rk4"] = parameter("midpoint", help="Fixed-step ODE solver.")
     expression_ode_steps: int = parameter(2, ge=1, le=1000, help="Solver steps of the expression flow.")
-    recentre: bool = parameter(
-        False,
-        help="Whether sampled cells are moved to the mean that one Euler step from the noise gives, which "
-        "holds no noise of sampling.",
-    )
 
     @model_validator(mode="after")
     def _width_fits_heads(self) -> Self:

@@ -28,13 +28,7 @@ from methods._flow.devices import with_whole_batch
 from methods._flow.graph import correlation, neighbours, token_mask
 from methods._flow.paths import gaussian
 from methods._flow.randomness import seeded_generator
-from methods._flow.sampling import (
-    Order,
-    SamplingOptions,
-    Solver,
-    non_negative,
-    sample_expression,
-)
+from methods._flow.sampling import SamplingOptions, Solver, non_negative, sample_expression
 from methods._flow.schedule import TrainingOptions
 from methods._flow.training import DivergedError, Objective, Training
 from methods._flow.vocabulary import GeneVocabulary
@@ -45,7 +39,6 @@ _log = logging.getLogger("benchmark")
 
 TOKENS_PER_CHUNK = 32_000
 VALIDATION_CELLS = 32
-RECENTRE_CELLS = 64
 ONE_STEP = Solver("euler", 1)
 """From noise at time 0 one step gives the mean of the end, whatever the noise was."""
 
@@ -63,8 +56,6 @@ class FlowMethod(Method):
     spreads: ClassVar[bool] = True
     clamp: ClassVar[Callable[[Tensor], Tensor]] = staticmethod(non_negative)
     """How sampled cells are kept from going below zero."""
-    selected_in: ClassVar[tuple[Order, ...]] = ("latent_first",)
-    """Orders whose errors on validation decide, on average, which weights are kept."""
 
     mean_: np.ndarray
     deviation_: np.ndarray
@@ -116,8 +107,8 @@ class FlowMethod(Method):
         """Cells (cells, genes), log1p CP10K, in the flow's units, dense."""
         return standardise(cells, self.mean_, self.deviation_)
 
-    def out_of_units(self, cells: Tensor, perturbation: Perturbation) -> Tensor:
-        """Sampled cells (cells, genes) as log1p CP10K, not yet clamped."""
+    def out_of_units(self, cells: Tensor) -> Tensor:
+        """Cells (cells, genes), or a mean (genes,), as log1p CP10K, not yet clamped."""
         return cells * torch.from_numpy(self.deviation_) + torch.from_numpy(self.mean_)
 
     def control_side(self, start: Tensor, perturbation: Perturbation) -> Tensor:
@@ -139,15 +130,16 @@ class FlowMethod(Method):
     ) -> np.ndarray:
         """Sample a cell for each control cell in the flow's units, on the data's scale, (cells, genes)."""
         sampled = self._sampled(flow, start, perturbation, options)
-        if self.config.recentre and options.expression != ONE_STEP:
-            step = replace(options, latent=ONE_STEP, expression=ONE_STEP)
-            mean = self._sampled(flow, start[:RECENTRE_CELLS], perturbation, step).mean(0)
-            sampled += self.trusted_mean(mean) - sampled.mean(0)
-        return self.clamp(self.out_of_units(sampled, perturbation)).float().numpy()
+        mean = self.mean_in_units(flow, perturbation, options)
+        if mean is not None:
+            sampled += mean - sampled.mean(0)
+        return self.clamp(self.out_of_units(sampled)).float().numpy()
 
-    def trusted_mean(self, mean: Tensor) -> Tensor:
-        """Where the mean of sampled cells is moved to, (genes,), given what one step of the flow says."""
-        return mean
+    def mean_in_units(
+        self, flow: Flow, perturbation: Perturbation, options: SamplingOptions
+    ) -> Tensor | None:
+        """Where the mean of sampled cells is moved to, (genes,), in the flow's units; None where it stays."""
+        return None
 
     def _sampled(
         self, flow: Flow, start: Tensor, perturbation: Perturbation, options: SamplingOptions
@@ -175,6 +167,7 @@ class FlowMethod(Method):
         config, device, group = self.config, choose_device(self.device), peers.current()
         cells = sparse.csr_matrix(train.X, dtype=np.float32)
         flow = build_flow(self.shape_, self.seed)
+        self.prepare(flow)
         if flow.genes.neighbours is not None:
             graph = neighbours(self.correlation(cells), config.graph_neighbours)
             flow.genes.neighbours.mask.copy_(token_mask(graph, self.shape_.n_tokens))
@@ -198,6 +191,10 @@ class FlowMethod(Method):
             raise BenchmarkError(str(error)) from error
         self.flow_ = training.result.eval()
 
+    def prepare(self, flow: Flow) -> None:
+        """Give an untrained flow what is known before it is trained."""
+        return
+
     def correlation(self, cells: sparse.csr_matrix) -> np.ndarray:
         """Correlation of genes over training cells, from which the graph is made."""
         return correlation(cells)
@@ -208,14 +205,12 @@ class FlowMethod(Method):
         start = self.in_units(sparse.csr_matrix(train.X[rows], dtype=np.float32))
         real = mean_expression(validation)
         one_step = replace(self.sampling(), latent=ONE_STEP, expression=ONE_STEP)
-        options = [replace(one_step, order=order) for order in self.selected_in]
 
-        def error(flow: Flow, label: str, how: SamplingOptions) -> np.ndarray:
-            predicted = self.sample(flow, start, Perturbation.parse(label), how).mean(0)
+        def error(flow: Flow, label: str) -> np.ndarray:
+            predicted = self.sample(flow, start, Perturbation.parse(label), one_step).mean(0)
             return np.array([float(np.square(predicted - real[label]).mean())])
 
-        asked = [(label, how) for label in real for how in options]
-        return lambda flow: float(np.mean([*peers.spread(lambda pair: error(flow, *pair), asked)]))
+        return lambda flow: float(np.mean([*peers.spread(lambda label: error(flow, label), list(real))]))
 
     def _training_key(self, train: AnnData, validation: AnnData) -> str:
         """What decides a training: a checkpoint under another key is not continued."""

@@ -31,6 +31,7 @@ from methods.train_mean import TrainMean
 class Draws(TrainMean):
     "Adds noise below 0.01 to each row that it is given, anew for every row."
     name = "draws"
+    draws = True
     def predict_mean(self, perturbations):
         return None
     def predict(self, control, perturbations):

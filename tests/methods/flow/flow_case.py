@@ -25,7 +25,6 @@ BATCHES = CascadeOptions(
     latent_floor=0.75,
     token_dropout=0.05,
     precision="float32",
-    mean_share=0.0,
 )
 OPTIONS = TrainingOptions(
     steps=12,
@@ -102,7 +101,7 @@ class RecordingFlow:
     def encode(self, genes: Tensor, perturbation: Tensor) -> Encoded:
         """Keep what is asked for in place of vectors."""
         self.encoded += 1
-        return Encoded(genes, perturbation)
+        return Encoded(genes, perturbation, genes)
 
     def __call__(self, x_t, x_ctrl, encoded, t_expr, z_t=None, t_latent=None, context=None):
         given = {"x_t": x_t, "x_ctrl": x_ctrl, "t_expr": t_expr, "z_t": z_t, "t_latent": t_latent}

@@ -15,11 +15,13 @@ import torch
 
 from benchmark.errors import BenchmarkError
 from benchmark.machine.paths import cache_folder
+from benchmark.perturbation import Perturbation
 from methods._flow.cascade import CascadeObjective
+from methods._grnflow.validation import points_of
 from methods.grnflow_sparse_pca import GRNFlowSparsePCA
-from tests.methods.flow.flow_case import same_weights
+from tests.methods.flow.flow_case import RecordingFlow, same_weights
 from tests.methods.grnflow.grnflow_case import (
-    cells,
+    LABELS,
     fitted,
     new,
     predicted,
@@ -66,20 +68,24 @@ def test_the_best_weights_on_validation_are_kept(monkeypatch):
     assert any(not torch.equal(seen[2][key], value) for key, value in method.flow_.state_dict().items())
 
 
-def test_validation_is_the_error_of_predicted_means(monkeypatch):
-    """Mean squared error of each validation perturbation's mean, averaged over perturbations."""
-    means = {"A": np.full((5, 20), 1.0, np.float32), "B+G2": np.full((5, 20), 3.0, np.float32)}
-    monkeypatch.setattr(
-        GRNFlowSparsePCA, "sample", lambda self, flow, start, perturbation, options: means[str(perturbation)]
-    )
-    validation = cells(["A", "B+G2"], 6, seed=2)
-    with recorded() as seen:
-        new(GRNFlowSparsePCA, checks=1).fit(training_cells(), validation)
-    dense, labels = validation.X.toarray(), validation.obs["perturbation"].to_numpy()
-    errors = [
-        np.square(values.mean(0) - dense[labels == label].mean(0)).mean() for label, values in means.items()
-    ]
-    assert seen.all("train flow", "validation") == pytest.approx([np.mean(errors)], rel=1e-5)
+@pytest.mark.parametrize("order", ["latent_first", "expression_first"])
+def test_validation_is_the_error_of_the_velocity(order):
+    """A flow that stands still errs by data - noise; the latent is as told, or noise at rest."""
+    method = fitted(GRNFlowSparsePCA)
+    points = list(points_of(method, training_cells(), validation_cells(), torch.Generator().manual_seed(0)))
+    assert [point.tokens for point in points] == [method.tokens(Perturbation.parse(LABELS[-1]))]
+    (point,) = points
+    flow = RecordingFlow()
+    flow.parameters = method.flow_.parameters
+    expected = (point.end - point.start).square().mean()
+    assert point.error(flow, order, None, "float32") == pytest.approx(float(expected))
+    (call,) = flow.calls
+    t = point.times.unsqueeze(1)
+    torch.testing.assert_close(call["x_t"], (1 - t) * point.start + t * point.end)
+    told = method.centre_.told(Perturbation.parse(LABELS[-1]), method._centre_units)[:, 16:]
+    latent, time = (torch.from_numpy(told), 1) if order == "latent_first" else (point.latent_noise[0], 0)
+    torch.testing.assert_close(call["z_t"][0], latent)
+    assert call["t_latent"].tolist() == [time] * len(point.times)
 
 
 def test_without_validation_cells_or_checks_the_last_weights_are_kept():
@@ -90,10 +96,15 @@ def test_without_validation_cells_or_checks_the_last_weights_are_kept():
 
 
 def test_progress_is_reported_by_stage():
-    """Three stages, each advanced to its total, with values that are finite."""
+    """Four stages, each advanced to its total, with values that are finite."""
     with recorded() as seen:
         fitted(GRNFlowSparsePCA)
-    assert list(seen.totals) == ["pretrain gene transformer", "attention change", "train flow"]
+    assert list(seen.totals) == [
+        "pretrain gene transformer",
+        "attention change",
+        "learn centre",
+        "train flow",
+    ]
     assert seen.totals == seen.done
     reported = {name for values in seen.values["train flow"] for name in values}
     assert {"loss", "expr_r2", "latent_r2", "validation"} <= reported

@@ -7,13 +7,12 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from scipy import sparse
 
 from benchmark.errors import BenchmarkError
 from benchmark.registry import list_methods, load_method
 from methods._flow.cascade import cascaded_times, independent_times
-from methods._flow.sampling import Solver
 from methods._grn.features import embedding_basis
+from methods._grnflow.validation import Point
 from methods.grnflow_any_order import GRNFlowAnyOrder
 from methods.grnflow_dense import GRNFlowDense
 from methods.grnflow_scalar import GRNFlowScalar
@@ -234,14 +233,12 @@ def test_weights_for_any_order_are_selected_without_favour(tmp_path, monkeypatch
     monkeypatch.setenv("BENCHMARK_HOME", str(tmp_path))
     asked = []
 
-    def sample(self, flow, start, perturbation, options):
-        asked.append(options.order)
-        assert (options.latent, options.expression) == (Solver("euler", 1), Solver("euler", 1))
-        return np.full((4, 20), {"latent_first": 1.0, "expression_first": 3.0}[options.order])
+    def error(self, flow, order, context, precision):
+        asked.append(order)
+        return {"latent_first": 1.0, "expression_first": 9.0}[order]
 
     train, validation = training_cells(), validation_cells()
-    validation.X = sparse.csr_matrix(np.zeros(validation.shape, dtype=np.float32))
     method = fitted(GRNFlowAnyOrder)
-    monkeypatch.setattr(GRNFlowAnyOrder, "sample", sample)
+    monkeypatch.setattr(Point, "error", error)
     assert method._validation(train, validation)(method.flow_) == (1 + 9) / 2
     assert asked == ["latent_first", "expression_first"]

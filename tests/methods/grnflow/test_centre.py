@@ -1,0 +1,171 @@
+"""What GRNFlow generates around: effects that were learned without the double that is told, and a readout."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from benchmark.perturbation import Perturbation
+from methods._effects import FOLDS, Folds, fit_effects
+from methods._flow.backbone import build_flow
+from methods._grnflow.centre import CentreLearner, LearnedCentre, Units, spread_around
+from methods._learned_effects import learn_effects
+from methods._pseudobulk import Changes, mean_changes
+from methods._readout import ReadoutOptions
+from methods.grnflow_prior import GRNFlowPrior
+from methods.grnflow_sparse_pca import GRNFlowSparsePCA
+from tests.methods.grnflow.grnflow_case import cells, fitted, new, predicted, training_cells, validation_cells
+
+GENES, LATENT, NAMES = 12, 2, [f"P{index}" for index in range(8)]
+UNITS = Units(np.full(GENES, 1.0), np.full(GENES, 1.5), np.full(GENES, 2.0))
+
+
+def screen(saturation: float = 0.0, noise: float = 0.02) -> tuple[Changes, torch.Tensor]:
+    """All singles and doubles of eight genes; effects add up less a share of the smaller, latents add up."""
+    rng = np.random.default_rng(0)
+    effects, on_latents = rng.normal(0, 1, (8, GENES)), rng.normal(0, 1, (8, GENES, LATENT))
+    asked, changes, latents = [], [], []
+    for first in range(8):
+        for second in range(first, 8):
+            both = [first] if first == second else [first, second]
+            asked.append(Perturbation(tuple(NAMES[index] for index in both)))
+            own = effects[both]
+            overlap = np.where(own.prod(0) > 0, np.sign(own[0]) * np.abs(own).min(0), 0.0)
+            change = own.sum(0) - (saturation * overlap if len(both) == 2 else 0.0)
+            changes.append(change + rng.normal(0, noise, GENES))
+            latents.append(on_latents[both].sum(0) + rng.normal(0, 0.3, (5, GENES, LATENT)))
+    return Changes(tuple(asked), np.stack(changes), np.zeros(GENES)), torch.from_numpy(
+        np.stack(latents)
+    ).half()
+
+
+def learned(bases=("learned",), **of_screen: float) -> tuple[LearnedCentre, torch.Tensor, Changes]:
+    """A centre of the screen, and what is told of its perturbations."""
+    changes, latents = screen(**of_screen)
+    centre, told = CentreLearner(bases, ReadoutOptions(width=16, vector=2), 0).learn(changes, latents, UNITS)
+    return centre, told, changes
+
+
+def test_effects_that_are_learned_by_descent_are_those_of_ridge_regression():
+    """The loss is the same; what is left is how its weight is chosen."""
+    changes, _ = screen()
+    intercept, effects = learn_effects(changes)
+    ridge = fit_effects(changes, "plain")
+    assert effects.shape == (8, GENES)
+    np.testing.assert_allclose(effects, ridge.values, atol=0.05)
+    np.testing.assert_allclose(intercept, ridge.intercept, atol=0.1)
+
+
+def test_a_double_is_told_what_effects_say_that_have_not_seen_it():
+    """It is moved by 9 and nothing that is told of it moves; a single is told what all effects say."""
+    changes, latents = screen()
+    double = next(row for row, p in enumerate(changes.perturbations) if p.is_double)
+    moved = changes.values.copy()
+    moved[double] += 9
+    learner = CentreLearner(("plain",), ReadoutOptions(width=16, vector=2), 0)
+    _, before = learner.learn(changes, latents, UNITS)
+    fold = Folds(changes, "plain").fold_of(changes.perturbations[double])
+    _, after = learner.learn(Changes(changes.perturbations, moved, changes.control_mean), latents, UNITS)
+    torch.testing.assert_close(after[double, :, 0], before[double, :, 0])
+    expected = Folds(changes, "plain").effects(fold).change(changes.perturbations[double])
+    np.testing.assert_allclose(before[double, :, 0], (1 + expected - 1.5) / 2, atol=1e-5)
+
+
+def test_the_latent_is_told_as_a_sum_of_effects():
+    centre, told, changes = learned()
+    truth = screen()[1].float().mean(1)
+    wrong = (told[..., 16:] - truth).square().mean() / truth.square().mean()
+    assert float(wrong) < 0.05
+    assert centre.told(changes.perturbations[1], UNITS).shape == (GENES, 1 + 15 + LATENT)
+
+
+def test_a_readout_is_kept_where_effects_overlap():
+    """With it the centre is nearer to the means of doubles that effects have not seen."""
+    centre, told, changes = learned(saturation=0.8)
+    assert centre.steps > 0
+    on = [p.is_double for p in changes.perturbations]
+    added = centre.readout.added(told[..., 1:16].numpy() * centre.readout.scales, told[..., 16:].numpy())
+    plain, truth = (told[..., 0].numpy() * 2 + 1.5 - 1)[on], changes.values[on]
+    assert np.square(plain + added[on] - truth).mean() < 0.6 * np.square(plain - truth).mean()
+
+
+def test_without_a_readout_a_flow_is_given_none():
+    centre, *_ = learned()
+    filled = build_flow(
+        GRNFlowSparsePCA._shape(new(GRNFlowSparsePCA).config, 9, LATENT, GENES), seed=0
+    ).centre
+    filled.units.fill_(3.0)
+    replace(centre, readout=None, steps=0).fill(filled, UNITS)
+    assert not filled.units.any()
+
+
+def test_what_a_flow_adds_is_what_the_readout_says():
+    """The centre of a flow, filled, lies where the learned one says, in units of the flow."""
+    shape = GRNFlowSparsePCA._shape(new(GRNFlowSparsePCA).config, 9, LATENT, GENES)
+    options = ReadoutOptions(shape.readout_width, shape.readout_vector)
+    changes, latents = screen(saturation=0.8)
+    centre, told = CentreLearner(("learned",), options, 0).learn(changes, latents, UNITS)
+    filled = build_flow(shape, seed=0).centre
+    centre.fill(filled, UNITS)
+    latent = told[..., 16:]
+    found = filled(told, torch.arange(GENES), latent, torch.ones(len(told)))
+    added = centre.readout.added(told[..., 1:16].numpy() * centre.readout.scales, latent.numpy())
+    np.testing.assert_allclose(found.numpy(), told[..., 0].numpy() + added / 2, atol=1e-4)
+
+
+def test_with_few_doubles_nothing_is_held_out_and_nothing_read_out():
+    changes, latents = screen()
+    kept = [row for row, p in enumerate(changes.perturbations) if not p.is_double]
+    few = Changes(
+        tuple(changes.perturbations[row] for row in kept), changes.values[kept], changes.control_mean
+    )
+    learner = CentreLearner(("learned",), ReadoutOptions(), 0)
+    centre, told = learner.learn(few, latents[kept], UNITS)
+    assert (centre.base, centre.steps, centre.readout) == ("plain", 0, None)
+    np.testing.assert_allclose(told[0], centre.told(few.perturbations[0], UNITS))
+
+
+def test_spread_is_around_what_was_told():
+    points = torch.tensor([[1.0, 3.0], [4.0, 4.0]]).view(2, 2, 1, 1)
+    means = torch.tensor([2.0, 1.0]).view(2, 1, 1)
+    assert spread_around(points, means).item() == pytest.approx(((1 + 9) / 2) ** 0.5)
+    assert spread_around(points[1:], torch.full((1, 1, 1), 4.0)).item() == pytest.approx(0.1)
+
+
+def test_a_centre_is_saved_and_taken_back():
+    centre, _, changes = learned(saturation=0.8)
+    again = LearnedCentre.of(centre.state())
+    for perturbation in (changes.perturbations[0], changes.perturbations[1]):
+        np.testing.assert_array_equal(again.told(perturbation, UNITS), centre.told(perturbation, UNITS))
+    shapes = np.ones((1, GENES, 15))
+    latent = np.ones((1, GENES, LATENT), np.float32)
+    np.testing.assert_array_equal(again.readout.added(shapes, latent), centre.readout.added(shapes, latent))
+
+
+def test_predictions_use_effects_of_training_and_validation_cells():
+    method = fitted(GRNFlowPrior)
+    with_both = CentreLearner(method.bases, ReadoutOptions(), 0).complete(
+        method.centre_, mean_changes(training_cells(), validation_cells())
+    )
+    np.testing.assert_array_equal(method.centre_.effects.values, with_both.effects.values)
+
+
+def test_a_constant_gene_and_a_single_perturbation_are_fitted():
+    train = cells(["control"] * 2 + ["A"], 12)
+    dense = train.X.toarray()
+    dense[:, 4] = 1.5
+    train.X = type(train.X)(dense)
+    values = predicted(new(GRNFlowPrior).fit(train, train[:0].copy()), "A", "B")[0]
+    assert np.isfinite(values).all()
+    np.testing.assert_allclose(values[:, 4], 1.5, atol=1e-5)
+
+
+def test_every_fold_is_held_out_once():
+    changes, _ = screen()
+    folds = Folds(changes, "plain")
+    found = [folds.fold_of(p) for p in changes.perturbations]
+    assert {fold for fold in found if fold is not None} == set(range(FOLDS))
+    assert all((fold is None) != p.is_double for fold, p in zip(found, changes.perturbations, strict=True))

@@ -1,0 +1,116 @@
+"""The readout: what it reads, how it is trained, and when a method keeps one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from benchmark.perturbation import Perturbation
+from methods._readout import Lesson, Readout, ReadoutOptions, ReadoutShape, readout_inputs, train_readout
+from methods.gated import Gated, GatedConfig
+from methods.main_effects import MainEffects
+from tests.methods.overlap.overlap_case import add, changes, divided, error, saturate
+
+SMALL = GatedConfig(width=16, vector=2, dropout=0.0, learning_rate=1e-2)
+
+
+@pytest.fixture(scope="module")
+def saturated():
+    """A method that was fitted where effects saturate, and what it was fitted on."""
+    train, validation, asked = divided(changes(saturate, noise=0.05))
+    return Gated(SMALL).fit(train, validation), train, validation, asked
+
+
+def test_a_readout_by_hand():
+    """One input, two hidden numbers, one number for each of two genes that gates the first of them."""
+    network = Readout(ReadoutShape(1, 2, width=2, vector=1, dropout=0.5)).eval()
+    values = {
+        "vectors": [[1.0], [-1.0]],
+        "first.weight": [[2.0], [1.0]], "first.bias": [0.0, 0.5],
+        "gate.weight": [[1.0], [0.0]], "gate.bias": [1.0, 1.0],
+        "shift.weight": [[0.0], [3.0]],
+        "second.weight": [[1.0, 1.0], [0.0, -1.0]], "second.bias": [0.0, 0.25],
+        "last.weight": [[1.0, 2.0]], "last.bias": [0.125],
+    }  # fmt: skip
+    network.load_state_dict({name: torch.tensor(value) for name, value in values.items()})
+
+    def silu(x):
+        return x / (1 + np.exp(-x))
+
+    expected = []
+    for x, gate, shift in ((0.5, 2.0, 3.0), (0.7, 0.0, -3.0)):
+        first, second = silu(2 * x * gate), silu(x + 0.5 + shift)
+        expected.append(silu(first + second) + 2 * silu(0.25 - second) + 0.125)
+    numbers = torch.tensor([[0.5], [0.7]])
+    np.testing.assert_allclose(network(numbers).detach().numpy(), expected, rtol=1e-6)
+    alone = network(numbers[1:], torch.tensor([1])).detach().numpy()
+    np.testing.assert_allclose(alone, expected[1:], rtol=1e-6)
+
+
+def test_it_says_nothing_before_it_is_trained():
+    assert not Readout(ReadoutShape(3, 4))(torch.randn(5, 4, 3)).any()
+
+
+def test_genes_read_the_same_number_in_ways_of_their_own():
+    """Of two genes that answer with x and with -x to the same x, both are learned."""
+    numbers = torch.randn(200, 2, 1, generator=torch.Generator().manual_seed(0))
+    lesson = Lesson(numbers, numbers[..., 0] * torch.tensor([1.0, -1.0]))
+    options = ReadoutOptions(width=16, vector=2, dropout=0.0, learning_rate=1e-2)
+    torch.manual_seed(0)
+    early, late = train_readout(ReadoutShape(1, 2, 16, 2, 0.0), lesson, options, (20, 400))
+    wrong = [float((network(numbers) - lesson.missed).square().mean()) for network in (early, late)]
+    assert wrong[1] < 0.02 < wrong[0]
+    assert not late.training
+
+
+def test_a_latent_is_read_as_far_as_it_has_come():
+    """At time 0 nothing of it is seen, at 1 all of it; the time itself is read."""
+    shapes, latent = torch.ones(2, 3, 4), torch.full((2, 3, 5), 7.0)
+    read = readout_inputs(shapes, latent, torch.tensor([0.0, 1.0]))
+    assert read.shape == (2, 3, 10)
+    assert read[0, 0].tolist() == [1] * 4 + [0] * 6
+    assert read[1, 0].tolist() == [1] * 4 + [7] * 5 + [1]
+
+
+def test_lessons_with_latents_are_at_rest_in_half_of_the_cases():
+    lesson = Lesson(torch.ones(400, 2, 1), torch.ones(400, 2), torch.ones(400, 2, 3), torch.full((2, 3), 0.1))
+    torch.manual_seed(0)
+    numbers, _ = lesson.draw(400)
+    times = numbers[:, 0, -1]
+    assert (times == 0).float().mean() == pytest.approx(0.5, abs=0.1)
+    finished = numbers[times > 0.97][..., 1:4]
+    assert finished.mean() == pytest.approx(1, abs=0.05)
+
+
+def test_a_network_is_kept_where_effects_saturate(saturated):
+    method, train, validation, asked = saturated
+    assert method.steps_ > 0
+    assert error(method, asked) < 0.7 * error(MainEffects().fit(train, validation), asked)
+
+
+def test_no_network_is_kept_where_effects_add_up():
+    train, validation, asked = divided(changes(add, noise=0.1))
+    method = Gated(SMALL).fit(train, validation)
+    assert method.steps_ == 0
+    for double in asked.perturbations:
+        a, b = (method.effects_[method.genes_.index(gene)] for gene in double.genes)
+        np.testing.assert_allclose(method.shift(double), method.intercept_ + a + b)
+
+
+def test_it_says_nothing_of_singles_and_of_unknown_genes(saturated):
+    method = saturated[0]
+    single = method.intercept_ + method.effects_[method.genes_.index("P1")]
+    np.testing.assert_allclose(method.shift(Perturbation(("P1",))), single)
+    np.testing.assert_allclose(method.shift(Perturbation(("P1", "Z"))), single)
+
+
+def test_the_seed_decides_the_network_and_it_is_saved_and_loaded(saturated, tmp_path):
+    method, train, validation, asked = saturated
+    method.save(tmp_path / "method")
+    loaded, again = Gated.load(tmp_path / "method"), Gated(SMALL).fit(train, validation)
+    other = Gated(SMALL, seed=1).fit(train, validation)
+    for double in asked.perturbations:
+        np.testing.assert_array_equal(loaded.shift(double), method.shift(double))
+        np.testing.assert_array_equal(again.shift(double), method.shift(double))
+        assert not np.array_equal(other.shift(double), method.shift(double))

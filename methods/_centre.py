@@ -13,7 +13,7 @@ from methods._flow.randomness import seeded
 from methods._overlap import N_SHAPES, Examples, chosen, examples
 from methods._readout import Lesson, Readout, ReadoutOptions, ReadoutShape, readout_inputs, train_readout
 
-CHECKED_AFTER = (50, 100, 150, 200, 300)
+CHECKED_AFTER = (25, 50, 100, 150, 200)
 """Numbers of steps to choose from."""
 NO_STEPS = "0"
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-ROWS = 150_000
+ROWS = 32_000
 """Pairs of a perturbation and a gene that one step of training reads, about."""
 AVERAGE = 0.98
 """Decay of the moving average of the weights."""

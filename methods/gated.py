@@ -7,10 +7,10 @@ import torch
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from benchmark.config import MethodConfig, parameter
-from methods._centre import FittedReadout, Saturating
 from methods._effects import FOLDS, Folds
 from methods._overlap import N_SHAPES, OverlapMethod
 from methods._readout import Readout, ReadoutOptions, ReadoutShape
+from methods._saturating import FittedReadout, Saturating
 
 
 class GatedConfig(MethodConfig):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 from anndata import AnnData
@@ -30,6 +30,7 @@ class SharedGene(Method):
     """Average the changes of the training perturbations that share a gene, and blend with those of all."""
 
     name = "shared_gene"
+    draws: ClassVar[bool] = False
     Config = SharedGeneConfig
     config: SharedGeneConfig
 

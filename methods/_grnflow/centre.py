@@ -12,12 +12,12 @@ from torch import Tensor
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from benchmark.perturbation import Perturbation
-from methods._centre import FittedReadout, Saturating
 from methods._effects import FEWEST_DOUBLES, FOLDS, Base, Effects, Folds, count_doubles, own_effects
 from methods._flow.centre import Centre
 from methods._overlap import N_SHAPES, shapes
 from methods._pseudobulk import Changes
 from methods._readout import Readout, ReadoutOptions, ReadoutShape
+from methods._saturating import FittedReadout, Saturating
 
 LEAST_SPREAD = 0.1
 """Least deviation around a mean, of the size of 1: paths to points are steep at their end."""

@@ -158,6 +158,11 @@ class Method(ABC):
         """Count trainable parameters for a panel of `n_genes` of which `n_perturbed` are perturbed."""
         return None
 
+    @classmethod
+    def knows_truth(cls, config: MethodConfig) -> bool:
+        """Say whether it reads what no method can know, as a simulator's truth; it is then never ranked."""
+        return False
+
     def save(self, folder: Path) -> None:
         """Write the fitted method: arrays in ``state.npz``, the rest in ``method.json``."""
         self.require_fitted()

@@ -137,6 +137,7 @@ def _member(runs: Sequence[StoredRun], names: Sequence[str], labels: Sequence[st
         coverage=float(np.mean([float(run.tags["coverage"]) for run in runs])),
         fallbacks=sum(int(run.tags["fallbacks"]) for run in runs),
         sampling_noise=_mean_noise(runs),
+        knows_truth=any("knows_truth" in run.tags for run in runs),
         seconds=float(np.mean([float(run.tags["seconds"]) for run in runs])),
         metrics=estimates(table),
         metric_versions=versions[0],

@@ -43,15 +43,20 @@ def ranked(members: Sequence[Member]) -> tuple[list[Member], list[Member]]:
     """Sort by mean rank over the headline metrics; an undefined mean ranks last, ties share their rank.
 
     Ranks compare the same seeds for all, those that most rows have: a seed of one's own choice would win. A
-    row that lacks one of them is not ranked, and its reason says so. Submitted rows have no say in the seeds
-    and do not count in the ranks of others, or handing in decoys would move them. The interval of a mean rank
-    is the middle 95 % of what it is in 1,000 resamples of the perturbations, each drawn for all rows alike.
+    row that lacks one of them is not ranked, nor one that knows the truth, and its reason says so. Submitted
+    rows have no say in the seeds and do not count in the ranks of others, or handing in decoys would move
+    them. The interval of a mean rank is the middle 95 % of what it is in 1,000 resamples of the
+    perturbations, each drawn for all rows alike.
 
     Returns
     -------
     tuple
         The ranked rows, best first, and the others.
     """
+    told = [member for member in members if member.row.knows_truth]
+    for member in told:
+        member.row.reason = "it is told the truth, which nobody can know: a control"
+    members = [member for member in members if not member.row.knows_truth]
     own = [member for member in members if not member.row.is_submitted]
     seeds = common_seeds([member.table.seeds for member in own or members])
     within = [member for member in members if seeds.issubset(member.table.seeds)]
@@ -63,7 +68,7 @@ def ranked(members: Sequence[Member]) -> tuple[list[Member], list[Member]]:
         )
     if within:
         _rank(within, sorted(seeds))
-    return sorted(within, key=lambda member: (member.row.mean_rank, member.row.label)), without
+    return sorted(within, key=lambda member: (member.row.mean_rank, member.row.label)), without + told
 
 
 def common_seeds(seeds: Sequence[Collection[int]]) -> set[int]:

@@ -105,6 +105,8 @@ class Row(BaseModel):
     sampling_noise: float | None = None
     """What drawing cells adds to its MSE; None where the method knows its mean."""
     seconds: float | None = None
+    knows_truth: bool = False
+    """Whether it is a control that was told the truth, and has no rank."""
     metrics: dict[str, Estimate] = {}
     metric_versions: dict[str, str] = {}
     tuning_trials: int = 0

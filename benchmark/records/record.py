@@ -109,6 +109,8 @@ class Record(BaseModel):
     """How many control cells there are, see `benchmark.evaluation.controls.count_controls`."""
     sampling_noise: float | None = None
     """Mean over perturbations of what drawing cells adds to the MSE; None: the method knows its mean."""
+    knows_truth: bool = False
+    """Whether the method was told what nobody can know: a control, which is not ranked."""
     versions: dict[str, str]
     seconds: dict[str, float]
     peak_memory_mb: float

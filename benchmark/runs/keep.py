@@ -49,6 +49,7 @@ def keep_results(
     device: str,
     threads: int | None = None,
     sampling_noise: float | None = None,
+    knows_truth: bool = False,
     controls: Mapping[str, int],
     clock: Clock,
     fallbacks: Mapping[str, str] | None = None,
@@ -77,6 +78,8 @@ def keep_results(
         Processor threads of its libraries; None where they have no say.
     sampling_noise
         What drawing cells adds to the squared error of a mean; None where nothing was drawn, or not here.
+    knows_truth
+        Whether the method was told the truth, see `benchmark.method.Method.knows_truth`.
     controls
         As `benchmark.evaluation.controls.count_controls` gives them.
     clock
@@ -101,6 +104,7 @@ def keep_results(
         device=device,
         threads=threads,
         sampling_noise=sampling_noise,
+        knows_truth=knows_truth,
         controls=dict(controls),
         versions=software_versions(),
         seconds=clock.seconds(),

@@ -280,6 +280,7 @@ def record_predictions(task: Task, fitted: Fitted, recording: Recording) -> Reco
                 device=method.device_used,
                 threads=method.threads_used,
                 sampling_noise=sampling_noise(method, start, own),
+                knows_truth=method.knows_truth(method.config),
                 controls=count_controls(task.dataset, task.split),
                 clock=clock,
                 fallbacks=fallbacks,

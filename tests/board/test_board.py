@@ -207,3 +207,17 @@ def test_the_board_can_be_narrowed_to_a_data_set():
     runs = [stored("a", 1), stored("a", 1, dataset="other", key="x")]
     assert [block.dataset for block in build_board(runs, dataset="other")] == ["other"]
     assert build_board(runs, split="singles") == []
+
+
+def test_a_row_that_knows_the_truth_has_no_rank_and_moves_nobody():
+    """It is shown with its scores, with the reason, and counts neither as best nor in the seeds."""
+    runs = [stored("a", 0.9), stored("b", 0.4)]
+    told = stored("oracle", 3.0, knows_truth="true", seed=1)
+    (with_it,), (without,) = build_board([*runs, told]), build_board(runs)
+    ranks = {row.method: (row.rank, row.mean_rank, row.best_in) for row in without.rows}
+    assert {row.method: (row.rank, row.mean_rank, row.best_in) for row in with_it.rows[:2]} == ranks
+    (row,) = with_it.rows[2:]
+    assert (row.method, row.rank, row.best_in, row.knows_truth) == ("oracle", None, [], True)
+    assert row.metrics["pearson"].mean == pytest.approx(0.85)
+    text = as_table([with_it], width=200)
+    assert "unranked: oracle, seed 1, finished: it is told the truth, which nobody can know: a control" in text

@@ -114,6 +114,8 @@ def board_tags(record: Record) -> dict[str, str]:
         tags["controls"] = json.dumps(record.controls, sort_keys=True)
     if record.sampling_noise is not None:
         tags["sampling_noise"] = f"{record.sampling_noise:.6g}"
+    if record.knows_truth:
+        tags["knows_truth"] = "true"
     if record.tuning is not None:
         tags["tuning_trials"] = str(record.tuning.trials)
         tags["tuning_seconds"] = f"{record.tuning.seconds:.2f}"

@@ -10,18 +10,39 @@ from benchmark.config import parameter
 from methods._grn.pretrain import PretrainOptions
 from methods._trained_flow.config import PAPER, SMOKE, FlowConfig
 
+Source = Literal[
+    "pretrained",
+    "scgpt",
+    "geneformer",
+    "random",
+    "shuffled",
+    "coexpression",
+    "wrong",
+    "regression",
+    "noise",
+    "oracle",
+]
+"""What latents can come from."""
+
 
 class GRNFlowConfig(FlowConfig):
     """Hyper-parameters of every GRNFlow variant; the defaults, the preset `small`, suit a CPU."""
 
-    attention_source: Literal["pretrained", "scgpt", "geneformer", "random", "shuffled", "coexpression"] = (
-        parameter(
-            "pretrained",
-            help="Whose attention is read: a transformer pretrained here, a checkpoint of scGPT or "
-            "Geneformer, or a control (untrained, genes permuted, correlations without a transformer).",
-        )
+    attention_source: Source = parameter(
+        "pretrained",
+        help="What tells how the network changes. Attention: of a transformer pretrained here, of a "
+        "checkpoint of scGPT or Geneformer, or of a control (untrained, genes permuted, correlations without "
+        "a transformer, that of a wrong perturbation). Without maps: a network fitted by regression, noise, "
+        "or the oracle, which knows the truth of simulated data and is never ranked.",
     )
     attention_folder: str | None = parameter(None, help="Checkpoint folder of scGPT or Geneformer.")
+    prior_file: str | None = parameter(
+        None, help="CSV file of known edges (source, target) that a regression is confined to."
+    )
+    oracle_of: Literal["regulation", "edges"] = parameter(
+        "regulation",
+        help="What the oracle tells of a gene: the change of its summed regulation, or of each edge into it.",
+    )
     attention_layer: int = parameter(-1, ge=-48, le=47, help="Layer whose attention is read.")
     attention_normalisation: Literal["softmax", "scores", "ranks"] = parameter(
         "softmax",
@@ -83,7 +104,7 @@ class GRNFlowConfig(FlowConfig):
                 f"needs transformer_width {self.transformer_width} to be a multiple of "
                 f"transformer_heads {self.transformer_heads}"
             )
-        own = self.attention_source in ("pretrained", "random", "shuffled")
+        own = self.attention_source in ("pretrained", "random", "shuffled", "wrong")
         if own and not -self.transformer_layers <= self.attention_layer < self.transformer_layers:
             raise ValueError(
                 f"has attention_layer {self.attention_layer}, outside the {self.transformer_layers} layers"

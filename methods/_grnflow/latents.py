@@ -1,4 +1,4 @@
-"""Latents of training perturbations: the change of attention, projected and standardised."""
+"""Latents of training perturbations: of maps that are read, or as a source gives them; standardised."""
 
 from __future__ import annotations
 
@@ -106,13 +106,25 @@ def training_latents(
                 latents = reader.changes(control[chosen], perturbed[chosen], project)
             found.append(latents.cpu())
             progress.advance()
-    stacked = torch.stack(found)
-    flat = stacked.flatten(0, 1)
+    return standardised(torch.stack(found))
+
+
+def standardised(latents: Tensor) -> tuple[Tensor, Standardiser]:
+    """Bring latents (perturbations, latents, genes, d) into units in which all have mean 0 and deviation 1.
+
+    Returns
+    -------
+    Tensor
+        The same shape, float16.
+    Standardiser
+        What they were standardised with.
+    """
+    flat = latents.flatten(0, 1)
     units = Standardiser.fit(flat)
-    return units.apply(flat).half().unflatten(0, stacked.shape[:2]), units
+    return units.apply(flat).half().unflatten(0, latents.shape[:2]), units
 
 
-def network_of(latent: Tensor, units: Standardiser, project: Projection) -> Tensor | None:
+def network_of(latent: Tensor, units: Standardiser, project: Projection | None) -> Tensor | None:
     """The change of the map that a latent stands for, (genes, genes): row = gene that reads.
 
     A latent is a row times the basis, so many rows have the same; this is the shortest of them, by the
@@ -123,13 +135,14 @@ def network_of(latent: Tensor, units: Standardiser, project: Projection) -> Tens
     latent
         Standardised, (genes, d), on the CPU.
     units, project
-        As the training latents were made with.
+        As the training latents were made with; no projection where they were not made of maps.
 
     Returns
     -------
     Tensor or None
-        None where signs were dropped: such a latent says how much a gene changes and not towards which.
+        None where there was no map, or signs were dropped: such a latent says how much a gene changes and not
+        towards which.
     """
-    if project.magnitude:
+    if project is None or project.magnitude:
         return None
     return (latent * units.deviation + units.mean) @ torch.linalg.pinv(project.basis.cpu())

@@ -20,6 +20,7 @@ from scipy import sparse
 from torch import Tensor
 
 from benchmark.config import MethodConfig
+from benchmark.errors import BenchmarkError
 from benchmark.machine import peers
 from benchmark.machine.device import choose_device
 from benchmark.machine.progress import stage
@@ -34,13 +35,14 @@ from methods._flow.randomness import seeded_generator
 from methods._flow.sampling import Order, SamplingOptions, Solver, sample_mean, trace_cascade
 from methods._flow.vocabulary import GeneVocabulary
 from methods._grn.attention import AttentionSource
-from methods._grn.features import Projection
+from methods._grn.features import Projection, Standardiser
 from methods._grn.pairing import pair_cells, principal_components
 from methods._grnflow.centre import LEAST_SPREAD, CentreLearner, LearnedCentre, Units, spread_around
 from methods._grnflow.config import GRNFlowConfig
-from methods._grnflow.latents import MapReader, Pairs, network_of, training_latents
+from methods._grnflow.direct import DIRECT
+from methods._grnflow.latents import MapReader, Pairs, network_of, standardised, training_latents
 from methods._grnflow.shown import CascadeTrace, RegulatoryMaps
-from methods._grnflow.sources import Given, build_source
+from methods._grnflow.sources import Given, build_source, cells_to_read
 from methods._grnflow.validation import Point, points_of
 from methods._overlap import N_SHAPES
 from methods._pseudobulk import mean_changes
@@ -89,16 +91,14 @@ class GRNFlow(FlowMethod):
 
     def fit(self, train: AnnData, validation: AnnData) -> Self:
         """Make the attention source, compute latents, learn what cells lie around, train both flows."""
-        reader = self._reader(train)
-        cells, genes = reader.cells, [str(gene) for gene in train.var_names]
+        given = self._given(train)
+        cells, genes = given.cells, given.genes
         pairs = self._pairs(train, cells)
+        latent, self.units_, self.projection_ = self._latents(given, pairs)
         named = [Perturbation.parse(label).genes for label in pairs]
         self.mean_, self.deviation_ = moments(cells)
         self.vocabulary_ = GeneVocabulary(genes, {gene for pair in named for gene in pair})
-        projection = self.projection(reader.source)
-        self.shape_ = self._shape(self.config, len(self.vocabulary_), projection.basis.shape[1], len(genes))
-        latent, self.units_ = training_latents(reader, pairs, projection, self.config, self.seed)
-        self.projection_ = replace(projection, basis=projection.basis.cpu())
+        self.shape_ = self._shape(self.config, len(self.vocabulary_), latent.shape[-1], len(genes))
         control, perturbed = (np.concatenate(rows) for rows in zip(*pairs.values(), strict=True))
         used, partner = np.unique(control, return_inverse=True)
         learner, told = self._learn_centre(train, latent)
@@ -123,6 +123,17 @@ class GRNFlow(FlowMethod):
         self.train_flow(objective, train, validation)
         self.centre_ = learner.complete(self.centre_, mean_changes(train, validation))
         return self
+
+    def _latents(self, given: Given, pairs: Pairs) -> tuple[Tensor, Standardiser, Projection | None]:
+        """Latents of the training perturbations, their units, and how they were made of maps, if so."""
+        direct = DIRECT.get(self.config.attention_source)
+        if direct is not None:
+            return *standardised(direct.latents(given).unsqueeze(1)), None
+        reader = self._reader(given)
+        projection = self.projection(reader.source)
+        read = cells_to_read(pairs, self.config, self.seed)
+        latent, units = training_latents(reader, read, projection, self.config, self.seed)
+        return latent, units, replace(projection, basis=projection.basis.cpu())
 
     def _learn_centre(self, train: AnnData, latent: Tensor) -> tuple[CentreLearner, Tensor]:
         """Learn what cells lie around; what is told of the training perturbations, in their order."""
@@ -270,14 +281,23 @@ class GRNFlow(FlowMethod):
         ----------
         train
             Training cells, as for `fit`.
+
+        Raises
+        ------
+        BenchmarkError
+            Where the source gives latents that are not made of maps.
         """
-        reader = self._reader(train)
+        if self.config.attention_source in DIRECT:
+            raise BenchmarkError(
+                f"The attention source '{self.config.attention_source}' gives one latent for each "
+                "perturbation and has no maps of who regulates whom; choose one that has, such as "
+                "'pretrained' or 'coexpression'."
+            )
+        reader = self._reader(self._given(train))
+        pairs = cells_to_read(self._pairs(train, reader.cells), self.config, self.seed)
         rng = np.random.default_rng(self.seed)
         controls = rng.permutation(control_rows(train))[: self.config.controls_per_perturbation]
-        changes = (
-            (label, reader.mean_change(*rows).cpu().numpy())
-            for label, rows in self._pairs(train, reader.cells).items()
-        )
+        changes = ((label, reader.mean_change(*rows).cpu().numpy()) for label, rows in pairs.items())
         genes = [str(gene) for gene in train.var_names]
         return RegulatoryMaps(genes, reader.mean(controls).cpu().numpy(), changes)
 
@@ -285,26 +305,47 @@ class GRNFlow(FlowMethod):
     def parameter_count(cls, config: MethodConfig, n_genes: int, n_perturbed: int) -> int | None:
         """Count the flow's trainable parameters, supposing that all perturbed genes are measured.
 
-        None where gene vectors come from a checkpoint, whose width is not known before it is read.
+        None where the width of latents is not known: that of a checkpoint's gene vectors before it is read,
+        and that of true edges before the network is looked up.
         """
         assert isinstance(config, GRNFlowConfig)
         if config.attention_source in ("scgpt", "geneformer"):
             return None
+        latent: int | None = cls.latent_size(config, config.transformer_width, n_genes)
+        if config.attention_source in DIRECT:
+            latent = DIRECT[config.attention_source].width(config, latent)
+        if latent is None:
+            return None
         vocabulary = GeneVocabulary([str(gene) for gene in range(n_genes)], [])
-        latent = cls.latent_size(config, config.transformer_width, n_genes)
         return count_parameters(cls._shape(config, len(vocabulary), latent, n_genes))
+
+    @classmethod
+    def knows_truth(cls, config: MethodConfig) -> bool:
+        """Whether the oracle is asked."""
+        assert isinstance(config, GRNFlowConfig)
+        return config.attention_source == "oracle"
 
     @classmethod
     def _shape(cls, config: GRNFlowConfig, n_tokens: int, latent: int, n_genes: int) -> FlowShape:
         told = 1 + N_SHAPES + latent
         return config.shape(n_tokens, latent=latent, told=told, panel=n_genes, meeting=2 * config.width)
 
-    def _reader(self, train: AnnData) -> MapReader:
+    def _given(self, train: AnnData) -> Given:
+        cells, genes = sparse.csr_matrix(train.X, dtype=np.float32), [str(gene) for gene in train.var_names]
+        return Given(
+            self.config,
+            cells,
+            cells[control_rows(train)],
+            genes,
+            self.seed,
+            choose_device(self.device),
+            perturbed_rows(train),
+            self.latent_size(self.config, self.config.transformer_width, len(genes)),
+        )
+
+    def _reader(self, given: Given) -> MapReader:
         """Build the attention source, and let it read the training cells."""
-        cells, device = sparse.csr_matrix(train.X, dtype=np.float32), choose_device(self.device)
-        genes = [str(gene) for gene in train.var_names]
-        given = Given(self.config, cells, cells[control_rows(train)], genes, self.seed, device)
-        return MapReader(build_source(given), cells, device)
+        return MapReader(build_source(given), given.cells, given.device)
 
     def _pairs(self, train: AnnData, cells: sparse.csr_matrix) -> Pairs:
         rng = np.random.default_rng(self.seed)

@@ -1,10 +1,10 @@
-"""Attention sources by name."""
+"""Sources of maps of regulation by name: whose attention is read, and of which cells."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ from methods._grn.sources import (
 )
 from methods._grn.transformer import GeneTransformer
 from methods._grnflow.config import GRNFlowConfig
+from methods._grnflow.latents import Pairs
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,10 @@ class Given:
         The panel.
     seed, device
         Of the method.
+    perturbed
+        Label of each training perturbation, in their order, and the rows of its cells.
+    latent
+        How many numbers the variant makes of a gene's change of a map.
     """
 
     config: GRNFlowConfig
@@ -62,6 +67,8 @@ class Given:
     genes: list[str]
     seed: int
     device: torch.device
+    perturbed: dict[str, np.ndarray] = field(default_factory=dict)
+    latent: int = 1
 
 
 def pretrained(given: Given) -> AttentionSource:
@@ -93,6 +100,11 @@ def coexpression(given: Given) -> AttentionSource:
     )
 
 
+def wrong(given: Given) -> AttentionSource:
+    """Read the trained transformer, but for each perturbation on the cells of another: a control."""
+    return pretrained(given)
+
+
 def scgpt(given: Given) -> AttentionSource:
     """Read a checkpoint folder of scGPT."""
     from methods._grn.scgpt.source import load_scgpt
@@ -108,7 +120,8 @@ def geneformer(given: Given) -> AttentionSource:
 
 
 SOURCES: dict[str, Callable[[Given], AttentionSource]] = {
-    source.__name__: source for source in (pretrained, scgpt, geneformer, random, shuffled, coexpression)
+    source.__name__: source
+    for source in (pretrained, scgpt, geneformer, random, shuffled, coexpression, wrong)
 }
 
 
@@ -124,6 +137,35 @@ def build_source(given: Given) -> AttentionSource:
         return SOURCES[given.config.attention_source](given)
     except SourceError as error:
         raise BenchmarkError(str(error)) from error
+
+
+def deranged(pairs: Pairs, seed: int) -> Pairs:
+    """Give each perturbation the cells of another one, drawn at random, none twice.
+
+    Raises
+    ------
+    BenchmarkError
+        When there is no other one.
+    """
+    if len(pairs) < 2:
+        raise BenchmarkError(
+            "The attention source 'wrong' gives each perturbation the latent of another one, and "
+            f"'{next(iter(pairs))}' is the only one; train on more, or choose another attention_source."
+        )
+    # Each takes from the next in a random circle, so that none can meet itself.
+    circle = np.random.default_rng(seed).permutation(list(pairs))
+    taken = dict(zip(circle.tolist(), np.roll(circle, -1).tolist(), strict=True))
+    return {label: pairs[taken[label]] for label in pairs}
+
+
+REARRANGED: dict[str, Callable[[Pairs, int], Pairs]] = {"wrong": deranged}
+"""Sources that read other cells than those of the perturbation."""
+
+
+def cells_to_read(pairs: Pairs, config: GRNFlowConfig, seed: int) -> Pairs:
+    """Which cells are read as those of each perturbation."""
+    rearrange = REARRANGED.get(config.attention_source)
+    return pairs if rearrange is None else rearrange(pairs, seed)
 
 
 def _checkpoint(given: Given, load: Callable[..., Any]) -> AttentionSource:

@@ -11,12 +11,14 @@ from benchmark.machine.paths import cache_folder
 from methods._flow.cells import moments
 from methods._grn.pretrain import new_transformer, pretrain
 from methods._grn.sources import CoexpressionSource, TransformerSource, with_shuffled_genes, without_own
-from methods._grnflow.sources import SOURCES, Given, build_source
+from methods._grnflow.direct import DIRECT
+from methods._grnflow.sources import SOURCES, Given, build_source, deranged
 from methods.grnflow_dense import GRNFlowDense
 from methods.grnflow_sparse_pca import GRNFlowSparsePCA
 from tests.methods.grn.attention_case import counts, expression, transformer, whole
 from tests.methods.grn.checkpoint_case import PUBLISHED
 from tests.methods.grnflow.grnflow_case import (
+    cells,
     fitted,
     new,
     predicted,
@@ -26,6 +28,7 @@ from tests.methods.grnflow.grnflow_case import (
 )
 
 OWN = ["pretrained", "random", "shuffled", "coexpression"]
+DIRECTLY = {"regression", "noise", "oracle"}
 
 
 def given(seed: int = 0, genes: int = 9, **settings: object) -> Given:
@@ -46,7 +49,9 @@ def same(one: torch.nn.Module, other: torch.nn.Module) -> bool:
 
 def test_every_source_that_can_be_named_is_there():
     field = GRNFlowDense.Config.model_fields["attention_source"]
-    assert set(SOURCES) == set(field.annotation.__args__) == {*OWN, "scgpt", "geneformer"}
+    assert set(DIRECT) == DIRECTLY
+    assert set(SOURCES) == {*OWN, "wrong", "scgpt", "geneformer"}
+    assert set(field.annotation.__args__) == DIRECTLY | set(SOURCES)
 
 
 @pytest.mark.parametrize("name", OWN)
@@ -196,7 +201,7 @@ def test_normalisation_and_layer_are_those_of_the_configuration():
 
 
 def test_an_unknown_source_is_refused_with_those_there_are():
-    with pytest.raises(BenchmarkError, match=r"'pretrained', .* or 'coexpression', but 'gpt4'"):
+    with pytest.raises(BenchmarkError, match=r"'pretrained', .* or 'oracle', but 'gpt4'"):
         GRNFlowSparsePCA.Config.build(settings={"attention_source": "gpt4"})
 
 
@@ -244,6 +249,58 @@ def test_other_ways_to_pair_and_to_compare_change_the_flow(settings):
 def test_a_cell_without_any_value_has_a_map():
     maps = whole(built("pretrained").maps(torch.zeros(1, 9)))
     torch.testing.assert_close(maps.sum(-1), torch.ones(1, 9))
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("count", [2, 3, 7])
+def test_wrong_cells_are_those_of_another_perturbation_each_once(count, seed):
+    pairs = {f"G{number}": (np.array([number]), np.array([10 + number])) for number in range(count)}
+    found = deranged(pairs, seed)
+    assert list(found) == list(pairs)
+    assert all(found[label] is not pairs[label] for label in pairs)
+    assert {id(rows) for rows in found.values()} == {id(rows) for rows in pairs.values()}
+
+
+def test_wrong_cells_follow_the_seed():
+    pairs = {f"G{number}": (np.array([number]), np.array([number])) for number in range(9)}
+    taken = [[rows[0].item() for rows, _ in deranged(pairs, seed).values()] for seed in (0, 0, 1)]
+    assert taken[0] == taken[1] != taken[2]
+
+
+def test_wrong_latents_are_the_pretrained_ones_of_another_perturbation():
+    """Of means, where nothing is drawn: the same latents, each in the place of another."""
+    settings = {"attention_of": "means", "pairs_per_perturbation": 12}
+    latents = {}
+    for name in ("pretrained", "wrong"):
+        method = new(GRNFlowSparsePCA, attention_source=name, **settings)
+        about = method._given(training_cells())
+        latents[name] = method._latents(about, method._pairs(training_cells(), about.cells))[0]
+    distances = torch.cdist(*(found.float().flatten(1) for found in latents.values()))
+    assert sorted(distances.argmin(0).tolist()) == list(range(6))
+    assert (distances.argmin(0) != torch.arange(6)).all()
+    assert distances.min(0).values.max() < 0.01 < distances.diag().min()
+
+
+def test_wrong_maps_are_the_pretrained_ones_of_another_perturbation():
+    maps = {
+        name: new(GRNFlowSparsePCA, attention_source=name).regulatory_maps(training_cells())
+        for name in ("pretrained", "wrong")
+    }
+    np.testing.assert_array_equal(maps["pretrained"].attention, maps["wrong"].attention)
+    usual, wrong = (dict(found.changes) for found in maps.values())
+    assert list(usual) == list(wrong)
+    assert not any(np.array_equal(usual[label], wrong[label]) for label in usual)
+    assert {change.tobytes() for change in usual.values()} == {change.tobytes() for change in wrong.values()}
+
+
+def test_of_a_single_perturbation_there_is_no_wrong_one():
+    train = cells(["control", "A"], 6)
+    with pytest.raises(BenchmarkError) as caught:
+        new(GRNFlowSparsePCA, attention_source="wrong").fit(train, train[:0].copy())
+    assert str(caught.value) == (
+        "The attention source 'wrong' gives each perturbation the latent of another one, and 'A' is the only "
+        "one; train on more, or choose another attention_source."
+    )
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

@@ -1,0 +1,123 @@
+"""What the simulator knows of its own network, as latents: a positive control."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import sparse
+
+from benchmark.data.cards import list_cards
+from benchmark.data.simulator import SimulatorConfig, embedded
+from benchmark.data.simulator.cell import Cell, draw_cell
+from benchmark.data.simulator.modality import MODALITIES, Efficacy
+from benchmark.data.simulator.simulate import EFFICACY_NODES, STATE_NODES
+from benchmark.errors import BenchmarkError
+from benchmark.perturbation import Perturbation
+
+AXES = 16
+"""Most axes that the activities of a gene's edges are projected on."""
+
+
+def true_regulation(genes: Sequence[str], labels: Sequence[str]) -> np.ndarray:
+    """How much the summed regulation of each gene changes, as log-odds that its promoter is active.
+
+    Parameters
+    ----------
+    genes
+        The panel.
+    labels
+        Canonical labels of perturbations; of no other one anything is looked up.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64, (perturbations, genes, 1): mean over cells, perturbed minus control.
+
+    Raises
+    ------
+    BenchmarkError
+        Where the cells are of no simulated data set.
+    """
+    weights, changes = _edges(genes, labels)
+    return (weights @ changes.T).T[..., None]
+
+
+def true_edges(genes: Sequence[str], labels: Sequence[str]) -> np.ndarray:
+    """How the activity of each edge into a gene changes, on the principal axes of these perturbations.
+
+    The activity of an edge is what it adds to the log-odds. Axes are shared by all genes, so that a number
+    means the same in each: a combination of regulators. Parameters and errors as in `true_regulation`.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64, (perturbations, genes, axes).
+    """
+    weights, changes = _edges(genes, labels)
+    axes = principal_axes(weights, changes, AXES)
+    return np.stack([weights @ (change[:, None] * axes) for change in changes])
+
+
+def principal_axes(weights: sparse.csr_array, changes: np.ndarray, most: int) -> np.ndarray:
+    """Axes, (regulators, axes), on which most of sum of squares of weight_gr * change_pr lies.
+
+    The largest entry of each is positive.
+    """
+    # Rows (p, g) of that matrix are never formed: their products are products of sums over g and over p.
+    _, vectors = np.linalg.eigh((weights.T @ weights).toarray() * (changes.T @ changes))
+    axes = vectors[:, ::-1][:, :most]
+    return axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
+
+
+def site_changes(config: SimulatorConfig, cell: Cell, labels: Sequence[str]) -> np.ndarray:
+    """How many more of its sites each regulator takes, as a share, mean over cells: (labels, regulators)."""
+    control = _sites(config, cell, Perturbation())
+    return np.stack([_sites(config, cell, Perturbation.parse(label)) - control for label in labels])
+
+
+def cell_of(config: SimulatorConfig) -> Cell:
+    """The cell behind a simulated screen, drawn as `simulate` draws it."""
+    rng = np.random.default_rng([config.seed, 0])
+    return draw_cell(config.n_genes, config.n_regulators, config.hill, config.state_strength, rng)
+
+
+def _edges(genes: Sequence[str], labels: Sequence[str]) -> tuple[sparse.csr_array, np.ndarray]:
+    """Sign times strength of the edges (genes, regulators), and `site_changes`."""
+    config = _simulation_of(genes, labels)
+    cell = cell_of(config)
+    place = {gene: row for row, gene in enumerate(cell.network.genes.tolist())}
+    return cell.kinetics.weights[[place[gene] for gene in genes]], site_changes(config, cell, labels)
+
+
+def _sites(config: SimulatorConfig, cell: Cell, perturbation: Perturbation) -> np.ndarray:
+    """Share of its sites that each regulator takes, mean over cell states and efficacies, (regulators,)."""
+    modality, kinetics = MODALITIES[config.modality], cell.kinetics
+    state, state_weight = np.polynomial.hermite_e.hermegauss(STATE_NODES)
+    efficacy, efficacy_weight = Efficacy(config.efficacy, config.escape, modality.graded).nodes(
+        EFFICACY_NODES
+    )
+    states, efficacies = np.meshgrid(state, efficacy, indexing="ij")
+    levels = cell.levels(perturbation, modality, states.ravel(), efficacies.ravel())[kinetics.regulators]
+    power = levels**kinetics.hill  # Hill's law, see `Kinetics`
+    taken = power / (kinetics.threshold[:, None] ** kinetics.hill + power)
+    return taken @ np.outer(state_weight / state_weight.sum(), efficacy_weight).ravel()
+
+
+def _simulation_of(genes: Sequence[str], labels: Sequence[str]) -> SimulatorConfig:
+    """The simulated data set that has these genes and these perturbations."""
+    cards = [card for card in list_cards() if card.simulator is not None]
+    found = {}
+    for card in cards:
+        truth = embedded.load_truth(card)
+        if set(genes) <= set(truth.network.genes.tolist()) and set(labels) <= set(truth.perturbations):
+            found[embedded.recipe(card)] = card
+    if len(found) == 1:
+        (card,) = found.values()
+        return SimulatorConfig.build(settings=card.simulator)
+    of = f"several of those ({', '.join(card.name for card in found.values())})" if found else "none of those"
+    raise BenchmarkError(
+        f"The attention source 'oracle' knows the truth of simulated data sets alone, and these cells "
+        f"({len(genes)} genes such as '{genes[0]}', {len(labels)} perturbations such as '{labels[0]}') are "
+        f"of {of} that have a card; use it with --dataset simulated, or choose another attention_source."
+    )

@@ -220,4 +220,6 @@ def test_a_row_that_knows_the_truth_has_no_rank_and_moves_nobody():
     assert (row.method, row.rank, row.best_in, row.knows_truth) == ("oracle", None, [], True)
     assert row.metrics["pearson"].mean == pytest.approx(0.85)
     text = as_table([with_it], width=200)
-    assert "unranked: oracle, seed 1, finished: it is told the truth, which nobody can know: a control" in text
+    assert (
+        "unranked: oracle, seed 1, finished: it is told the truth, which nobody can know: a control" in text
+    )

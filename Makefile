@@ -6,12 +6,13 @@ PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup
 READY := .venv/.ready
 ELSEWHERE := tests/methods/flow tests/methods/scdfm tests/evaluation/metrics
 
-.PHONY: help tracking-server setup hosts demo test test-all test-elsewhere coverage lint docs board clean
+.PHONY: help tracking-server setup hosts demo test test-all test-page test-elsewhere coverage lint docs board clean
 
 help:
 	@echo "make demo    the environment, every method on the simulated data set, the leaderboard"
 	@echo "make test    the environment, then the tests that say most, in minutes"
 	@echo "make test-all    all tests: random kills, a browser, hosted packages and every document besides"
+	@echo "make test-page   what needs a browser: the page of the board (part of test-all)"
 	@echo "make test-elsewhere    some tests as another processor would run them"
 	@echo "make coverage    which branches the tests take, room by room"
 	@echo "make setup   the environment alone (.venv)"
@@ -43,6 +44,9 @@ test: setup
 
 test-all: test
 	$(PYTEST) -m slow
+
+test-page: setup
+	$(PYTEST) -m slow tests/board
 
 # As a processor without wide vectors would compute, and with more threads than cores.
 test-elsewhere: setup

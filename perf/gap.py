@@ -77,7 +77,7 @@ def fitted(text: str, train: AnnData, validation: AnnData):
         method = method_class(config).fit(train, validation[:0].copy())
     if isinstance(method, GRNFlow):
         learner = CentreLearner(method.bases, ReadoutOptions(), method.seed)
-        method.centre_ = learner.complete(method.centre_, mean_changes(train), {})
+        method.centre_ = learner.complete(method.centre_, mean_changes(train))
     return method
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -62,9 +62,6 @@ class LearnedCentre:
         What a double's mean has beyond the sum of the effects; None where none has a clear lead.
     base, steps
         How effects were fitted, and for how many steps the readout was trained; 0 without one.
-    spread
-        How far latents lay around their sum of effects when the readout was trained, float32 (genes, d); not
-        saved.
     """
 
     effects: Effects
@@ -72,7 +69,6 @@ class LearnedCentre:
     readout: FittedReadout | None
     base: Base
     steps: int
-    spread: np.ndarray | None = None
 
     def told(self, perturbation: Perturbation, units: Units) -> np.ndarray:
         """Tell a perturbation as `Centre` reads it, float32 (genes, 1 + 15 + d)."""
@@ -173,35 +169,14 @@ class CentreLearner:
             told
         )
 
-    def complete(
-        self, centre: LearnedCentre, changes: Changes, latents: Mapping[Perturbation, Tensor]
-    ) -> LearnedCentre:
-        """Learn effects on expression and the readout again, on more perturbations than latents are known of.
+    def complete(self, centre: LearnedCentre, changes: Changes) -> LearnedCentre:
+        """Fit the effects on expression again, on more perturbations than latents are known of.
 
-        How effects are fitted and for how many steps the readout is trained stays as it was chosen.
-
-        Parameters
-        ----------
-        centre
-            Learned from training perturbations.
-        changes
-            Mean changes of these and others.
-        latents
-            Of training perturbations, (latents, genes, d); of others that is taken which effects say.
+        The readout stays: it has learned how effects overlap.
         """
         if count_doubles(changes) < FEWEST_DOUBLES:
             return replace(centre, effects=own_effects(changes))
-        folds = Folds(changes, centre.base)
-        completed = replace(centre, effects=folds.effects())
-        if centre.readout is None or centre.spread is None:
-            return completed
-        means = {p: some.float().mean(0).flatten().double().numpy() for p, some in latents.items()}
-        values = np.stack(
-            [means[p] if p in means else centre.latent_effects.change(p) for p in changes.perturbations]
-        )
-        latent_folds = Folds(Changes(changes.perturbations, values, changes.control_mean), centre.base)
-        saturating = Saturating(folds, self.options, self.seed, latent_folds, centre.spread)
-        return replace(completed, readout=saturating.train((centre.steps,), range(FOLDS))[0])
+        return replace(centre, effects=Folds(changes, centre.base).effects())
 
     def _folds(self, changes: Changes) -> Folds:
         found = [Folds(changes, base) for base in self.bases]

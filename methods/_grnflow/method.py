@@ -121,9 +121,7 @@ class GRNFlow(FlowMethod):
             unknown_token=self.vocabulary_.unknown,
         )
         self.train_flow(objective, train, validation)
-        known = {Perturbation(pair): some for pair, some in zip(named, latent, strict=True)}
-        self.centre_ = learner.complete(self.centre_, mean_changes(train, validation), known)
-        self.centre_.fill(self.flow_.centre, self._centre_units)
+        self.centre_ = learner.complete(self.centre_, mean_changes(train, validation))
         return self
 
     def _latents(self, given: Given, pairs: Pairs) -> tuple[Tensor, Standardiser, Projection | None]:

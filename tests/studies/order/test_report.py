@@ -200,7 +200,7 @@ def test_data_splits_and_configurations_are_in_the_report(home, options):
         at = prediction.task.coordinates
         for digest in (at.dataset_digest, at.split_digest, at.config_digest, at.source_digest):
             assert digest[:10] in text
-    assert "- `fake_flow`, version 1, code digest" in text
+    assert "- `fake_flow`, version 2, code digest" in text
     assert text.count("configuration steps=30.") == 2
     assert f"python {sys.version.split()[0]}" in text
 

@@ -10,8 +10,8 @@ import torch
 
 from methods._effects import FOLDS, Folds
 from methods._flow.randomness import seeded
+from methods._flow.readout import Lesson, Readout, ReadoutOptions, ReadoutShape, readout_inputs, train_readout
 from methods._overlap import N_SHAPES, Examples, chosen, examples
-from methods._readout import Lesson, Readout, ReadoutOptions, ReadoutShape, readout_inputs, train_readout
 
 CHECKED_AFTER = (25, 50, 100, 150, 200)
 """Numbers of steps to choose from."""

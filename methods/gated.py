@@ -8,8 +8,8 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from benchmark.config import MethodConfig, parameter
 from methods._effects import FOLDS, Folds
+from methods._flow.readout import Readout, ReadoutOptions, ReadoutShape
 from methods._overlap import N_SHAPES, OverlapMethod
-from methods._readout import Readout, ReadoutOptions, ReadoutShape
 from methods._saturating import FittedReadout, Saturating
 
 
@@ -30,8 +30,8 @@ class Gated(OverlapMethod):
 
     As `saturation`, with a network in the place of shared coefficients. It reads the fifteen shapes of the
     two effects on a measured gene; a learned vector of each measured gene gates and shifts its first layer,
-    so that genes saturate in ways of their own (`methods._readout`). It learns from doubles whose effects
-    come from a base that has not seen them, by least squares, all of them in each step. Six-fold
+    so that genes saturate in ways of their own (`methods._flow.readout`). It learns from doubles whose
+    effects come from a base that has not seen them, by least squares, all of them in each step. Six-fold
     cross-validation on training and validation doubles chooses for how many steps; where no number of them
     has a clear lead over no network at all, there is none. It is the mean around which GRNFlow generates
     cells, without a latent and without a flow, so that what it does is not taken for what a flow does.

@@ -26,10 +26,10 @@ from benchmark.predicting import sample_cells
 from benchmark.registry import load_method
 from benchmark.splits import load_split
 from benchmark.splits.views import training_views
+from methods._flow.readout import ReadoutOptions
 from methods._grnflow.centre import CentreLearner
 from methods._grnflow.method import GRNFlow
 from methods._pseudobulk import mean_changes
-from methods._readout import ReadoutOptions
 
 CELLS = 128
 AT_MOST = 20

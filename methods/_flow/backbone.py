@@ -14,7 +14,7 @@ from methods._flow.centre import Centre
 from methods._flow.encoders import Fusion, GeneEncoder, TimeEmbedding, ValueEncoder
 from methods._flow.paths import linear_velocity
 from methods._flow.randomness import seeded
-from methods._readout import ReadoutShape
+from methods._flow.readout import ReadoutShape
 
 GENE_SPREAD = 3.0
 """Of gene vectors in a flow of standardised data: genes and perturbations are told apart early."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from methods._readout import Readout, ReadoutShape, readout_inputs
+from methods._flow.readout import Readout, ReadoutShape, readout_inputs
 
 
 class Centre(nn.Module):

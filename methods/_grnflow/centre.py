@@ -14,9 +14,9 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from benchmark.perturbation import Perturbation
 from methods._effects import FEWEST_DOUBLES, FOLDS, Base, Effects, Folds, count_doubles, own_effects
 from methods._flow.centre import Centre
+from methods._flow.readout import Readout, ReadoutOptions, ReadoutShape
 from methods._overlap import N_SHAPES, shapes
 from methods._pseudobulk import Changes
-from methods._readout import Readout, ReadoutOptions, ReadoutShape
 from methods._saturating import FittedReadout, Saturating
 
 LEAST_SPREAD = 0.1

@@ -32,6 +32,7 @@ from methods._flow.cells import DenseRows, moments
 from methods._flow.paths import antithetic, gaussian
 from methods._flow.pool import CellPool
 from methods._flow.randomness import seeded_generator
+from methods._flow.readout import ReadoutOptions
 from methods._flow.sampling import Order, SamplingOptions, Solver, sample_mean, trace_cascade
 from methods._flow.vocabulary import GeneVocabulary
 from methods._grn.attention import AttentionSource
@@ -46,7 +47,6 @@ from methods._grnflow.sources import Given, build_source, cells_to_read
 from methods._grnflow.validation import Point, points_of
 from methods._overlap import N_SHAPES
 from methods._pseudobulk import mean_changes
-from methods._readout import ReadoutOptions
 from methods._trained_flow.method import FlowMethod, control_rows, perturbed_rows
 
 COMPONENTS = 30

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from methods._flow.backbone import FlowShape, build_flow
+from methods._flow.readout import readout_inputs
 from methods._flow.sampling import SamplingOptions, Solver, sample_expression, sample_mean
-from methods._readout import readout_inputs
 
 GENES, LATENT, SHAPES = 4, 2, 3
 SHAPE = FlowShape(9, width=8, layers=1, latent=LATENT, told=1 + SHAPES + LATENT, panel=GENES)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmark.perturbation import Perturbation
-from methods._readout import Lesson, Readout, ReadoutOptions, ReadoutShape, readout_inputs, train_readout
+from methods._flow.readout import Lesson, Readout, ReadoutOptions, ReadoutShape, readout_inputs, train_readout
 from methods.gated import Gated, GatedConfig
 from methods.main_effects import MainEffects
 from tests.methods.overlap.overlap_case import add, changes, divided, error, saturate

@@ -49,8 +49,9 @@ def test_predictions_are_non_negative_cells(fit):
 
 def test_negative_samples_are_clamped_and_nothing_else(fit, monkeypatch):
     """Unlike in GRNFlow, whose cells are lowered so that means stay."""
+    method = fit()
     monkeypatch.setattr(ScDFM, "out_of_units", lambda self, cells: torch.tensor([[-1.0, 2.0], [4.0, -3.0]]))
-    np.testing.assert_array_equal(predicted(fit(), "A")[0], [[0, 2], [4, 0]])
+    np.testing.assert_array_equal(predicted(method, "A")[0], [[0, 2], [4, 0]])
 
 
 def test_expression_is_learned_as_it_is(fit):

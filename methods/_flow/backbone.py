@@ -134,6 +134,7 @@ class Flow(nn.Module):
             self.centre = Centre(shape.readout, shape.latent)
         if shape.inverse_task:
             self.perturbation_embedding = nn.Embedding(shape.n_tokens, width)
+            self.perturbation_embedding_norm = nn.LayerNorm(width)
             self.perturbation_norm = nn.LayerNorm(width)
             self.perturbation_head = nn.Linear(width, width)
             self.masked_perturbation = nn.Parameter(torch.zeros(width))

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import torch
 from measuring import peak_mb
-from torch import Tensor
+from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -74,8 +74,8 @@ def velocity_of(kind: str, flow: Flow, x: Tensor, control: Tensor, times: Tensor
     genes, perturbation = torch.arange(x.shape[1], device=x.device), PERTURBATION.to(x.device)
     if kind == "literal":
         shape, weights = flow.shape, flow.state_dict(keep_vars=True)
-        dropout = shape.dropout if flow.training else 0.0
-        literal = LiteralFlow(weights, shape.heads, shape.layers, shape.time_scale, dropout)
+        drop = nn.Dropout(shape.dropout).train(flow.training)
+        literal = LiteralFlow(weights, shape.heads, shape.layers, shape.time_scale, drop)
         return literal.velocity(x, control, times, genes, perturbation.expand(len(x), 2))
     with autocast(x.device, kind):
         return flow(x, control.unsqueeze(-1), flow.encode(genes, perturbation), times)[0].float()

@@ -172,6 +172,22 @@ def test_one_cell_of_a_perturbation_and_no_validation_are_enough():
     assert all(np.isfinite(values).all() for values in predicted(method, "A", "A+G1"))
 
 
+def test_validation_is_the_error_of_predicted_means(monkeypatch):
+    """Mean squared error of each validation perturbation's mean, averaged over perturbations."""
+    means = {"A": np.full((5, 20), 1.0, np.float32), "B+G2": np.full((5, 20), 3.0, np.float32)}
+    monkeypatch.setattr(
+        ScDFM, "sample", lambda self, flow, start, perturbation, options: means[str(perturbation)]
+    )
+    validation = cells(["A", "B+G2"], 6, seed=2)
+    with recorded() as seen:
+        new(ScDFM, checks=1).fit(training_cells(), validation)
+    dense, labels = validation.X.toarray(), validation.obs["perturbation"].to_numpy()
+    errors = [
+        np.square(values.mean(0) - dense[labels == label].mean(0)).mean() for label, values in means.items()
+    ]
+    assert seen.all("train flow", "validation") == pytest.approx([np.mean(errors)], rel=1e-5)
+
+
 def test_progress_reports_velocity_and_discrepancy():
     with recorded() as seen:
         fitted(ScDFM, steps=12)

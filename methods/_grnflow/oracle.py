@@ -9,9 +9,8 @@ from scipy import sparse
 
 from benchmark.data.cards import list_cards
 from benchmark.data.simulator import SimulatorConfig, embedded
-from benchmark.data.simulator.cell import Cell, draw_cell
-from benchmark.data.simulator.modality import MODALITIES, Efficacy
-from benchmark.data.simulator.simulate import EFFICACY_NODES, STATE_NODES
+from benchmark.data.simulator.cell import Cell
+from benchmark.data.simulator.simulate import cell_of, typical_levels
 from benchmark.errors import BenchmarkError
 from benchmark.perturbation import Perturbation
 
@@ -76,12 +75,6 @@ def site_changes(config: SimulatorConfig, cell: Cell, labels: Sequence[str]) -> 
     return np.stack([_sites(config, cell, Perturbation.parse(label)) - control for label in labels])
 
 
-def cell_of(config: SimulatorConfig) -> Cell:
-    """The cell behind a simulated screen, drawn as `simulate` draws it."""
-    rng = np.random.default_rng([config.seed, 0])
-    return draw_cell(config.n_genes, config.n_regulators, config.hill, config.state_strength, rng)
-
-
 def _edges(genes: Sequence[str], labels: Sequence[str]) -> tuple[sparse.csr_array, np.ndarray]:
     """Sign times strength of the edges (genes, regulators), and `site_changes`."""
     config = _simulation_of(genes, labels)
@@ -92,16 +85,8 @@ def _edges(genes: Sequence[str], labels: Sequence[str]) -> tuple[sparse.csr_arra
 
 def _sites(config: SimulatorConfig, cell: Cell, perturbation: Perturbation) -> np.ndarray:
     """Share of its sites that each regulator takes, mean over cell states and efficacies, (regulators,)."""
-    modality, kinetics = MODALITIES[config.modality], cell.kinetics
-    state, state_weight = np.polynomial.hermite_e.hermegauss(STATE_NODES)
-    efficacy, efficacy_weight = Efficacy(config.efficacy, config.escape, modality.graded).nodes(
-        EFFICACY_NODES
-    )
-    states, efficacies = np.meshgrid(state, efficacy, indexing="ij")
-    levels = cell.levels(perturbation, modality, states.ravel(), efficacies.ravel())[kinetics.regulators]
-    power = levels**kinetics.hill  # Hill's law, see `Kinetics`
-    taken = power / (kinetics.threshold[:, None] ** kinetics.hill + power)
-    return taken @ np.outer(state_weight / state_weight.sum(), efficacy_weight).ravel()
+    levels, weight = typical_levels(config, cell, perturbation)
+    return cell.kinetics.occupancy(levels[cell.kinetics.regulators]) @ weight
 
 
 def _simulation_of(genes: Sequence[str], labels: Sequence[str]) -> SimulatorConfig:

@@ -56,7 +56,7 @@ class Kinetics:
 
     def production(self, levels: np.ndarray) -> np.ndarray:
         """Return F(y) / F(1), (genes, conditions), from levels y (regulators, conditions)."""
-        change = self.weights @ (self._occupancy(levels) - self._occupancy(np.ones((levels.shape[0], 1))))
+        change = self.weights @ (self.occupancy(levels) - self.occupancy(np.ones((levels.shape[0], 1))))
         rest = self.rest[:, None]
         return _activity(rest + change) / _activity(rest)
 
@@ -95,7 +95,8 @@ class Kinetics:
             f"{np.abs(step).max():.1e}); weaken the feedback between regulators."
         )
 
-    def _occupancy(self, levels: np.ndarray) -> np.ndarray:
+    def occupancy(self, levels: np.ndarray) -> np.ndarray:
+        """Share of its sites that each regulator takes, h(y), from levels y, (regulators, conditions)."""
         power = levels**self.hill
         return power / (self.threshold[:, None] ** self.hill + power)
 

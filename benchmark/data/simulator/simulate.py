@@ -85,8 +85,7 @@ def simulate(config: SimulatorConfig) -> tuple[AnnData, Truth]:
     Truth
         The network and the noiseless means, for evaluation only.
     """
-    shared = np.random.default_rng([config.seed, 0])
-    cell = draw_cell(config.n_genes, config.n_regulators, config.hill, config.state_strength, shared)
+    cell = cell_of(config)
     chosen = _draw_perturbations(config, cell.network, np.random.default_rng([config.seed, 1]))
     n_cells = [config.n_controls if p.is_control else config.cells_per_perturbation for p in chosen]
     counts = [
@@ -105,6 +104,27 @@ def simulate(config: SimulatorConfig) -> tuple[AnnData, Truth]:
     )
     mean = np.stack([_noiseless_mean(config, cell, perturbation) for perturbation in chosen])
     return adata, Truth(cell.network, labels, mean)
+
+
+def cell_of(config: SimulatorConfig) -> Cell:
+    """Draw what all cells of a screen share."""
+    rng = np.random.default_rng([config.seed, 0])
+    return draw_cell(config.n_genes, config.n_regulators, config.hill, config.state_strength, rng)
+
+
+def typical_levels(
+    config: SimulatorConfig, cell: Cell, perturbation: Perturbation
+) -> tuple[np.ndarray, np.ndarray]:
+    """Levels of genes in cells of typical states (Gauss-Hermite) and efficacies.
+
+    Returns
+    -------
+    tuple
+        Levels, (genes, cells), and the weight of each cell in a mean over cells, (cells,).
+    """
+    modality, spread = _action(config)
+    state, efficacy, weight = _typical_cells(spread)
+    return cell.levels(perturbation, modality, state, efficacy), weight
 
 
 def _draw_perturbations(
@@ -158,12 +178,17 @@ def _six_digits(values: np.ndarray) -> np.ndarray:
 def _noiseless_mean(config: SimulatorConfig, cell: Cell, perturbation: Perturbation) -> np.ndarray:
     """Average proportions over cell state (Gauss-Hermite) and efficacy, then log1p per 10,000."""
     modality, spread = _action(config)
+    state, efficacy, weight = _typical_cells(spread)
+    return np.log1p(1e4 * (weight @ cell.proportions(perturbation, modality, state, efficacy)))
+
+
+def _typical_cells(spread: Efficacy) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """States, efficacies and weights of cells over which means are taken, (cells,)."""
     state, state_weight = np.polynomial.hermite_e.hermegauss(STATE_NODES)
     efficacy, efficacy_weight = spread.nodes(EFFICACY_NODES)
-    grid = np.meshgrid(state, efficacy, indexing="ij")
-    weight = np.outer(state_weight / state_weight.sum(), efficacy_weight).ravel()
-    proportions = cell.proportions(perturbation, modality, grid[0].ravel(), grid[1].ravel())
-    return np.log1p(1e4 * (weight @ proportions))
+    states, efficacies = np.meshgrid(state, efficacy, indexing="ij")
+    weight = np.outer(state_weight / state_weight.sum(), efficacy_weight)
+    return states.ravel(), efficacies.ravel(), weight.ravel()
 
 
 def _action(config: SimulatorConfig) -> tuple[Modality, Efficacy]:

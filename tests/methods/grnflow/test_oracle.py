@@ -10,10 +10,11 @@ from benchmark.data.cards import load_card
 from benchmark.data.simulator import SimulatorConfig, embedded, simulate
 from benchmark.data.simulator.kinetics import LEAK
 from benchmark.data.simulator.modality import MODALITIES
+from benchmark.data.simulator.simulate import cell_of
 from benchmark.errors import BenchmarkError
 from benchmark.perturbation import Perturbation
 from methods._grnflow.direct import DIRECT
-from methods._grnflow.oracle import AXES, cell_of, principal_axes, site_changes, true_edges, true_regulation
+from methods._grnflow.oracle import AXES, principal_axes, site_changes, true_edges, true_regulation
 from methods.grnflow_sparse_pca import GRNFlowSparsePCA
 from tests.methods.grnflow.grnflow_case import fitted, new, recorded, training_cells
 

@@ -19,7 +19,7 @@ NO_STEPS = "0"
 
 
 @dataclass(frozen=True)
-class Saturating:
+class ReadoutLearner:
     """Learns from doubles what the sum of the effects misses, by a base that has not seen them.
 
     Attributes

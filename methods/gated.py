@@ -10,7 +10,7 @@ from benchmark.config import MethodConfig, parameter
 from methods._effects import FOLDS, Folds
 from methods._flow.readout import Readout, ReadoutOptions, ReadoutShape
 from methods._overlap import N_SHAPES, OverlapMethod
-from methods._saturating import FittedReadout, Saturating
+from methods._readout_learner import FittedReadout, ReadoutLearner
 
 
 class GatedConfig(MethodConfig):
@@ -54,7 +54,7 @@ class Gated(OverlapMethod):
         """Choose the number of steps, then train on all doubles."""
         self.learn_nothing()
         options = ReadoutOptions(**self.config.model_dump())
-        learner = Saturating(folds, options, self.seed)
+        learner = ReadoutLearner(folds, options, self.seed)
         self.steps_ = learner.best_steps()
         if self.steps_:
             (fitted,) = learner.train((self.steps_,), range(FOLDS))

@@ -26,10 +26,7 @@ from benchmark.predicting import sample_cells
 from benchmark.registry import load_method
 from benchmark.splits import load_split
 from benchmark.splits.views import training_views
-from methods._flow.readout import ReadoutOptions
-from methods._grnflow.centre import CentreLearner
 from methods._grnflow.method import GRNFlow
-from methods._pseudobulk import mean_changes
 
 CELLS = 128
 AT_MOST = 20
@@ -76,8 +73,7 @@ def fitted(text: str, train: AnnData, validation: AnnData):
         config = method_class.Config(rank=method.rank_, ridge=method.ridge_, embedding=method.embedding_)
         method = method_class(config).fit(train, validation[:0].copy())
     if isinstance(method, GRNFlow):
-        learner = CentreLearner(method.bases, ReadoutOptions(), method.seed)
-        method.centre_ = learner.complete(method.centre_, mean_changes(train))
+        method.complete_centre(train, validation[:0].copy())
     return method
 
 

@@ -16,6 +16,8 @@ from methods._flow.paths import linear_velocity
 from methods._flow.randomness import seeded
 from methods._flow.readout import ReadoutShape
 
+Around = tuple[Tensor | float, Tensor | float]
+"""Mean and deviation."""
 GENE_SPREAD = 3.0
 """Of gene vectors in a flow of standardised data: genes and perturbations are told apart early."""
 
@@ -80,8 +82,8 @@ class Encoded(NamedTuple):
     """Vectors of the genes given, (genes, width)."""
     perturbation: Tensor
     """Mean vector of the perturbed genes, (cells, width), or (1, width) where all cells share one."""
-    tokens: Tensor
-    """Tokens of the genes, which are their places in the panel, (genes,)."""
+    places: Tensor
+    """Places of the genes in the panel, which are their tokens, (genes,)."""
 
 
 class Head(nn.Module):
@@ -178,7 +180,7 @@ class Flow(nn.Module):
         tuple
             v_expr (cells, genes) and v_latent (cells, genes, latent), or None without latents.
         """
-        gene, perturbed, tokens_of_genes = encoded
+        gene, perturbed, places = encoded
         control = gene + self.control_value(x_ctrl)
         tokens = self.fusion(gene + self.noisy_value(x_t.unsqueeze(-1)), control)
         condition = self.expression_time(t_expr)
@@ -191,7 +193,7 @@ class Flow(nn.Module):
         v_latent = None if z_t is None else self.latent_head(tokens, perturbed)
         if not self.shape.standardised:
             return v_expr, v_latent
-        expression, latent = self._around(x_ctrl[..., 1:], tokens_of_genes, z_t, t_latent)
+        expression, latent = self._around(x_ctrl[..., 1:], places, z_t, t_latent)
         v_expr = v_expr + linear_velocity(x_t, t_expr, *expression)
         if v_latent is not None and z_t is not None and t_latent is not None:
             v_latent = v_latent + linear_velocity(z_t, t_latent, *latent)
@@ -199,10 +201,10 @@ class Flow(nn.Module):
 
     def _around(
         self, told: Tensor, genes: Tensor, z_t: Tensor | None, t_latent: Tensor | None
-    ) -> tuple[tuple[Tensor, Tensor] | tuple[()], tuple[Tensor, Tensor] | tuple[()]]:
-        """Mean and deviation of expression and of latents, where something is told of the perturbation."""
+    ) -> tuple[Around, Around]:
+        """Mean and deviation of expression and of latents: of what is told, else of standardised data."""
         if not self.shape.told:
-            return (), ()
+            return (0.0, 1.0), (0.0, 1.0)
         centre = self.centre
         mean = centre(told, genes, z_t, t_latent)
         return (mean, centre.spread[genes]), (centre.of_latent(told), centre.latent_spread[genes])

@@ -28,7 +28,7 @@ class CellPool:
         Row of `control` that each perturbed cell is paired with, (cells,); None where they are not paired.
     latent
         Some latents of each perturbation, (perturbations, latents, genes, d), or None.
-    prior
+    told
         What is known of each perturbation beforehand, (perturbations, genes, values), or None.
     """
 
@@ -38,7 +38,7 @@ class CellPool:
     tokens: Tensor
     partner: Tensor | None = None
     latent: Tensor | None = None
-    prior: Tensor | None = None
+    told: Tensor | None = None
 
     @property
     def n_genes(self) -> int:
@@ -76,11 +76,11 @@ class CellPool:
         return self.perturbed[rows][:, genes]
 
     def control_side(self, control_rows: Tensor, perturbations: Tensor, genes: Tensor) -> Tensor:
-        """What the flow is told of some genes: the control cell, then the prior, (cells, genes, values)."""
+        """Of some genes the control cell, then what is told of the perturbation, (cells, genes, values)."""
         control = self.control[control_rows][:, genes].unsqueeze(-1)
-        if self.prior is None:
+        if self.told is None:
             return control
-        return torch.cat([control, self.prior[perturbations][:, genes]], dim=-1)
+        return torch.cat([control, self.told[perturbations][:, genes]], dim=-1)
 
 
 def random_genes(n_genes: int, count: int, generator: torch.Generator) -> Tensor:

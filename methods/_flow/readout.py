@@ -29,14 +29,14 @@ class ReadoutShape:
     width, vector
         Of the hidden layers, and of what is learned of each gene.
     dropout
-        Share of hidden values dropped in training.
+        Share of hidden values dropped in training; of no meaning for one that is trained.
     """
 
     inputs: int
     genes: int
     width: int = 64
     vector: int = 16
-    dropout: float = 0.1
+    dropout: float = 0.0
 
 
 class Readout(nn.Module):

@@ -17,7 +17,7 @@ from methods._flow.centre import Centre
 from methods._flow.readout import Readout, ReadoutOptions, ReadoutShape
 from methods._overlap import N_SHAPES, shapes
 from methods._pseudobulk import Changes
-from methods._saturating import FittedReadout, Saturating
+from methods._readout_learner import FittedReadout, ReadoutLearner
 
 LEAST_SPREAD = 0.1
 """Least deviation around a mean, of the size of 1: paths to points are steep at their end."""
@@ -69,6 +69,12 @@ class LearnedCentre:
     readout: FittedReadout | None
     base: Base
     steps: int
+
+    @property
+    def about(self) -> str:
+        """How it was learned, in words."""
+        overlap = f"with a readout of {self.steps} steps" if self.steps else "that add up"
+        return f"effects of the base '{self.base}' {overlap}"
 
     def told(self, perturbation: Perturbation, units: Units) -> np.ndarray:
         """Tell a perturbation as `Centre` reads it, float32 (genes, 1 + 15 + d)."""
@@ -157,17 +163,16 @@ class CentreLearner:
         latent_folds = Folds(of_latents, folds.base)
         expected = _unseen(latent_folds, of_latents).unflatten(1, latents.shape[2:])
         spread = spread_around(latents, expected).numpy()
-        saturating = Saturating(folds, self.options, self.seed, latent_folds, spread)
-        steps = saturating.best_steps()
-        readout = saturating.train((steps,), range(FOLDS))[0] if steps else None
+        learner = ReadoutLearner(folds, self.options, self.seed, latent_folds, spread)
+        steps = learner.best_steps()
+        readout = learner.train((steps,), range(FOLDS))[0] if steps else None
         told = []
         for perturbation in changes.perturbations:
             left_out = _left_out(folds, perturbation)
             effects, on_latents = folds.effects(*left_out), latent_folds.effects(*left_out)
             told.append(_told(effects, on_latents, readout, perturbation, units))
-        return LearnedCentre(folds.effects(), latent_folds.effects(), readout, folds.base, steps), _stack(
-            told
-        )
+        centre = LearnedCentre(folds.effects(), latent_folds.effects(), readout, folds.base, steps)
+        return centre, _stack(told)
 
     def complete(self, centre: LearnedCentre, changes: Changes) -> LearnedCentre:
         """Fit the effects on expression again, on more perturbations than latents are known of.
@@ -211,8 +216,7 @@ def _told(
 ) -> np.ndarray:
     scales = np.ones(N_SHAPES) if readout is None else readout.scales
     change, genes = effects.change(perturbation), len(effects.intercept)
-    overlap = shapes(effects, perturbation) if perturbation.is_double else np.zeros((genes, N_SHAPES))
-    latent = on_latents.change(perturbation).reshape(genes, -1)
+    overlap, latent = shapes(effects, perturbation), on_latents.change(perturbation).reshape(genes, -1)
     return np.concatenate([units.place(change)[:, None], overlap / scales, latent], axis=1).astype(np.float32)
 
 

@@ -7,11 +7,9 @@ generated first; expression is generated from it.
 
 from __future__ import annotations
 
-import logging
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
@@ -21,42 +19,32 @@ from torch import Tensor
 
 from benchmark.config import MethodConfig
 from benchmark.errors import BenchmarkError
-from benchmark.machine import peers
 from benchmark.machine.device import choose_device
-from benchmark.machine.progress import stage
 from benchmark.perturbation import Perturbation
-from methods._effects import Base
-from methods._flow.backbone import Flow, FlowShape, choose_context, count_parameters
+from methods._flow.backbone import FlowShape, choose_context, count_parameters
 from methods._flow.cascade import CascadeObjective, CascadeOptions, TimeRule, cascaded_times
 from methods._flow.cells import DenseRows, moments
 from methods._flow.paths import antithetic, gaussian
 from methods._flow.pool import CellPool
 from methods._flow.randomness import seeded_generator
-from methods._flow.readout import ReadoutOptions
-from methods._flow.sampling import Order, SamplingOptions, Solver, sample_mean, trace_cascade
+from methods._flow.sampling import SamplingOptions, Solver, trace_cascade
 from methods._flow.vocabulary import GeneVocabulary
 from methods._grn.attention import AttentionSource
 from methods._grn.features import Projection, Standardiser
 from methods._grn.pairing import pair_cells, principal_components
-from methods._grnflow.centre import LEAST_SPREAD, CentreLearner, LearnedCentre, Units, spread_around
+from methods._grnflow.centred import CentredFlow
 from methods._grnflow.config import GRNFlowConfig
 from methods._grnflow.direct import DIRECT
 from methods._grnflow.latents import MapReader, Pairs, network_of, standardised, training_latents
 from methods._grnflow.shown import CascadeTrace, RegulatoryMaps
 from methods._grnflow.sources import Given, build_source, cells_to_read
-from methods._grnflow.validation import Point, points_of
 from methods._overlap import N_SHAPES
-from methods._pseudobulk import mean_changes
-from methods._trained_flow.method import FlowMethod, control_rows, perturbed_rows
+from methods._trained_flow.method import control_rows, perturbed_rows
 
 COMPONENTS = 30
-REFERENCE_CELLS = 64
-"""Control cells that latents are sampled for where the mean is asked for."""
-
-_log = logging.getLogger("benchmark")
 
 
-class GRNFlow(FlowMethod):
+class GRNFlow(CentredFlow):
     """Cascaded flow matching: the change of attention first, expression from it.
 
     At inference the latent is generated too: a prediction uses control cells and the perturbation alone.
@@ -74,11 +62,6 @@ class GRNFlow(FlowMethod):
     config: GRNFlowConfig
     times: ClassVar[TimeRule] = staticmethod(cascaded_times)
     """Draws the times at which both streams are trained."""
-    bases: ClassVar[Sequence[Base]] = ("learned",)
-    """Ways to fit the effects that are told, of which the best on doubles is taken."""
-
-    selected_in: ClassVar[tuple[Order, ...]] = ("latent_first",)
-    """Orders whose errors on validation decide, on average, which weights are kept."""
 
     @abstractmethod
     def projection(self, source: AttentionSource) -> Projection:
@@ -101,7 +84,7 @@ class GRNFlow(FlowMethod):
         self.shape_ = self._shape(self.config, len(self.vocabulary_), latent.shape[-1], len(genes))
         control, perturbed = (np.concatenate(rows) for rows in zip(*pairs.values(), strict=True))
         used, partner = np.unique(control, return_inverse=True)
-        learner, told = self._learn_centre(train, latent)
+        told = self.learn_centre(train, latent)
         pool = CellPool(
             control=DenseRows(cells, used, self.in_units),
             perturbed=DenseRows(cells, perturbed, self.in_units),
@@ -109,10 +92,9 @@ class GRNFlow(FlowMethod):
             size=torch.tensor([len(rows) for _, rows in pairs.values()]),
             tokens=torch.tensor([self.vocabulary_.tokens(pair) for pair in named]),
             latent=latent,
-            prior=told,
+            told=told,
         )
-        self.spread_ = pool.spread().clamp(min=LEAST_SPREAD).numpy()
-        self.latent_spread_ = spread_around(latent, told[..., 1 + N_SHAPES :]).numpy()
+        self.measure_spread(pool)
         objective = CascadeObjective(
             pool,
             self.config.options(CascadeOptions),
@@ -121,7 +103,7 @@ class GRNFlow(FlowMethod):
             unknown_token=self.vocabulary_.unknown,
         )
         self.train_flow(objective, train, validation)
-        self.centre_ = learner.complete(self.centre_, mean_changes(train, validation))
+        self.complete_centre(train, validation)
         return self
 
     def _latents(self, given: Given, pairs: Pairs) -> tuple[Tensor, Standardiser, Projection | None]:
@@ -134,91 +116,6 @@ class GRNFlow(FlowMethod):
         read = cells_to_read(pairs, self.config, self.seed)
         latent, units = training_latents(reader, read, projection, self.config, self.seed)
         return latent, units, replace(projection, basis=projection.basis.cpu())
-
-    def _learn_centre(self, train: AnnData, latent: Tensor) -> tuple[CentreLearner, Tensor]:
-        """Learn what cells lie around; what is told of the training perturbations, in their order."""
-        changes = mean_changes(train)
-        chosen = control_rows(train)[:REFERENCE_CELLS]
-        self.reference_ = self.in_units(sparse.csr_matrix(train.X[chosen], dtype=np.float32)).numpy()
-        self.control_mean_ = changes.control_mean
-        options = ReadoutOptions(self.shape_.readout_width, self.shape_.readout_vector)
-        learner = CentreLearner(self.bases, options, self.seed)
-        with stage("learn centre", 1) as progress:
-            self.centre_, told = learner.learn(changes, latent, self._centre_units)
-            progress.advance()
-        _log.info(
-            "Cells are generated around effects of the base '%s' %s.", self.centre_.base, self._overlap()
-        )
-        return learner, told
-
-    def _overlap(self) -> str:
-        steps = self.centre_.steps
-        return f"with a readout of {steps} steps" if steps else "that add up"
-
-    @property
-    def _centre_units(self) -> Units:
-        return Units(self.control_mean_, self.mean_, self.deviation_)
-
-    def prepare(self, flow: Flow) -> None:
-        """Give the flow what it generates around."""
-        self.centre_.fill(flow.centre, self._centre_units)
-        flow.centre.spread.copy_(torch.from_numpy(self.spread_))
-        flow.centre.latent_spread.copy_(torch.from_numpy(self.latent_spread_))
-
-    def control_side(self, start: Tensor, perturbation: Perturbation) -> Tensor:
-        """The control cells, and what is told of the perturbation."""
-        told = torch.from_numpy(self.centre_.told(perturbation, self._centre_units))
-        return torch.cat([start.unsqueeze(-1), told.expand(*start.shape, -1)], dim=-1)
-
-    def mean_in_units(self, flow: Flow, perturbation: Perturbation, options: SamplingOptions) -> Tensor:
-        """The mean that is generated around, on the latents of control cells that are always the same."""
-        reference = torch.from_numpy(self.reference_)
-        generator = seeded_generator(self.seed, f"mean of {perturbation}")
-        x0 = self.noise(reference, generator)
-        z0 = gaussian((*reference.shape, self.shape_.latent), generator)
-        context = choose_context(reference.shape[1], self.config.context_genes, generator)
-        given = self.control_side(reference, perturbation)
-        return sample_mean(flow, given, torch.tensor([self.tokens(perturbation)]), x0, z0, context, options)
-
-    def predict_mean(self, perturbations: Sequence[Perturbation]) -> Iterator[np.ndarray]:
-        """The mean of the cells that are sampled, whatever control cells they begin from."""
-        self.require_fitted()
-        flow, options = self.flow_.to(choose_device(self.device)), self.sampling()
-        for perturbation in perturbations:
-            mean = self.mean_in_units(flow, perturbation, options)
-            yield self.out_of_units(mean).clamp(min=0).double().numpy()
-
-    def _validation(self, train: AnnData, validation: AnnData) -> Callable[[Flow], float]:
-        """Squared error of the velocity of validation cells, at points that are always the same.
-
-        Where the mean lies is not the flow's doing, so that errors of means say little of it.
-        """
-        generator = torch.Generator().manual_seed(self.seed)
-        points = [
-            (point, order)
-            for point in points_of(self, train, validation, generator)
-            for order in self.selected_in
-        ]
-        context = choose_context(train.n_vars, self.config.context_genes, generator)
-
-        def error(flow: Flow, point: Point, order: Order) -> np.ndarray:
-            return np.array([point.error(flow, order, context, self.config.precision)])
-
-        return lambda flow: float(np.mean([*peers.spread(lambda pair: error(flow, *pair), points)]))
-
-    def fitted_state(self) -> dict[str, Any]:
-        """The flow's state, and what it generates around."""
-        centre = {f"centre.{key}": value for key, value in self.centre_.state().items()}
-        kept = {"reference": self.reference_, "control_mean": self.control_mean_}
-        return {**super().fitted_state(), **kept, **centre}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Take back both."""
-        super().restore(state)
-        self.reference_, self.control_mean_ = state["reference"], state["control_mean"]
-        self.centre_ = LearnedCentre.of(
-            {key[7:]: value for key, value in state.items() if key.startswith("centre.")}
-        )
 
     def noise(self, start: Tensor, generator: torch.Generator) -> Tensor:
         """Where paths of expression begin: in pairs of opposite noise, which makes means sharper."""

@@ -138,7 +138,7 @@ def marked_pool() -> CellPool:
         size=torch.tensor([2, 3]),
         tokens=torch.tensor([[0, CONTROL], [1, 5]]),
         latent=(latent + columns.view(1, 1, GENES, 1)).half().expand(2, 3, GENES, 2),
-        prior=torch.tensor([[[7.0, 70.0]], [[8.0, 80.0]]]).expand(2, GENES, 2),
+        told=torch.tensor([[[7.0, 70.0]], [[8.0, 80.0]]]).expand(2, GENES, 2),
     )
 
 
@@ -159,12 +159,12 @@ def test_the_latent_is_that_of_another_cell_of_the_same_perturbation():
     assert found == first | second
 
 
-def test_a_cell_comes_with_its_partner_its_tokens_and_its_prior():
+def test_a_cell_comes_with_its_partner_its_tokens_and_what_is_told():
     flow, _ = record(objective(at_the_end, marked_pool(), token_dropout=0.0))
     cells, told, tokens = flow.all("x_t").int(), flow.all("x_ctrl"), flow.all("tokens")
-    for cell, (control, *prior), pair in zip(cells[:, 0], told[:, 0].tolist(), tokens, strict=True):
+    for cell, (control, *known), pair in zip(cells[:, 0], told[:, 0].tolist(), tokens, strict=True):
         assert int(control) == 54 - cell
-        assert prior == ([7, 70] if cell < 2 else [8, 80])
+        assert known == ([7, 70] if cell < 2 else [8, 80])
         assert pair.tolist() == ([0, CONTROL] if cell < 2 else [1, 5])
 
 

@@ -12,7 +12,7 @@ from benchmark.perturbation import Perturbation
 from methods._effects import FOLDS, Folds, fit_effects
 from methods._flow.backbone import build_flow
 from methods._flow.readout import ReadoutOptions
-from methods._grnflow.centre import CentreLearner, LearnedCentre, Units, spread_around
+from methods._grnflow.learned_centre import CentreLearner, LearnedCentre, Units, spread_around
 from methods._learned_effects import learn_effects
 from methods._pseudobulk import Changes, mean_changes
 from methods.grnflow_prior import GRNFlowPrior

@@ -82,7 +82,7 @@ def test_validation_is_the_error_of_the_velocity(order):
     (call,) = flow.calls
     t = point.times.unsqueeze(1)
     torch.testing.assert_close(call["x_t"], (1 - t) * point.start + t * point.end)
-    told = method.centre_.told(Perturbation.parse(LABELS[-1]), method._centre_units)[:, 16:]
+    told = method.centre_.told(Perturbation.parse(LABELS[-1]), method._units)[:, 16:]
     latent, time = (torch.from_numpy(told), 1) if order == "latent_first" else (point.latent_noise[0], 0)
     torch.testing.assert_close(call["z_t"][0], latent)
     assert call["t_latent"].tolist() == [time] * len(point.times)

@@ -1,0 +1,158 @@
+"""A flow that generates around a mean that it learns before any cell is generated, and that it can tell."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from anndata import AnnData
+from scipy import sparse
+from torch import Tensor
+
+from benchmark.machine import peers
+from benchmark.machine.device import choose_device
+from benchmark.machine.progress import stage
+from benchmark.perturbation import Perturbation
+from methods._effects import Base
+from methods._flow.backbone import Flow, choose_context
+from methods._flow.paths import gaussian
+from methods._flow.pool import CellPool
+from methods._flow.randomness import seeded_generator
+from methods._flow.readout import ReadoutOptions
+from methods._flow.sampling import Order, SamplingOptions, sample_mean
+from methods._grnflow.learned_centre import LEAST_SPREAD, CentreLearner, LearnedCentre, Units, spread_around
+from methods._grnflow.validation import Point, points_of
+from methods._pseudobulk import mean_changes
+from methods._trained_flow.method import FlowMethod, control_rows
+
+REFERENCE_CELLS = 64
+"""Control cells that latents are sampled for where the mean is asked for."""
+
+_log = logging.getLogger("benchmark")
+
+
+class CentredFlow(FlowMethod):
+    """A flow of latents and expression around means that are told of a perturbation.
+
+    A subclass's `fit` sets what `FlowMethod` asks for, then calls `learn_centre`, `measure_spread`,
+    `train_flow` and `complete_centre`, in this order. The mean of sampled cells is that of the centre: the
+    flow adds how cells differ.
+    """
+
+    bases: ClassVar[Sequence[Base]] = ("learned",)
+    """Ways to fit the effects that are told, of which the best on doubles is taken."""
+    selected_in: ClassVar[tuple[Order, ...]] = ("latent_first",)
+    """Orders whose errors on validation decide, on average, which weights are kept."""
+
+    centre_: LearnedCentre
+    control_mean_: np.ndarray
+    reference_: np.ndarray
+
+    def learn_centre(self, train: AnnData, latent: Tensor) -> Tensor:
+        """Learn what cells lie around.
+
+        Parameters
+        ----------
+        train
+            Training cells.
+        latent
+            Of the training perturbations in alphabetical order, (perturbations, latents, genes, d).
+
+        Returns
+        -------
+        Tensor
+            What is told of each of them, float32 (perturbations, genes, 1 + 15 + d).
+        """
+        changes = mean_changes(train)
+        chosen = control_rows(train)[:REFERENCE_CELLS]
+        self.reference_ = self.in_units(sparse.csr_matrix(train.X[chosen], dtype=np.float32)).numpy()
+        self.control_mean_ = changes.control_mean
+        with stage("learn centre", 1) as progress:
+            self.centre_, told = self._learner.learn(changes, latent, self._units)
+            progress.advance()
+        _log.info("Cells are generated around %s.", self.centre_.about)
+        return told
+
+    def measure_spread(self, pool: CellPool) -> None:
+        """Measure how far training cells and their latents lie from what they are generated around."""
+        assert pool.latent is not None
+        assert pool.told is not None
+        self.spread_ = pool.spread().clamp(min=LEAST_SPREAD).numpy()
+        self.latent_spread_ = spread_around(pool.latent, pool.told[..., -self.shape_.latent :]).numpy()
+
+    def complete_centre(self, train: AnnData, validation: AnnData) -> None:
+        """Fit the effects on expression again, on validation perturbations too."""
+        self.centre_ = self._learner.complete(self.centre_, mean_changes(train, validation))
+
+    def prepare(self, flow: Flow) -> None:
+        """Give the flow what it generates around."""
+        self.centre_.fill(flow.centre, self._units)
+        flow.centre.spread.copy_(torch.from_numpy(self.spread_))
+        flow.centre.latent_spread.copy_(torch.from_numpy(self.latent_spread_))
+
+    def control_side(self, start: Tensor, perturbation: Perturbation) -> Tensor:
+        """The control cells, and what is told of the perturbation."""
+        told = torch.from_numpy(self.centre_.told(perturbation, self._units))
+        return torch.cat([start.unsqueeze(-1), told.expand(*start.shape, -1)], dim=-1)
+
+    def mean_in_units(self, flow: Flow, perturbation: Perturbation, options: SamplingOptions) -> Tensor:
+        """The mean that is generated around, on the latents of control cells that are always the same."""
+        reference = torch.from_numpy(self.reference_)
+        generator = seeded_generator(self.seed, f"mean of {perturbation}")
+        x0 = self.noise(reference, generator)
+        z0 = gaussian((*reference.shape, self.shape_.latent), generator)
+        context = choose_context(reference.shape[1], self.config.context_genes, generator)
+        given = self.control_side(reference, perturbation)
+        return sample_mean(flow, given, torch.tensor([self.tokens(perturbation)]), x0, z0, context, options)
+
+    def predict_mean(self, perturbations: Sequence[Perturbation]) -> Iterator[np.ndarray]:
+        """The mean of the cells that are sampled, whatever control cells they begin from."""
+        self.require_fitted()
+        flow, options = self.flow_.to(choose_device(self.device)), self.sampling()
+        for perturbation in perturbations:
+            mean = self.mean_in_units(flow, perturbation, options)
+            yield self.out_of_units(mean).clamp(min=0).double().numpy()
+
+    def fitted_state(self) -> dict[str, Any]:
+        """The flow's state, and what it generates around."""
+        centre = {f"centre.{key}": value for key, value in self.centre_.state().items()}
+        kept = {"reference": self.reference_, "control_mean": self.control_mean_}
+        return {**super().fitted_state(), **kept, **centre}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back both."""
+        super().restore(state)
+        self.reference_, self.control_mean_ = state["reference"], state["control_mean"]
+        self.centre_ = LearnedCentre.of(
+            {key[7:]: value for key, value in state.items() if key.startswith("centre.")}
+        )
+
+    def _validation(self, train: AnnData, validation: AnnData) -> Callable[[Flow], float]:
+        """Squared error of the velocity of validation cells, at points that are always the same.
+
+        Where the mean lies is not the flow's doing, so that errors of means say little of it.
+        """
+        generator = torch.Generator().manual_seed(self.seed)
+        points = [
+            (point, order)
+            for point in points_of(self, train, validation, generator)
+            for order in self.selected_in
+        ]
+        context = choose_context(train.n_vars, self.config.context_genes, generator)
+
+        def error(flow: Flow, point: Point, order: Order) -> np.ndarray:
+            return np.array([point.error(flow, order, context, self.config.precision)])
+
+        return lambda flow: float(np.mean([*peers.spread(lambda pair: error(flow, *pair), points)]))
+
+    @property
+    def _learner(self) -> CentreLearner:
+        options = ReadoutOptions(self.shape_.readout_width, self.shape_.readout_vector)
+        return CentreLearner(self.bases, options, self.seed)
+
+    @property
+    def _units(self) -> Units:
+        return Units(self.control_mean_, self.mean_, self.deviation_)

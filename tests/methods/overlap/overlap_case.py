@@ -12,11 +12,16 @@ from scipy.sparse import csr_matrix
 
 from benchmark.perturbation import Perturbation
 from methods._pseudobulk import Changes
+from methods.boosted import BoostedConfig
+from methods.gated import GatedConfig
 
 PERTURBED = tuple(f"P{number}" for number in range(9))
 MEASURED = 60
 BASE = 4.0
 """Expression of control cells: so high that no change ends at zero."""
+
+SMALL = GatedConfig(width=16, vector=2, dropout=0.0, learning_rate=1e-2)
+QUICK = BoostedConfig(trees=30, learning_rate=0.2)
 
 Rule = Callable[[np.ndarray, np.ndarray], np.ndarray]
 

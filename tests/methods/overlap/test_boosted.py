@@ -1,25 +1,13 @@
-"""Trees by hand and against scikit-learn, and when some are grown."""
+"""Trees by hand and against scikit-learn."""
 
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from sklearn.ensemble import HistGradientBoostingRegressor
 
-from benchmark.perturbation import Perturbation
 from methods._trees import NO_TREES, Trees, grow
-from methods.boosted import Boosted, BoostedConfig
-from methods.main_effects import MainEffects
-from tests.methods.overlap.overlap_case import add, changes, divided, error, saturate
-
-QUICK = BoostedConfig(trees=30, learning_rate=0.2)
-
-
-@pytest.fixture(scope="module")
-def saturated():
-    """A method that was fitted where effects saturate, and what it was fitted on."""
-    train, validation, asked = divided(changes(saturate, noise=0.05))
-    return Boosted(QUICK).fit(train, validation), train, validation, asked
+from methods.boosted import Boosted
+from tests.methods.overlap.overlap_case import QUICK, changes, divided, saturate
 
 
 def test_a_sum_of_two_trees_by_hand():
@@ -52,38 +40,8 @@ def test_trees_that_are_kept_as_arrays_predict_what_scikit_learn_does():
     np.testing.assert_allclose(trees.predict(asked), model.predict(asked), rtol=1e-12)
 
 
-def test_trees_are_grown_where_effects_saturate(saturated):
-    method, train, validation, asked = saturated
-    assert len(method.value_) == 30
-    assert error(method, asked) < 0.7 * error(MainEffects().fit(train, validation), asked)
-
-
-def test_no_trees_are_grown_where_effects_add_up():
-    train, validation, asked = divided(changes(add, noise=0.1))
-    method = Boosted(QUICK).fit(train, validation)
-    assert len(method.value_) == 0
-    for double in asked.perturbations:
-        a, b = (method.effects_[method.genes_.index(gene)] for gene in double.genes)
-        np.testing.assert_allclose(method.shift(double), method.intercept_ + a + b)
-
-
-def test_trees_say_nothing_of_singles_and_of_unknown_genes(saturated):
-    method = saturated[0]
-    single = method.intercept_ + method.effects_[method.genes_.index("P1")]
-    np.testing.assert_allclose(method.shift(Perturbation(("P1",))), single)
-    np.testing.assert_allclose(method.shift(Perturbation(("P1", "Z"))), single)
-
-
-def test_the_same_cells_give_the_same_trees_whatever_the_seed(saturated):
-    method, train, validation, asked = saturated
-    again = Boosted(QUICK, seed=7).fit(train, validation)
+def test_the_same_cells_give_the_same_trees_whatever_the_seed():
+    train, validation, asked = divided(changes(saturate, noise=0.05))
+    method, again = (Boosted(QUICK, seed=seed).fit(train, validation) for seed in (0, 7))
     for double in asked.perturbations:
         np.testing.assert_array_equal(again.shift(double), method.shift(double))
-
-
-def test_trees_are_saved_and_loaded(saturated, tmp_path):
-    method, _, _, asked = saturated
-    method.save(tmp_path / "method")
-    loaded = Boosted.load(tmp_path / "method")
-    for double in asked.perturbations:
-        np.testing.assert_array_equal(loaded.shift(double), method.shift(double))

@@ -10,7 +10,7 @@ from methods._effects import FOLDS, Effects, Folds
 from methods._overlap import N_SHAPES, chosen, examples, held_out_errors, nothing, shapes
 from methods.main_effects import MainEffects
 from methods.saturation import Saturation, SaturationConfig, coefficients
-from tests.methods.overlap.overlap_case import add, cells, changes, divided, error, part, saturate
+from tests.methods.overlap.overlap_case import add, cells, changes, divided, part, saturate
 
 PAIR = Effects(["A", "B"], np.zeros(4), np.array([[3.0, -1.0, 4.0, 0.0], [1.0, -2.0, -1.0, 2.0]]))
 A_AND_B = Perturbation(("A", "B"))
@@ -89,14 +89,6 @@ def test_of_clear_leads_the_largest_is_taken():
     assert chosen({"old": old, "good": old - 1, "better": old - 2}, "old") == "better"
 
 
-def test_saturation_is_found_where_it_is():
-    whole = changes(saturate, noise=0.05)
-    train, validation, asked = divided(whole)
-    method = Saturation().fit(train, validation)
-    assert method.terms_ != "none"
-    assert error(method, asked) < 0.5 * error(MainEffects().fit(train, validation), asked)
-
-
 def test_three_coefficients_are_those_that_the_doubles_were_made_with():
     """Noise-free singles outvote the doubles, so that the base is nearly the truth."""
     train, validation, _ = divided(changes(saturate))
@@ -105,25 +97,6 @@ def test_three_coefficients_are_those_that_the_doubles_were_made_with():
     assert same < -0.5
     assert abs(opposite) < 0.3
     assert abs(total) < 0.3
-
-
-def test_effects_that_add_up_are_only_added():
-    train, validation, asked = divided(changes(add, noise=0.1))
-    method = Saturation().fit(train, validation)
-    assert (method.terms_, len(method.coefficients_)) == ("none", 0)
-    for double in asked.perturbations:
-        a, b = (method.effects_[method.genes_.index(gene)] for gene in double.genes)
-        np.testing.assert_allclose(method.shift(double), method.intercept_ + a + b)
-
-
-def test_singles_and_doubles_of_unknown_genes_are_those_of_the_base():
-    train, validation, _ = divided(changes(saturate, noise=0.05))
-    method = Saturation(SaturationConfig(terms="fifteen")).fit(train, validation)
-    single = method.intercept_ + method.effects_[method.genes_.index("P3")]
-    np.testing.assert_allclose(method.shift(Perturbation(("P3",))), single)
-    np.testing.assert_allclose(method.shift(Perturbation(("P3", "Z"))), single)
-    assert method.unsupported(Perturbation(("P3", "Z"))) is None
-    assert "none of its genes was perturbed" in method.unsupported(Perturbation(("Y", "Z")))
 
 
 def test_with_few_doubles_it_is_main_effects():

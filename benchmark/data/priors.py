@@ -1,4 +1,4 @@
-"""Priors: published knowledge of genes, such as the terms of the Gene Ontology, that some methods use."""
+"""Priors: published knowledge of genes, such as terms of the Gene Ontology or edges of a network."""
 
 from __future__ import annotations
 
@@ -8,16 +8,62 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import pandas as pd
+
 from benchmark.data.cards import PriorCard, load_card, load_prior_card
 from benchmark.data.download import find
 from benchmark.data.simulator import embedded
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, unknown
 
 GO_TERM = re.compile(r"GO:\d{7}")
 FIRST_CELL = re.compile(r'^"?(?P<name>.*\(GO:\d{7}\))"?,(?P<gene>[^,"]+)$')
 """How the libraries of 2018 begin a line: name and first gene share a cell."""
 SYMBOL, QUALIFIER, TERM = 2, 3, 4
 """Columns of the Gene Annotation File format 2.2, from 0."""
+
+ENDS = ("source", "target")
+"""Columns of a list of edges."""
+
+
+def read_edges(path: Path) -> pd.DataFrame:
+    """Read a CSV file with the columns source and target, one edge a row, such as CollecTRI's.
+
+    Other columns, such as a weight, are not read.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Names of genes, without spaces around them, in the columns source and target.
+
+    Raises
+    ------
+    BenchmarkError
+        When the file is missing, is no such table, has no row, or has a row without a name.
+    """
+    if not path.is_file():
+        raise BenchmarkError(f"There is no file {path} to read edges from; check the path.")
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        if not isinstance(table.index, pd.RangeIndex):  # pandas takes the first column for names of rows
+            raise ValueError("its rows have more fields than its header")
+    except (ValueError, OSError) as error:
+        reason = str(error).partition("\n")[0]
+        raise BenchmarkError(
+            f"{path} cannot be read as a list of edges ({reason}); give a CSV file with the columns "
+            "source and target."
+        ) from error
+    for column in ENDS:
+        if column not in table:
+            raise unknown(f"column in {path}", column, map(str, table.columns))
+        table[column] = table[column].str.strip()
+        empty = int((table[column] == "").sum())
+        if empty:
+            raise BenchmarkError(
+                f"{path} has {empty} edges without a {column}; complete or remove those rows."
+            )
+    if table.empty:
+        raise BenchmarkError(f"{path} has no edges; give one row for each edge.")
+    return table[list(ENDS)]
 
 
 def gene_sets(name: str) -> dict[str, frozenset[str]]:

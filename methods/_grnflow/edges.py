@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from benchmark.data.priors import ENDS, read_edges
 from benchmark.errors import BenchmarkError
-
-COLUMNS = ["source", "target"]
 
 
 def known_regulators(path: Path, genes: Sequence[str]) -> list[np.ndarray]:
@@ -32,27 +31,18 @@ def known_regulators(path: Path, genes: Sequence[str]) -> list[np.ndarray]:
     Raises
     ------
     BenchmarkError
-        When there is no such file, it is no such table, or has no edge between genes of the panel.
+        As `read_edges`, and when no edge is between genes of the panel.
     """
-    if not path.is_file():
-        raise BenchmarkError(f"There is no file {path} to read edges from; correct prior_file.")
-    try:
-        table = pd.read_csv(path, usecols=COLUMNS, dtype=str, keep_default_na=False)
-    except (ValueError, OSError) as error:
-        reason = str(error).partition("\n")[0]
-        raise BenchmarkError(
-            f"{path} cannot be read as a list of edges ({reason}); give a CSV file with the columns source "
-            "and target as prior_file."
-        ) from error
+    table = read_edges(path)
     place = pd.Series(range(len(genes)), index=list(genes))
-    ends = pd.DataFrame({column: table[column].str.strip().map(place) for column in COLUMNS})
+    ends = pd.DataFrame({column: table[column].map(place) for column in ENDS})
     inside = ends.dropna().astype(int).drop_duplicates()
     inside = inside[inside["source"] != inside["target"]]
     if inside.empty:
-        named = f"edges of genes such as '{table['source'].iloc[0]}'" if len(table) else "no edges"
         raise BenchmarkError(
-            f"{path} has {named}, and none between two of the panel's {len(genes)} genes, such as "
-            f"'{genes[0]}'; give a prior_file that names genes alike, or none to fit a network without one."
+            f"{path} has edges of genes such as '{table['source'].iloc[0]}', and none between two of the "
+            f"panel's {len(genes)} genes, such as '{genes[0]}'; give a prior_file that names genes alike, or "
+            "none to fit a network without one."
         )
     ordered = inside.sort_values("source").groupby("target")["source"]
     regulators = {gene: sources.to_numpy() for gene, sources in ordered}

@@ -1,4 +1,4 @@
-"""Gene sets come from cards and files, and a file that is none says so."""
+"""Gene sets and edges come from cards and files, and a file that is none says so."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from benchmark.data import load_dataset
 from benchmark.data.cards import list_cards, load_card, load_prior_card
-from benchmark.data.priors import gene_sets
+from benchmark.data.priors import gene_sets, read_edges
 from benchmark.data.simulator.embedded import load_truth
 from benchmark.errors import BenchmarkError
 from benchmark.perturbation import Perturbation
@@ -104,3 +104,41 @@ def test_a_method_is_told_which_gene_sets_suit_its_cells():
         gene for label in train.obs["perturbation"].unique() for gene in Perturbation.parse(label).genes
     }
     assert perturbed <= frozenset().union(*gene_sets("simulated_modules").values())
+
+
+def test_a_gene_may_be_called_na(tmp_path) -> None:
+    """What pandas takes for a missing value is a name here; quotes, spaces and more columns do no harm."""
+    path = tmp_path / "edges.csv"
+    path.write_text('"target","source","weight"\n"NA"," MYC",-1\nnan,TP53,1\n')
+    assert read_edges(path).to_dict("list") == {"source": ["MYC", "TP53"], "target": ["NA", "nan"]}
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "cannot be read as a list of edges"),
+        ("source,target\n", "has no edges"),
+        ("source;target\nA;B\n", "There is no column in .* 'source'"),
+        ("source,targets\nA,B\n", "did you mean 'targets'"),
+        ("source,target\nA,\nB,C\n", "has 1 edges without a target"),
+        ("source,target\n ,B\n", "has 1 edges without a source"),
+        ("source,target\nA,B,1\n", "more fields than its header"),
+        ("source,target\nA,B\nA,B,1\n", "cannot be read as a list of edges"),
+    ],
+)
+def test_a_bad_list_of_edges_is_refused_in_one_sentence(tmp_path, text, sentence) -> None:
+    path = tmp_path / "edges.csv"
+    path.write_text(text)
+    with pytest.raises(BenchmarkError, match=sentence) as refused:
+        read_edges(path)
+    assert "\n" not in str(refused.value)
+
+
+def test_edges_that_are_no_text_or_not_there_are_refused(tmp_path) -> None:
+    path = tmp_path / "edges.csv"
+    path.write_bytes(b"source,target\n\xff\xfe,\x00\n")
+    with pytest.raises(BenchmarkError, match=r"edges\.csv cannot be read"):
+        read_edges(path)
+    for missing in (tmp_path / "gone.csv", tmp_path):
+        with pytest.raises(BenchmarkError, match="There is no file"):
+            read_edges(missing)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from benchmark.data.cards import DatasetCard
 from benchmark.data.download import nearby, sha256_of
+from benchmark.data.priors import ENDS, read_edges
 from benchmark.data.simulator import embedded
-from benchmark.errors import BenchmarkError, unknown
+from benchmark.errors import BenchmarkError
 
 PRIOR = "collectri.csv"
 """Where no file is named: CollecTRI (Mueller-Dott et al., Nucleic Acids Res. 51, 10934, 2023)."""
@@ -127,40 +127,6 @@ def known_edges(card: DatasetCard, file: Path | None = None) -> KnownEdges:
             f"No regulatory network is known for dataset '{card.name}'; name a CSV file of edges with "
             f"--edges, or put {PRIOR} into a folder and name that folder in BENCHMARK_DATA."
         )
-    return read_edges(path)
-
-
-def read_edges(path: Path) -> KnownEdges:
-    """Read a CSV file with the columns source and target, one edge a row.
-
-    Other columns, such as a weight, are not used: no score here looks at signs or strengths.
-
-    Raises
-    ------
-    BenchmarkError
-        When the file is missing, is no such table, has no row, or has a row without a name.
-    """
-    if not path.is_file():
-        raise BenchmarkError(f"There is no file {path} to read edges from; check the path.")
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-        if not isinstance(table.index, pd.RangeIndex):  # pandas takes the first column for names of rows
-            raise ValueError("its rows have more fields than its header")
-    except (ValueError, OSError) as error:
-        reason = str(error).partition("\n")[0]
-        raise BenchmarkError(
-            f"{path} cannot be read as a list of edges ({reason}); give a CSV file with the columns "
-            "source and target."
-        ) from error
-    for column in ("source", "target"):
-        if column not in table:
-            raise unknown(f"column in {path}", column, map(str, table.columns))
-        empty = int((table[column].str.strip() == "").sum())
-        if empty:
-            raise BenchmarkError(
-                f"{path} has {empty} edges without a {column}; complete or remove those rows."
-            )
-    if table.empty:
-        raise BenchmarkError(f"{path} has no edges; give one row for each edge.")
-    regulator, target = (table[column].str.strip().tolist() for column in ("source", "target"))
+    table = read_edges(path)
+    regulator, target = (table[column].tolist() for column in ENDS)
     return KnownEdges(regulator, target, path.name, sha256_of(path), CURATED_REACH)

@@ -15,7 +15,7 @@ from scipy import sparse
 from benchmark.data.cards import DatasetCard
 from benchmark.errors import BenchmarkError
 from benchmark.studies.network.rankings import Panel, correlation, rank_by_attention, rank_by_expression
-from benchmark.studies.network.truth import KnownEdges, TrueNetwork, known_edges, read_edges
+from benchmark.studies.network.truth import KnownEdges, TrueNetwork, known_edges
 
 GENES = ["A", "B", "C", "D", "E"]
 CHAIN = KnownEdges(["A", "B", "C", "D"], ["B", "C", "D", "B"], "a chain", "", ())
@@ -66,46 +66,6 @@ def test_only_edges_between_measured_genes_count_and_none_to_itself() -> None:
     assert network.regulators.tolist() == [1]
 
 
-def test_a_gene_may_be_called_na(tmp_path) -> None:
-    """What pandas takes for a missing value is a name here; quotes, spaces and more columns do no harm."""
-    path = tmp_path / "edges.csv"
-    path.write_text('"target","source","weight"\n"NA"," MYC",-1\nnan,TP53,1\n')
-    known = read_edges(path)
-    assert (known.regulator, known.target) == (["MYC", "TP53"], ["NA", "nan"])
-    assert known.origin == "edges.csv"
-
-
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        ("", "cannot be read as a list of edges"),
-        ("source,target\n", "has no edges"),
-        ("source;target\nA;B\n", "There is no column in .* 'source'"),
-        ("source,targets\nA,B\n", "did you mean 'targets'"),
-        ("source,target\nA,\nB,C\n", "has 1 edges without a target"),
-        ("source,target\n ,B\n", "has 1 edges without a source"),
-        ("source,target\nA,B,1\n", "more fields than its header"),
-        ("source,target\nA,B\nA,B,1\n", "cannot be read as a list of edges"),
-    ],
-)
-def test_a_bad_list_of_edges_is_refused_in_one_sentence(tmp_path, text, sentence) -> None:
-    path = tmp_path / "edges.csv"
-    path.write_text(text)
-    with pytest.raises(BenchmarkError, match=sentence) as refused:
-        known_edges(CARD, path)
-    assert "\n" not in str(refused.value)
-
-
-def test_what_is_no_text_or_not_there_is_refused(tmp_path) -> None:
-    path = tmp_path / "edges.csv"
-    path.write_bytes(b"source,target\n\xff\xfe,\x00\n")
-    with pytest.raises(BenchmarkError, match=r"edges\.csv cannot be read"):
-        known_edges(CARD, path)
-    for missing in (tmp_path / "gone.csv", tmp_path):
-        with pytest.raises(BenchmarkError, match="There is no file"):
-            known_edges(CARD, missing)
-
-
 def test_collectri_is_found_where_data_are(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("BENCHMARK_DATA", str(tmp_path))
     with pytest.raises(
@@ -113,7 +73,8 @@ def test_collectri_is_found_where_data_are(tmp_path, monkeypatch) -> None:
     ):
         known_edges(CARD)
     (tmp_path / "collectri.csv").write_text("source,target,weight\nA,B,1\n")
-    assert known_edges(CARD).regulator == ["A"]
+    known = known_edges(CARD)
+    assert (known.regulator, known.target, known.origin) == (["A"], ["B"], "collectri.csv")
     assert known_edges(CARD).reach == ("direct targets", "within two steps")
 
 

@@ -150,10 +150,11 @@ class Folds:
         rows = np.flatnonzero(self._fold == fold)
         return [self._changes.perturbations[row] for row in rows], self._changes.values[rows]
 
-    def fold_of(self, perturbation: Perturbation) -> int | None:
-        """The fold of a double; None for a single, which all effects have seen."""
-        fold = int(self._fold[self._changes.perturbations.index(perturbation)])
-        return fold if fold >= 0 else None
+    def unseen(self, perturbation: Perturbation) -> Effects:
+        """Effects of a base that has not seen a double; what is in no fold, such as a single, all may see."""
+        known = self._changes.perturbations
+        fold = int(self._fold[known.index(perturbation)]) if perturbation in known else -1
+        return self.effects(fold) if fold >= 0 else self.effects()
 
     def error(self) -> float:
         """Mean squared error on the doubles of the base alone, each fold predicted without it."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from benchmark.perturbation import Perturbation
 from methods._effects import FOLDS, Folds
 from methods._flow.randomness import seeded
 from methods._flow.readout import Lesson, Readout, ReadoutOptions, ReadoutShape, readout_inputs, train_readout
@@ -16,6 +17,9 @@ from methods._overlap import N_SHAPES, Examples, chosen, examples
 CHECKED_AFTER = (25, 50, 100, 150, 200)
 """Numbers of steps to choose from."""
 NO_STEPS = "0"
+
+TellsLatent = Callable[[Perturbation, Sequence[int]], np.ndarray]
+"""Says what is known of the latent of a double, (genes * d), to somebody who has not seen some folds."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class ReadoutLearner:
     seed
         Of its start and its batches.
     latents
-        The same doubles and their effects on the latents, (perturbations, genes * d); None without latents.
+        What effects that have not seen a double say of its latent; None without latents.
     spread
         How far latents lie around their sum of effects, float32 (genes, d).
     """
@@ -39,7 +43,7 @@ class ReadoutLearner:
     folds: Folds
     options: ReadoutOptions
     seed: int
-    latents: Folds | None = None
+    latents: TellsLatent | None = None
     spread: np.ndarray | None = None
 
     def errors(self) -> dict[str, np.ndarray]:
@@ -85,9 +89,7 @@ class ReadoutLearner:
         if self.latents is None or self.spread is None:
             return None
         found = [
-            self.latents.effects(fold, *without).change(double)
-            for fold in folds
-            for double in self.latents.doubles(fold)[0]
+            self.latents(double, (fold, *without)) for fold in folds for double in self.folds.doubles(fold)[0]
         ]
         return np.stack(found).astype(np.float32).reshape(len(found), *self.spread.shape)
 

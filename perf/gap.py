@@ -60,20 +60,18 @@ def groups(train: AnnData, validation: AnnData) -> dict[str, list[str]]:
 
 
 def fitted(text: str, train: AnnData, validation: AnnData):
-    """Fit ``method`` or ``method:name=value,...``; closed-form methods see validation only to choose."""
+    """Fit ``method`` or ``method:name=value,...``; what would learn from validation cells sees none."""
     name, _, settings = text.partition(":")
     method_class = load_method(name)
     chosen = dict(pair.split("=") for pair in settings.split(",") if pair)
     method = method_class(method_class.Config.build(None, chosen), seed=0)
-    method.fit(train, validation)
+    method.fit(train, validation[:0].copy() if isinstance(method, GRNFlow) else validation)
     if name == "main_effects":
         config = method_class.Config(penalty=method.penalty_)
         method = method_class(config).fit(train, validation[:0].copy())
     if name == "linear":
         config = method_class.Config(rank=method.rank_, ridge=method.ridge_, embedding=method.embedding_)
         method = method_class(config).fit(train, validation[:0].copy())
-    if isinstance(method, GRNFlow):
-        method.complete_centre(train, validation[:0].copy())
     return method
 
 

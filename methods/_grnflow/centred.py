@@ -83,9 +83,12 @@ class CentredFlow(FlowMethod):
         self.spread_ = pool.spread().clamp(min=LEAST_SPREAD).numpy()
         self.latent_spread_ = spread_around(pool.latent, pool.told[..., -self.shape_.latent :]).numpy()
 
-    def complete_centre(self, train: AnnData, validation: AnnData) -> None:
-        """Fit the effects on expression again, on validation perturbations too."""
-        self.centre_ = self._learner.complete(self.centre_, mean_changes(train, validation))
+    def complete_centre(self, train: AnnData, validation: AnnData, latent: Tensor) -> None:
+        """Learn the mean again, from validation perturbations too, now that nothing is chosen on them."""
+        changes = mean_changes(train, validation)
+        with stage("complete centre", 1) as progress:
+            self.centre_ = self._learner.complete(self.centre_, changes, mean_changes(train), latent)
+            progress.advance()
 
     def prepare(self, flow: Flow) -> None:
         """Give the flow what it generates around."""

@@ -17,7 +17,7 @@ from methods._flow.centre import Centre
 from methods._flow.readout import Readout, ReadoutOptions, ReadoutShape
 from methods._overlap import N_SHAPES, shapes
 from methods._pseudobulk import Changes
-from methods._readout_learner import FittedReadout, ReadoutLearner
+from methods._readout_learner import FittedReadout, ReadoutLearner, TellsLatent
 
 LEAST_SPREAD = 0.1
 """Least deviation around a mean, of the size of 1: paths to points are steep at their end."""
@@ -153,8 +153,7 @@ class CentreLearner:
             The centre, and float32 (perturbations, genes, 1 + 15 + d). Singles, and all where there are too
             few doubles to hold some out, are told what effects say that have seen them.
         """
-        means = latents.float().mean(dim=1)
-        of_latents = Changes(changes.perturbations, means.flatten(1).double().numpy(), changes.control_mean)
+        of_latents = _mean_latents(changes, latents)
         if count_doubles(changes) < FEWEST_DOUBLES:
             effects, on_latents = own_effects(changes), own_effects(of_latents)
             centre = LearnedCentre(effects, on_latents, None, "plain", 0)
@@ -163,25 +162,53 @@ class CentreLearner:
         latent_folds = Folds(of_latents, folds.base)
         expected = _unseen(latent_folds, of_latents).unflatten(1, latents.shape[2:])
         spread = spread_around(latents, expected).numpy()
-        learner = ReadoutLearner(folds, self.options, self.seed, latent_folds, spread)
+        learner = self._readout_learner(
+            folds, lambda double, left_out: latent_folds.effects(*left_out).change(double), spread
+        )
         steps = learner.best_steps()
         readout = learner.train((steps,), range(FOLDS))[0] if steps else None
         told = []
         for perturbation in changes.perturbations:
-            left_out = _left_out(folds, perturbation)
-            effects, on_latents = folds.effects(*left_out), latent_folds.effects(*left_out)
+            effects, on_latents = folds.unseen(perturbation), latent_folds.unseen(perturbation)
             told.append(_told(effects, on_latents, readout, perturbation, units))
         centre = LearnedCentre(folds.effects(), latent_folds.effects(), readout, folds.base, steps)
         return centre, _stack(told)
 
-    def complete(self, centre: LearnedCentre, changes: Changes) -> LearnedCentre:
-        """Fit the effects on expression again, on more perturbations than latents are known of.
+    def complete(
+        self, centre: LearnedCentre, changes: Changes, seen: Changes, latents: Tensor
+    ) -> LearnedCentre:
+        """Learn the effects on expression and the readout again, from more perturbations.
 
-        The readout stays: it has learned how effects overlap.
+        Effects on latents stay. They have not seen the perturbations that are new, so that what they say of
+        them is as uncertain as what they will say in prediction.
+
+        Parameters
+        ----------
+        centre
+            What was learned before; its number of steps stays.
+        changes
+            Mean changes of all perturbations.
+        seen, latents
+            Those that latents are known of, and these, as in `learn`.
         """
         if count_doubles(changes) < FEWEST_DOUBLES:
             return replace(centre, effects=own_effects(changes))
-        return replace(centre, effects=Folds(changes, centre.base).effects())
+        folds = Folds(changes, centre.base)
+        if not centre.steps:
+            return replace(centre, effects=folds.effects())
+        of_latents = _mean_latents(seen, latents)
+        latent_folds = Folds(of_latents, centre.base)
+        expected = _unseen(latent_folds, of_latents).unflatten(1, latents.shape[2:])
+        learner = self._readout_learner(
+            folds,
+            lambda double, _: latent_folds.unseen(double).change(double),
+            spread_around(latents, expected).numpy(),
+        )
+        (readout,) = learner.train((centre.steps,), range(FOLDS))
+        return replace(centre, effects=folds.effects(), readout=readout)
+
+    def _readout_learner(self, folds: Folds, latents: TellsLatent, spread: np.ndarray) -> ReadoutLearner:
+        return ReadoutLearner(folds, self.options, self.seed, latents, spread)
 
     def _folds(self, changes: Changes) -> Folds:
         found = [Folds(changes, base) for base in self.bases]
@@ -196,14 +223,15 @@ def spread_around(points: Tensor, means: Tensor) -> Tensor:
     return squares.mean(0).sqrt().clamp(min=LEAST_SPREAD)
 
 
-def _left_out(folds: Folds, perturbation: Perturbation) -> tuple[int, ...]:
-    fold = folds.fold_of(perturbation)
-    return () if fold is None else (fold,)
+def _mean_latents(changes: Changes, latents: Tensor) -> Changes:
+    """Mean latents of perturbations as if they were changes, (perturbations, genes * d)."""
+    means = latents.float().mean(dim=1).flatten(1)
+    return Changes(changes.perturbations, means.double().numpy(), changes.control_mean)
 
 
 def _unseen(folds: Folds, changes: Changes) -> Tensor:
     """What effects say that have not seen it, if it is a double: (perturbations, genes * d)."""
-    said = [folds.effects(*_left_out(folds, p)).change(p) for p in changes.perturbations]
+    said = [folds.unseen(p).change(p) for p in changes.perturbations]
     return torch.from_numpy(np.stack(said)).float()
 
 

@@ -57,7 +57,7 @@ class GRNFlow(CentredFlow):
     A variant says what a latent is (`projection`) and how large (`latent_size`).
     """
 
-    version = "4"
+    version = "5"
     Config = GRNFlowConfig
     config: GRNFlowConfig
     times: ClassVar[TimeRule] = staticmethod(cascaded_times)
@@ -103,7 +103,7 @@ class GRNFlow(CentredFlow):
             unknown_token=self.vocabulary_.unknown,
         )
         self.train_flow(objective, train, validation)
-        self.complete_centre(train, validation)
+        self.complete_centre(train, validation, latent)
         return self
 
     def _latents(self, given: Given, pairs: Pairs) -> tuple[Tensor, Standardiser, Projection | None]:

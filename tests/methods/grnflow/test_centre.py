@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from benchmark.perturbation import Perturbation
-from methods._effects import FOLDS, Folds, fit_effects
+from methods._effects import Folds, fit_effects, own_effects
 from methods._flow.backbone import build_flow
 from methods._flow.readout import ReadoutOptions
 from methods._grnflow.learned_centre import CentreLearner, LearnedCentre, Units, spread_around
@@ -67,10 +67,11 @@ def test_a_double_is_told_what_effects_say_that_have_not_seen_it():
     moved[double] += 9
     learner = CentreLearner(("plain",), ReadoutOptions(width=16, vector=2), 0)
     _, before = learner.learn(changes, latents, UNITS)
-    fold = Folds(changes, "plain").fold_of(changes.perturbations[double])
     _, after = learner.learn(Changes(changes.perturbations, moved, changes.control_mean), latents, UNITS)
     torch.testing.assert_close(after[double, :, 0], before[double, :, 0])
-    expected = Folds(changes, "plain").effects(fold).change(changes.perturbations[double])
+    expected = (
+        Folds(changes, "plain").unseen(changes.perturbations[double]).change(changes.perturbations[double])
+    )
     np.testing.assert_allclose(before[double, :, 0], (1 + expected - 1.5) / 2, atol=1e-5)
 
 
@@ -147,10 +148,47 @@ def test_a_centre_is_saved_and_taken_back():
 
 def test_predictions_use_effects_of_training_and_validation_cells():
     method = fitted(GRNFlowPrior)
-    with_both = CentreLearner(method.bases, ReadoutOptions(), 0).complete(
-        method.centre_, mean_changes(training_cells(), validation_cells())
+    both = mean_changes(training_cells(), validation_cells())
+    np.testing.assert_array_equal(method.centre_.effects.values, own_effects(both).values)
+
+
+def test_the_readout_learns_again_from_doubles_that_have_no_latents():
+    """Trained on doubles whose effects add up, completed with others whose effects overlap."""
+    changes, latents = screen(saturation=0.8)
+    doubles = [row for row, p in enumerate(changes.perturbations) if p.is_double]
+    kept = [row for row in range(len(changes.perturbations)) if row not in doubles[::2]]
+    seen = Changes(
+        tuple(changes.perturbations[row] for row in kept), changes.values[kept], changes.control_mean
     )
-    np.testing.assert_array_equal(method.centre_.effects.values, with_both.effects.values)
+    learner = CentreLearner(("plain",), ReadoutOptions(width=16, vector=2), 0)
+    centre, _ = learner.learn(seen, latents[kept], UNITS)
+    centre = replace(centre, steps=100)
+    whole = learner.complete(centre, changes, seen, latents[kept])
+    np.testing.assert_array_equal(whole.effects.values, Folds(changes, "plain").effects().values)
+    np.testing.assert_array_equal(whole.latent_effects.values, centre.latent_effects.values)
+    again = learner.complete(centre, seen, seen, latents[kept])
+    left_out = [changes.perturbations[row] for row in doubles[::2]]
+    assert error(whole, left_out, changes) < 0.8 * error(again, left_out, changes)
+
+
+def test_the_readout_that_learns_again_from_nothing_new_is_the_same():
+    changes, latents = screen(saturation=0.8)
+    learner = CentreLearner(("plain",), ReadoutOptions(width=16, vector=2), 0)
+    centre, _ = learner.learn(changes, latents, UNITS)
+    again = learner.complete(centre, changes, changes, latents)
+    shapes, latent = np.ones((1, GENES, 15)), np.ones((1, GENES, LATENT), np.float32)
+    np.testing.assert_allclose(again.readout.added(shapes, latent), centre.readout.added(shapes, latent))
+
+
+def error(centre: LearnedCentre, asked: list[Perturbation], changes: Changes) -> float:
+    """Mean squared error of a centre's mean."""
+    wrong = []
+    for perturbation in asked:
+        told = centre.told(perturbation, UNITS)
+        added = centre.readout.added(told[None, :, 1:16] * centre.readout.scales, told[None, :, 16:])[0]
+        real = changes.values[changes.perturbations.index(perturbation)]
+        wrong.append(told[:, 0] * 2 + 0.5 + added - real)
+    return float(np.square(wrong).mean())
 
 
 def test_a_constant_gene_and_a_single_perturbation_are_fitted():
@@ -161,11 +199,3 @@ def test_a_constant_gene_and_a_single_perturbation_are_fitted():
     values = predicted(new(GRNFlowPrior).fit(train, train[:0].copy()), "A", "B")[0]
     assert np.isfinite(values).all()
     np.testing.assert_allclose(values[:, 4], 1.5, atol=1e-5)
-
-
-def test_every_fold_is_held_out_once():
-    changes, _ = screen()
-    folds = Folds(changes, "plain")
-    found = [folds.fold_of(p) for p in changes.perturbations]
-    assert {fold for fold in found if fold is not None} == set(range(FOLDS))
-    assert all((fold is None) != p.is_double for fold, p in zip(found, changes.perturbations, strict=True))

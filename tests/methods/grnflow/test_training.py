@@ -96,7 +96,7 @@ def test_without_validation_cells_or_checks_the_last_weights_are_kept():
 
 
 def test_progress_is_reported_by_stage():
-    """Four stages, each advanced to its total, with values that are finite."""
+    """Five stages, each advanced to its total, with values that are finite."""
     with recorded() as seen:
         fitted(GRNFlowSparsePCA)
     assert list(seen.totals) == [
@@ -104,6 +104,7 @@ def test_progress_is_reported_by_stage():
         "attention change",
         "learn centre",
         "train flow",
+        "complete centre",
     ]
     assert seen.totals == seen.done
     reported = {name for values in seen.values["train flow"] for name in values}

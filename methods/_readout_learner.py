@@ -94,6 +94,14 @@ class ReadoutLearner:
         return np.stack(found).astype(np.float32).reshape(len(found), *self.spread.shape)
 
 
+def better(plain: ReadoutLearner, other: ReadoutLearner) -> tuple[ReadoutLearner, int]:
+    """The plain learner and its best number of steps, or the other where its lead over that is clear."""
+    errors = plain.errors()
+    steps = chosen(errors, NO_STEPS)
+    further = chosen({**other.errors(), NO_STEPS: errors[steps]}, NO_STEPS)
+    return (plain, int(steps)) if further == NO_STEPS else (other, int(further))
+
+
 @dataclass(frozen=True)
 class FittedReadout:
     """A trained readout, and the units of what goes in and comes out.
@@ -112,6 +120,11 @@ class FittedReadout:
     scales: np.ndarray
     unit: float
 
+    @property
+    def reads_latent(self) -> bool:
+        """Whether it has learned with latents."""
+        return self.network.shape.inputs > N_SHAPES
+
     @torch.no_grad()
     def added(self, shapes: np.ndarray, latent: np.ndarray | None = None) -> np.ndarray:
         """What it adds to the sum of the effects, (doubles, genes); nothing where a gene is not known.
@@ -121,10 +134,10 @@ class FittedReadout:
         shapes
             (doubles, genes, 15).
         latent
-            Finished latents, (doubles, genes, d), for one that reads them.
+            Finished latents, (doubles, genes, d); one that has learned without them does not read them.
         """
         numbers = torch.from_numpy((shapes / self.scales).astype(np.float32))
-        if latent is not None:
+        if latent is not None and self.reads_latent:
             numbers = readout_inputs(numbers, torch.from_numpy(latent), torch.ones(len(shapes)))
         said = self.network(numbers).numpy().astype(np.float64) * self.unit
         return np.where(shapes.any(axis=(1, 2))[:, None], said, 0.0)

@@ -17,7 +17,7 @@ from methods._flow.centre import Centre
 from methods._flow.readout import Readout, ReadoutOptions, ReadoutShape
 from methods._overlap import N_SHAPES, shapes
 from methods._pseudobulk import Changes
-from methods._readout_learner import FittedReadout, ReadoutLearner, TellsLatent
+from methods._readout_learner import FittedReadout, ReadoutLearner, better
 
 LEAST_SPREAD = 0.1
 """Least deviation around a mean, of the size of 1: paths to points are steep at their end."""
@@ -73,7 +73,10 @@ class LearnedCentre:
     @property
     def about(self) -> str:
         """How it was learned, in words."""
-        overlap = f"with a readout of {self.steps} steps" if self.steps else "that add up"
+        overlap = "that add up"
+        if self.readout is not None:
+            latents = "reads latents" if self.readout.reads_latent else "does not read latents"
+            overlap = f"with a readout of {self.steps} steps that {latents}"
         return f"effects of the base '{self.base}' {overlap}"
 
     def told(self, perturbation: Perturbation, units: Units) -> np.ndarray:
@@ -85,8 +88,11 @@ class LearnedCentre:
         if self.readout is None:
             centre.units.zero_()
             return
-        vector = parameters_to_vector(self.readout.network.parameters())
-        vector_to_parameters(vector.to(centre.units.device), centre.readout.parameters())
+        weights = self.readout.network.state_dict()
+        known = weights["first.weight"]
+        weights["first.weight"] = torch.zeros_like(centre.readout.first.weight, device=known.device)
+        weights["first.weight"][:, : known.shape[1]] = known  # what it has not learned to read counts nothing
+        centre.readout.load_state_dict(weights)
         centre.units.copy_(torch.from_numpy(self.readout.unit * units.inverse))
 
     def state(self) -> dict[str, Any]:
@@ -143,7 +149,8 @@ class CentreLearner:
         changes
             Mean changes of the training perturbations.
         latents
-            Of the same, standardised, (perturbations, latents, genes, d).
+            Of the same, standardised, (perturbations, latents, genes, d). The readout reads them where
+            cross-validation has a clear lead for that.
         units
             Of the flow.
 
@@ -162,10 +169,13 @@ class CentreLearner:
         latent_folds = Folds(of_latents, folds.base)
         expected = _unseen(latent_folds, of_latents).unflatten(1, latents.shape[2:])
         spread = spread_around(latents, expected).numpy()
-        learner = self._readout_learner(
-            folds, lambda double, left_out: latent_folds.effects(*left_out).change(double), spread
+        plain = ReadoutLearner(folds, self.options, self.seed)
+        reading = replace(
+            plain,
+            latents=lambda double, left_out: latent_folds.effects(*left_out).change(double),
+            spread=spread,
         )
-        steps = learner.best_steps()
+        learner, steps = better(plain, reading)
         readout = learner.train((steps,), range(FOLDS))[0] if steps else None
         told = []
         for perturbation in changes.perturbations:
@@ -196,19 +206,18 @@ class CentreLearner:
         folds = Folds(changes, centre.base)
         if not centre.steps:
             return replace(centre, effects=folds.effects())
-        of_latents = _mean_latents(seen, latents)
-        latent_folds = Folds(of_latents, centre.base)
-        expected = _unseen(latent_folds, of_latents).unflatten(1, latents.shape[2:])
-        learner = self._readout_learner(
-            folds,
-            lambda double, _: latent_folds.unseen(double).change(double),
-            spread_around(latents, expected).numpy(),
-        )
+        learner = ReadoutLearner(folds, self.options, self.seed)
+        if centre.readout is not None and centre.readout.reads_latent:
+            of_latents = _mean_latents(seen, latents)
+            latent_folds = Folds(of_latents, centre.base)
+            expected = _unseen(latent_folds, of_latents).unflatten(1, latents.shape[2:])
+            learner = replace(
+                learner,
+                latents=lambda double, _: latent_folds.unseen(double).change(double),
+                spread=spread_around(latents, expected).numpy(),
+            )
         (readout,) = learner.train((centre.steps,), range(FOLDS))
         return replace(centre, effects=folds.effects(), readout=readout)
-
-    def _readout_learner(self, folds: Folds, latents: TellsLatent, spread: np.ndarray) -> ReadoutLearner:
-        return ReadoutLearner(folds, self.options, self.seed, latents, spread)
 
     def _folds(self, changes: Changes) -> Folds:
         found = [Folds(changes, base) for base in self.bases]

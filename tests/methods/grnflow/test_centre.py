@@ -23,8 +23,13 @@ GENES, LATENT, NAMES = 12, 2, [f"P{index}" for index in range(8)]
 UNITS = Units(np.full(GENES, 1.0), np.full(GENES, 1.5), np.full(GENES, 2.0))
 
 
-def screen(saturation: float = 0.0, noise: float = 0.02) -> tuple[Changes, torch.Tensor]:
-    """All singles and doubles of eight genes; effects add up less a share of the smaller, latents add up."""
+def screen(
+    saturation: float = 0.0, noise: float = 0.02, of_latent: float = 0.0
+) -> tuple[Changes, torch.Tensor]:
+    """All singles and doubles of eight genes; effects add up less a share of the smaller, latents add up.
+
+    In doubles so much is added where the first latent is positive, and taken away where it is negative.
+    """
     rng = np.random.default_rng(0)
     effects, on_latents = rng.normal(0, 1, (8, GENES)), rng.normal(0, 1, (8, GENES, LATENT))
     asked, changes, latents = [], [], []
@@ -34,7 +39,9 @@ def screen(saturation: float = 0.0, noise: float = 0.02) -> tuple[Changes, torch
             asked.append(Perturbation(tuple(NAMES[index] for index in both)))
             own = effects[both]
             overlap = np.where(own.prod(0) > 0, np.sign(own[0]) * np.abs(own).min(0), 0.0)
-            change = own.sum(0) - (saturation * overlap if len(both) == 2 else 0.0)
+            change = own.sum(0)
+            if len(both) == 2:
+                change += of_latent * np.sign(on_latents[both].sum(0)[:, 0]) - saturation * overlap
             changes.append(change + rng.normal(0, noise, GENES))
             latents.append(on_latents[both].sum(0) + rng.normal(0, 0.3, (5, GENES, LATENT)))
     return Changes(tuple(asked), np.stack(changes), np.zeros(GENES)), torch.from_numpy(
@@ -93,6 +100,16 @@ def test_a_readout_is_kept_where_effects_overlap():
     assert np.square(plain + added[on] - truth).mean() < 0.6 * np.square(plain - truth).mean()
 
 
+@pytest.mark.parametrize(("of_latent", "read"), [(0.0, False), (1.0, True)])
+def test_latents_are_read_where_they_tell_what_effects_do_not(of_latent, read):
+    centre, told, _ = learned(saturation=0.8, of_latent=of_latent)
+    assert centre.readout.reads_latent == read
+    shapes, latent = told[1:2, :, 1:16].numpy(), told[1:2, :, 16:].numpy()
+    same = np.array_equal(centre.readout.added(shapes, latent), centre.readout.added(shapes, latent + 1))
+    assert same == (not read)
+    assert ("does not read" in centre.about) == (not read)
+
+
 def test_without_a_readout_a_flow_is_given_none():
     centre, *_ = learned()
     filled = build_flow(
@@ -103,11 +120,12 @@ def test_without_a_readout_a_flow_is_given_none():
     assert not filled.units.any()
 
 
-def test_what_a_flow_adds_is_what_the_readout_says():
+@pytest.mark.parametrize("of_latent", [0.0, 1.0])
+def test_what_a_flow_adds_is_what_the_readout_says(of_latent):
     """The centre of a flow, filled, lies where the learned one says, in units of the flow."""
     shape = GRNFlowSparsePCA._shape(new(GRNFlowSparsePCA).config, 9, LATENT, GENES)
     options = ReadoutOptions(shape.readout_width, shape.readout_vector)
-    changes, latents = screen(saturation=0.8)
+    changes, latents = screen(saturation=0.8, of_latent=of_latent)
     centre, told = CentreLearner(("learned",), options, 0).learn(changes, latents, UNITS)
     filled = build_flow(shape, seed=0).centre
     centre.fill(filled, UNITS)

@@ -50,6 +50,7 @@ def test_a_finished_run_is_shown_without_its_data_and_without_mlflow(asked):
     assert imported(*asked, "--no-anchors").isdisjoint(TRACKS | COMPUTES | CELLS)
 
 
+@pytest.mark.slow
 def test_anchors_that_are_there_are_found_without_computing_and_without_mlflow(asked, type_):
     assert type_(*asked)[0] == 0
     assert imported(*asked).isdisjoint(TRACKS | COMPUTES)

@@ -118,6 +118,7 @@ def test_data_that_cannot_be_used_leave_no_prepared_file(screen: Path) -> None:
     assert not cache_folder("prepared").exists()
 
 
+@pytest.mark.slow
 def test_processes_that_prepare_the_same_data_at_once_do_not_disturb_each_other(screen: Path) -> None:
     """Three processes start together on an empty cache; all see the same data."""
     code = (

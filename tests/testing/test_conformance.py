@@ -18,10 +18,15 @@ from methods.train_mean import TrainMean
 from tests.hosting.hosted import needs
 
 
+PROJECTIONS = ("grnflow_dense", "grnflow_scalar", "grnflow_sparse_topk")
+"""Differ from `grnflow_sparse_pca` in a projection alone, which tests of their own check."""
+
+
 def marks(listing: Listing) -> list[pytest.MarkDecorator]:
     """One worker does all checks of a method; an environment of its own takes long to start."""
     hosted = listing.folder is not None and (listing.folder / "worker.py").is_file()
-    return [pytest.mark.xdist_group(listing.name), *([pytest.mark.slow] if hosted else [])]
+    slow = hosted or listing.name in PROJECTIONS
+    return [pytest.mark.xdist_group(listing.name), *([pytest.mark.slow] if slow else [])]
 
 
 METHODS = [

@@ -67,6 +67,7 @@ def test_the_file_decides_and_the_record_has_the_ledger(run_, case, file):
     assert run.tags["tuning_overlap"] == "0"
 
 
+@pytest.mark.slow
 def test_a_setting_goes_before_the_file_and_is_in_the_label(run_, case, file):
     record = json.loads(run_(case.spelt("Scaled"), "--config", file, "--set", "untuned=3", "--json")[1])
     assert record["coordinates"]["config"]["untuned"] == 3

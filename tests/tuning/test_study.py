@@ -249,6 +249,7 @@ def test_workers_end_with_their_driver(store, case):
     assert tune(case.plan("Stuck", trials=4)).configuration.trials == 4
 
 
+@pytest.mark.slow
 def test_what_no_worker_can_do_is_said_once(store, case):
     """The file of the methods vanishes after the driver has read it."""
     plan = case.plan(trials=2, jobs=2)

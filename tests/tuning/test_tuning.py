@@ -88,6 +88,7 @@ def test_other_data_code_objectives_or_settings_are_other_studies(case, tmp_path
     assert len(names) == 7
 
 
+@pytest.mark.slow
 def test_a_hopeless_training_is_ended_early_and_counts(case):
     tuned = tune(case.plan("Trains", trials=16))
     done = {state: [] for state in ("COMPLETE", "PRUNED")}
@@ -146,6 +147,7 @@ def test_the_same_configuration_is_not_tried_twice(case):
     assert [each["kind"] for each in case.said] in (["a", "a", "b"], ["a", "b", "a"])
 
 
+@pytest.mark.slow
 def test_no_trial_begins_after_the_time(case):
     with pytest.raises(BenchmarkError, match="No configuration was tried in the time"):
         tune(case.plan(timeout=0.0))

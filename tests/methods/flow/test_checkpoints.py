@@ -106,7 +106,8 @@ def test_an_error_while_weights_are_scored_changes_nothing(path):
     assert_same(finished(path, validate=score, checkpoint_steps=1), uninterrupted()[0])
 
 
-@pytest.mark.parametrize("after", [1, pytest.param(40, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("after", [1, 40])
 def test_a_killed_process_resumes_to_the_same_weights(path, after):
     """SIGKILL while another process trains and writes a checkpoint at every step."""
     steps = 120

@@ -89,6 +89,7 @@ class CentredFlow(FlowMethod):
         with stage("complete centre", 1) as progress:
             self.centre_ = self._learner.complete(self.centre_, changes, mean_changes(train), latent)
             progress.advance()
+        _log.info("Predictions lie around %s.", self.centre_.about)
 
     def prepare(self, flow: Flow) -> None:
         """Give the flow what it generates around."""

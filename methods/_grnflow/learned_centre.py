@@ -187,7 +187,7 @@ class CentreLearner:
     def complete(
         self, centre: LearnedCentre, changes: Changes, seen: Changes, latents: Tensor
     ) -> LearnedCentre:
-        """Learn the effects on expression and the readout again, from more perturbations.
+        """Learn the effects on expression and the readout again, and for how many steps, from more of them.
 
         Effects on latents stay. They have not seen the perturbations that are new, so that what they say of
         them is as uncertain as what they will say in prediction.
@@ -195,7 +195,8 @@ class CentreLearner:
         Parameters
         ----------
         centre
-            What was learned before; its number of steps stays.
+            What was learned before; where its readout does not read latents, or there is none, neither does
+            the new one.
         changes
             Mean changes of all perturbations.
         seen, latents
@@ -204,8 +205,6 @@ class CentreLearner:
         if count_doubles(changes) < FEWEST_DOUBLES:
             return replace(centre, effects=own_effects(changes))
         folds = Folds(changes, centre.base)
-        if not centre.steps:
-            return replace(centre, effects=folds.effects())
         learner = ReadoutLearner(folds, self.options, self.seed)
         if centre.readout is not None and centre.readout.reads_latent:
             of_latents = _mean_latents(seen, latents)
@@ -216,8 +215,9 @@ class CentreLearner:
                 latents=lambda double, _: latent_folds.unseen(double).change(double),
                 spread=spread_around(latents, expected).numpy(),
             )
-        (readout,) = learner.train((centre.steps,), range(FOLDS))
-        return replace(centre, effects=folds.effects(), readout=readout)
+        steps = learner.best_steps()
+        readout = learner.train((steps,), range(FOLDS))[0] if steps else None
+        return replace(centre, effects=folds.effects(), readout=readout, steps=steps)
 
     def _folds(self, changes: Changes) -> Folds:
         found = [Folds(changes, base) for base in self.bases]

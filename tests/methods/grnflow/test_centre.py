@@ -180,7 +180,6 @@ def test_the_readout_learns_again_from_doubles_that_have_no_latents():
     )
     learner = CentreLearner(("plain",), ReadoutOptions(width=16, vector=2), 0)
     centre, _ = learner.learn(seen, latents[kept], UNITS)
-    centre = replace(centre, steps=100)
     whole = learner.complete(centre, changes, seen, latents[kept])
     np.testing.assert_array_equal(whole.effects.values, Folds(changes, "plain").effects().values)
     np.testing.assert_array_equal(whole.latent_effects.values, centre.latent_effects.values)

@@ -28,6 +28,7 @@ def parameter(
     lt: float | None = None,
     search: tuple[float, float] | tuple[Any, ...] | None = None,
     log: bool = False,
+    budget: bool = False,
 ) -> Any:
     """Declare one hyper-parameter.
 
@@ -44,8 +45,12 @@ def parameter(
         leaves it alone.
     log
         Whether tuning draws from a range on a logarithmic scale.
+    budget
+        Whether it says how long training takes, and is multiplied where another budget is asked for.
     """
     extra: dict[str, Any] = {"search": list(search), "log": log} if search is not None else {}
+    if budget:
+        extra["budget"] = True
     return Field(default, description=help, ge=ge, gt=gt, le=le, lt=lt, json_schema_extra=extra)
 
 
@@ -137,6 +142,28 @@ class MethodConfig(BaseModel):
         places = {name: _search(field) for name, field in cls.model_fields.items()}
         return {name: place for name, place in places.items() if place is not None}
 
+    def at_budget(self, factor: float) -> Self:
+        """Return the same configuration with a part, or a multiple, of its training.
+
+        Parameters
+        ----------
+        factor
+            What every hyper-parameter that is declared with ``budget=True`` is multiplied with; rounded, and
+            1 at least.
+
+        Raises
+        ------
+        BenchmarkError
+            Where none is, or a value would be outside its bounds.
+        """
+        names = [name for name, field in type(self).model_fields.items() if _is_budget(field)]
+        if not names:
+            raise BenchmarkError(
+                "This method has no length of training that a budget could change; leave out --budget."
+            )
+        values = self.model_dump()
+        return self.build(None, values | {name: max(1, round(factor * values[name])) for name in names})
+
     def digest(self) -> str:
         """SHA-256 of the values, written as sorted JSON."""
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
@@ -159,6 +186,11 @@ def _search(field: FieldInfo) -> Range | Choices | None:
     if len(places) == 2 and kinds:
         return Range(places[0], places[1], log=bool(extra["log"]), whole=float not in kinds)
     return Choices(tuple(places))
+
+
+def _is_budget(field: FieldInfo) -> bool:
+    extra = field.json_schema_extra
+    return isinstance(extra, dict) and bool(extra.get("budget"))
 
 
 def _bounds(field: FieldInfo) -> str:

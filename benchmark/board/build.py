@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.board.budgets import still_gaining
 from benchmark.board.comparisons import compare_neighbours, compare_with_best
 from benchmark.board.groups import FrozenGroups, add_groups
 from benchmark.board.intervals import ScoreTable, estimates, labels_of
@@ -32,13 +33,15 @@ def build_board(
     Parameters
     ----------
     runs
-        Everything that is recorded, newest first.
+        Everything that is recorded, newest first. Runs with another budget, or with a part of the training
+        perturbations, are points of curves and no rows.
     dataset, split
         Keep only this data set or split scheme.
     metrics
         Which ones are looked at beside the headline metrics; all unless said.
     """
     groups: dict[tuple[str, ...], list[StoredRun]] = defaultdict(list)
+    parts: dict[tuple[str, ...], list[StoredRun]] = defaultdict(list)
     newest_split: dict[tuple[str, ...], str] = {}
     readable = [run for run in runs if run.is_readable]
     if len(readable) < len(runs):
@@ -53,7 +56,7 @@ def build_board(
         data = (tags["dataset"], tags["split"], tags["dataset_digest"])
         usual = newest_split.setdefault((*data, tags["seed"]), tags["split_digest"])
         other_split = "" if tags["split_digest"] == usual else tags["split_digest"]
-        groups[(*data, other_split)].append(run)
+        (parts if run.is_part else groups)[(*data, other_split)].append(run)
     frozen = FrozenGroups()
     return [
         Block(
@@ -62,6 +65,7 @@ def build_board(
             dataset_digest=digest,
             other_split=other,
             controls=_controls(members),
+            unfinished=still_gaining(members, parts[name, scheme, digest, other]),
             rows=_rows(members, metrics, frozen),
         )
         for (name, scheme, digest, other), members in sorted(groups.items())

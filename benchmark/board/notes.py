@@ -18,6 +18,7 @@ def notes(block: Block) -> list[str]:
         *_anchors(block),
         *_outdated(block),
         *_trainings(block),
+        *block.unfinished,
         *_budgets(block),
         *(_overlap(row, block) for row in block.tuned if row.tuning_overlap),
         *(_unranked(row) for row in block.rows if not row.is_shown or row.reason),

@@ -173,6 +173,8 @@ class Block(BaseModel):
     """Digest of the split file, where it is not the one that the newest run of its seed used."""
     controls: str = ""
     """How many control cells there are for methods and for what is real, as text; empty where not known."""
+    unfinished: list[str] = []
+    """What is to be said of rows that a longer training makes better, one sentence each."""
     rows: list[Row]
 
     @property

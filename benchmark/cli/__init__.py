@@ -14,6 +14,7 @@ from typer.exceptions import TyperException
 
 from benchmark.cli import (
     compare,
+    curves,
     install,
     leaderboard,
     listings,
@@ -55,6 +56,7 @@ app.command("compare")(compare.compare)
 app.command("protocol")(protocol.protocol)
 app.command("network")(network.network)
 app.command("order")(order.order)
+app.command("curves")(curves.curves)
 app.command("tracking-server")(tracking_server.tracking_server)
 app.command("install")(install.install)
 app.command("methods")(listings.methods)

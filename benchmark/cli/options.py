@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -38,6 +39,25 @@ PerturbationColumn = Annotated[str | None, typer.Option(help="For a path: obs co
 ControlLabel = Annotated[str | None, typer.Option(help="For a path: label of control cells.")]
 Expression = Annotated[str | None, typer.Option(help="For a path: what X holds, counts or log1p.")]
 Separator = Annotated[str | None, typer.Option(help="For a path: what stands between two genes.")]
+
+
+def report_file(output: Path | None, name: str) -> Path:
+    """Settle where a report goes, before hours are spent on it; else leaderboard/NAME.md of the project.
+
+    Raises
+    ------
+    BenchmarkError
+        When it has another ending than .md, or its folder is not there.
+    """
+    from benchmark.machine.paths import project_home
+
+    if output is None:
+        return project_home() / "leaderboard" / f"{name}.md"
+    if output.suffix != ".md":
+        raise BenchmarkError(f"The report is written in Markdown; give {output} a name that ends in .md.")
+    if not output.parent.is_dir():
+        raise BenchmarkError(f"There is no folder {output.parent} to write {output.name} to; make it first.")
+    return output
 
 
 def given(**options: Any) -> dict[str, Any]:

@@ -33,6 +33,12 @@ def run(
         int, typer.Option(help="Control cells that each perturbation is predicted for, if there are as many.")
     ] = 256,
     samples: Annotated[int, typer.Option(help="Predicted cells per control cell.")] = 1,
+    budget: Annotated[
+        float, typer.Option(help="What the length of training is multiplied with; not on boards unless 1.")
+    ] = 1.0,
+    train_share: Annotated[
+        float, typer.Option(help="Part of the training perturbations; not on boards unless 1.")
+    ] = 1.0,
     device: options.Device = "auto",
     devices: Annotated[
         int, typer.Option(help="Processes that share the training, each with a device of its own.", min=1)
@@ -80,6 +86,8 @@ def run(
         columns=columns,
         shared_controls=shared_controls,
         tuning=tuning,
+        budget=budget,
+        train_share=train_share,
     )
     # What a method prints would spoil the one JSON object.
     with (

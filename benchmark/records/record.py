@@ -44,6 +44,10 @@ class Coordinates(BaseModel):
     """How many cells are predicted for each of them."""
     devices: int = 1
     """How many processes shared the training, each with a batch as large as the configuration says."""
+    budget: float = 1.0
+    """What the length of training was multiplied with, which `config` has in it already."""
+    train_share: float = 1.0
+    """Which part of the training perturbations was learned from."""
 
     @property
     def config_digest(self) -> str:
@@ -54,11 +58,11 @@ class Coordinates(BaseModel):
     def key(self) -> str:
         """SHA-256 of all that decides the numbers; names and labels do not.
 
-        One sample and one device are left out: runs that are older than these keep the key that they were
-        recorded with.
+        One sample, one device and the whole of budget and training are left out: runs that are older than
+        these keep the key that they were recorded with.
         """
         parts = self.model_dump(exclude={"configuration", "dataset", "split"})
-        for name in ("samples", "devices"):
+        for name in ("samples", "devices", "budget", "train_share"):
             if parts[name] == 1:
                 del parts[name]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
@@ -113,6 +117,8 @@ class Record(BaseModel):
     """Whether the method was told what nobody can know: a control, which is not ranked."""
     versions: dict[str, str]
     seconds: dict[str, float]
+    processor_seconds: float | None = None
+    """What training took of all processors; None: not known."""
     peak_memory_mb: float
     coverage: float
     fallbacks: dict[str, str]

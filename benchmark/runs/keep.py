@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import tempfile
 import time
@@ -39,6 +40,12 @@ class Clock:
         return {name: round(value, 3) for name, value in {**self._parts, "total": total}.items()}
 
 
+def processor_seconds() -> float:
+    """What this process has taken of all processors so far, with the processes that it has waited for."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
 def keep_results(
     recording: Recording,
     coordinates: Coordinates,
@@ -52,6 +59,7 @@ def keep_results(
     knows_truth: bool = False,
     controls: Mapping[str, int],
     clock: Clock,
+    processor_seconds: float | None = None,
     fallbacks: Mapping[str, str] | None = None,
     archive: Path | None = None,
     digest: str = "",
@@ -84,6 +92,8 @@ def keep_results(
         As `benchmark.evaluation.controls.count_controls` gives them.
     clock
         How long it took.
+    processor_seconds
+        Of the training; None where there was none here.
     fallbacks
         Refused perturbations with the reason, if any.
     archive
@@ -108,6 +118,7 @@ def keep_results(
         controls=dict(controls),
         versions=software_versions(),
         seconds=clock.seconds(),
+        processor_seconds=processor_seconds,
         peak_memory_mb=_peak_memory_mb(),
         coverage=1 - len(refused) / len(scores),
         fallbacks=refused,

@@ -5,6 +5,7 @@ A run that is finished is found by its coordinates, so what the work needs is im
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -57,6 +58,10 @@ class Request:
     """Whether methods are given the control cells that real changes are measured against, too."""
     tuning: Tuning | None = None
     """Where the settings come from, where they were tuned."""
+    budget: float = 1.0
+    """What the length of training is multiplied with."""
+    train_share: float = 1.0
+    """Which part of the training perturbations is learned from."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,12 @@ class Task:
     dataset: Dataset
     split: Split
     tuning: Tuning | None = None
+
+    @property
+    def learned_from(self) -> Split:
+        """The split with the training perturbations that are learned from: all, or the share asked for."""
+        share = self.coordinates.train_share
+        return self.split if share == 1 else self.split.with_train_share(share)
 
 
 @dataclass(frozen=True)
@@ -86,12 +97,15 @@ class Fitted:
         How long it took.
     curves
         Losses and the like: name -> (step, value).
+    processor_seconds
+        What it took of all processors, processes that were started for it included; None where not known.
     """
 
     method: Method
     started: str
     seconds: float
     curves: dict[str, list[tuple[int, float]]]
+    processor_seconds: float | None = None
 
 
 def run(request: Request, dataset: Dataset | None = None) -> tuple[Record, bool]:
@@ -157,6 +171,9 @@ def prepare(request: Request, dataset: Dataset | None = None) -> Task:
     Of a data set that was prepared before no cells are read yet (`benchmark.data.dataset.find_dataset`).
     """
     method_class, config = check(request)
+    label = _label(request, config)
+    if request.budget != 1:
+        config = config.at_budget(request.budget)
     if dataset is None:
         dataset = find_dataset(request.dataset, **request.columns)
     split = load_split(dataset, request.split, request.seed)
@@ -168,7 +185,7 @@ def prepare(request: Request, dataset: Dataset | None = None) -> Task:
     coordinates = Coordinates(
         method=method_class.name,
         method_version=method_class.version,
-        configuration=_label(request, config),
+        configuration=label,
         config=config.model_dump(mode="json"),
         source_digest=source_digest(method_class),
         dataset=dataset.name,
@@ -179,15 +196,25 @@ def prepare(request: Request, dataset: Dataset | None = None) -> Task:
         cells=cells,
         samples=request.samples,
         devices=request.devices,
+        budget=request.budget,
+        train_share=request.train_share,
     )
     return Task(coordinates, method_class, config, request.device, dataset, split, request.tuning)
 
 
 def check(request: Request) -> tuple[type[Method], MethodConfig]:
-    """Check all of a request but its data set, and return the method with its configuration."""
+    """Check all of a request but its data set, and return the method with its configuration at budget 1."""
     method_class = load_method(request.method)
     method_class.require_ready()
     config = method_class.Config.build(request.preset, request.settings)
+    if not 0 < request.budget < math.inf:
+        raise BenchmarkError(f"A budget is a positive number, but {request.budget:g} was given.")
+    if not 0 < request.train_share <= 1:
+        raise BenchmarkError(
+            f"The share of the training perturbations is above 0 and up to 1, not {request.train_share:g}."
+        )
+    if request.budget != 1:
+        config.at_budget(request.budget)
     if request.cells < 2:
         raise BenchmarkError(f"At least 2 cells per perturbation must be predicted, not {request.cells}.")
     if request.samples < 1:
@@ -204,23 +231,30 @@ def check(request: Request) -> tuple[type[Method], MethodConfig]:
 
 def _label(request: Request, config: MethodConfig) -> str:
     label = request.tuning.label if request.tuning else configuration_label(config)
-    return label if request.devices == 1 else f"{label}, devices={request.devices}"
+    unusual = [
+        f"{name}={value:g}"
+        for name in ("devices", "budget", "train_share")
+        if (value := getattr(request, name)) != 1
+    ]
+    return ", ".join([label, *unusual])
 
 
 def fit(task: Task) -> Fitted:
     """Train the method of a task on the cells that it may see, and that hold no test cell."""
     from benchmark.evaluation.leaks import check_views
-    from benchmark.runs.keep import Clock
+    from benchmark.runs.keep import Clock, processor_seconds
     from benchmark.splits.views import training_views
 
     started = datetime.now(UTC).isoformat(timespec="seconds")
     clock, curves = Clock(), CurveKeeper()
-    train, validation = training_views(task.dataset, task.split)
-    check_views(task.dataset, task.split, train, validation)
+    train, validation = training_views(task.dataset, task.learned_from)
+    check_views(task.dataset, task.learned_from, train, validation)
     method = task.method_class(task.config, seed=task.coordinates.seed, device=task.device)
+    before = processor_seconds()
     with report_to(curves), clock.time("fit"):
         method.fit(train, validation)
-    return Fitted(method, started, clock.seconds()["fit"], curves.curves)
+    taken = round(processor_seconds() - before, 3)
+    return Fitted(method, started, clock.seconds()["fit"], curves.curves, taken)
 
 
 def predict(task: Task, method: Method) -> tuple[AnnData, dict[str, np.ndarray], dict[str, str]]:
@@ -229,7 +263,7 @@ def predict(task: Task, method: Method) -> tuple[AnnData, dict[str, np.ndarray],
 
     at = task.coordinates
     start = sample_cells(control_cells(task.dataset, task.split), at.cells, at.seed, at.samples)
-    train, validation = training_views(task.dataset, task.split)
+    train, validation = training_views(task.dataset, task.learned_from)
     return start, *predict_all(method, start, task.split.test, train, validation)
 
 
@@ -283,6 +317,7 @@ def record_predictions(task: Task, fitted: Fitted, recording: Recording) -> Reco
                 knows_truth=method.knows_truth(method.config),
                 controls=count_controls(task.dataset, task.split),
                 clock=clock,
+                processor_seconds=fitted.processor_seconds,
                 fallbacks=fallbacks,
                 archive=archive,
                 digest=digest,

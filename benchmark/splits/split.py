@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Self
 
@@ -112,6 +113,23 @@ class Split(BaseModel):
     def sharing_controls(self) -> Self:
         """Return the same parts with all control cells on both sides, as many publications have it."""
         return self.model_copy(update={"controls": None}).sealed()
+
+    def with_train_share(self, share: float) -> Self:
+        """Return the same split with a part of its training perturbations: a point of a learning curve.
+
+        Singles and doubles keep their proportion, and a larger part holds every smaller one. Digest and
+        groups stay those of the whole.
+
+        Parameters
+        ----------
+        share
+            Above 0, up to 1.
+        """
+        rng, kept = np.random.default_rng(self.seed), []
+        for is_double in (False, True):
+            kind = [label for label in self.train if Perturbation.parse(label).is_double == is_double]
+            kept += [kind[place] for place in rng.permutation(len(kind))[: math.ceil(share * len(kind))]]
+        return self.model_copy(update={"train": tuple(sorted(kept))})
 
 
 def make_split(dataset: Dataset, scheme: str, seed: int) -> Split:

@@ -57,7 +57,9 @@ class FlowConfig(MethodConfig):
     graph_neighbours: int = parameter(
         30, ge=0, le=1000, help="Co-expression neighbours that a gene's vector reads from; 0 for no graph."
     )
-    steps: int = parameter(1000, ge=1, le=10_000_000, search=(500, 8000), log=True, help="Training steps.")
+    steps: int = parameter(
+        1000, ge=1, le=10_000_000, search=(500, 8000), log=True, budget=True, help="Training steps."
+    )
     batch_size: int = parameter(32, ge=2, le=4096, help="Cells per step.")
     genes_per_step: int = parameter(200, ge=1, le=100_000, help="Genes in the random subset of a step.")
     context_genes: int = parameter(

@@ -62,12 +62,14 @@ class CpaConfig(HostedConfig):
         0.0, ge=0, le=1000, help="Where the gradient's norm is clipped; 0 for nowhere."
     )
     n_epochs_pretrain_ae: int = parameter(
-        5, ge=0, le=1_000_000, help="Epochs before the adversary acts on the autoencoder."
+        5, ge=0, le=1_000_000, budget=True, help="Epochs before the adversary acts on the autoencoder."
     )
     mixup_alpha: float = parameter(
         0.0, ge=0, le=100, help="Mixing of cells; the package mixes none where it pretrains and warms up."
     )
-    n_epochs_mixup_warmup: int = parameter(10, ge=0, le=1_000_000, help="Epochs in which mixing rises.")
+    n_epochs_mixup_warmup: int = parameter(
+        10, ge=0, le=1_000_000, budget=True, help="Epochs in which mixing rises."
+    )
     n_hidden_adv: int = parameter(64, ge=1, le=8192, help="Width of the adversary's hidden layers.")
     n_layers_adv: int = parameter(2, ge=1, le=16, help="The adversary's hidden layers.")
     dropout_rate_adv: float = parameter(0.3, ge=0, lt=1, help="Share of the adversary's values dropped.")
@@ -81,9 +83,11 @@ class CpaConfig(HostedConfig):
     adv_lr: float = parameter(3e-3, gt=0, le=1, help="Learning rate of the adversary.")
     adv_wd: float = parameter(7e-6, ge=0, le=1, help="Weight decay of the adversary.")
     n_epochs_adv_warmup: int = parameter(
-        10, ge=0, le=1_000_000, help="Epochs in which the adversary's weight rises."
+        10, ge=0, le=1_000_000, budget=True, help="Epochs in which the adversary's weight rises."
     )
-    max_epochs: int = parameter(100, ge=2, le=1_000_000, search=(50, 2000), log=True, help="Most epochs.")
+    max_epochs: int = parameter(
+        100, ge=2, le=1_000_000, search=(50, 2000), log=True, budget=True, help="Most epochs."
+    )
     batch_size: int = parameter(256, ge=2, le=1_000_000, search=(64, 2048), log=True, help="Cells per step.")
     check_val_every_n_epoch: int = parameter(5, ge=1, le=100_000, help="Epochs between two validations.")
     early_stopping_patience: int = parameter(

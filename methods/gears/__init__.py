@@ -27,7 +27,7 @@ class GearsConfig(HostedConfig):
 
     hidden_size: int = parameter(64, ge=2, search=(16, 128), log=True, help="Width of every layer.")
     epochs: int = parameter(
-        20, ge=1, search=(5, 30), help="Passes through the training cells; the best is kept."
+        20, ge=1, search=(5, 30), budget=True, help="Passes through the training cells; the best is kept."
     )
     batch_size: int = parameter(32, ge=2, search=(16, 128), log=True, help="Cells per training step.")
     lr: float = parameter(

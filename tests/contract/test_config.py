@@ -83,3 +83,22 @@ def test_another_default_keeps_bounds_search_range_and_help():
     assert parent == child
     with pytest.raises(BenchmarkError, match="rate"):
         Child.build(settings={"rate": "2"})
+
+
+class Trained(MethodConfig):
+    steps: int = parameter(10, ge=1, le=100, budget=True, help="Steps.")
+    epochs: int = parameter(3, ge=0, budget=True, help="Epochs.")
+    width: int = parameter(8, ge=1, help="Width.")
+
+
+@pytest.mark.parametrize(("factor", "steps", "epochs"), [(1, 10, 3), (4, 40, 12), (0.5, 5, 2), (0.01, 1, 1)])
+def test_a_budget_multiplies_what_says_how_long_training_takes(factor, steps, epochs):
+    found = Trained(width=5).at_budget(factor)
+    assert found.model_dump() == {"steps": steps, "epochs": epochs, "width": 5}
+
+
+def test_a_budget_that_cannot_be_is_refused_in_one_sentence():
+    with pytest.raises(BenchmarkError, match=r"'steps' .*less than or equal to 100, but 110 was given"):
+        Trained().at_budget(11)
+    with pytest.raises(BenchmarkError, match="no length of training that a budget could change"):
+        Example().at_budget(2)

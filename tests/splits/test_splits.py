@@ -280,3 +280,23 @@ def test_a_changed_split_is_found_without_the_data() -> None:
     """Its own digest tells."""
     split = make_split(a_dataset(SCREEN), "doubles", 0).model_copy(update={"seed": 5})
     assert check_split(split) == ["it was changed after it was made"]
+
+
+WHOLE = make_split(a_dataset(SCREEN), "doubles", 0)
+
+
+@given(st.floats(0.01, 1), st.floats(0.01, 1), st.integers(0, 3))
+@settings(max_examples=30, deadline=None)
+def test_a_larger_part_of_the_training_holds_every_smaller_one(one: float, other: float, seed: int) -> None:
+    """Singles and doubles keep their proportion; all else is that of the whole."""
+    split = WHOLE.model_copy(update={"seed": seed})
+    small, large = (set(split.with_train_share(share).train) for share in sorted((one, other)))
+    assert small <= large <= set(split.train)
+    for kind in (True, False):
+        whole, found = (
+            sum(Perturbation.parse(label).is_double == kind for label in part)
+            for part in (split.train, split.with_train_share(one).train)
+        )
+        assert one * whole <= found < one * whole + 1
+    assert split.with_train_share(1) == split
+    assert split.with_train_share(one).model_copy(update={"train": split.train}) == split

@@ -17,7 +17,6 @@ from benchmark.testing.checks import (
 from methods.train_mean import TrainMean
 from tests.hosting.hosted import needs
 
-
 PROJECTIONS = ("grnflow_dense", "grnflow_scalar", "grnflow_sparse_topk")
 """Differ from `grnflow_sparse_pca` in a projection alone, which tests of their own check."""
 

@@ -48,6 +48,11 @@ class StoredRun:
         return self.tags.get("samples", "1")
 
     @property
+    def is_part(self) -> bool:
+        """Whether it had another budget, or a part of the training: a point of a curve, and no row."""
+        return any(float(self.tags.get(name, 1)) != 1 for name in ("budget", "train_share"))
+
+    @property
     def row_key(self) -> tuple[str, ...]:
         """What runs on the same data and split share that stand in one row, whatever code they ran."""
         names = ("method", "method_version", "config_digest", "cells")
@@ -110,6 +115,8 @@ def board_tags(record: Record) -> dict[str, str]:
     }
     if record.threads is not None:
         tags["threads"] = str(record.threads)
+    if record.processor_seconds is not None:
+        tags["processor_seconds"] = f"{record.processor_seconds:.2f}"
     if record.controls:
         tags["controls"] = json.dumps(record.controls, sort_keys=True)
     if record.sampling_noise is not None:

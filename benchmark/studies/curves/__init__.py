@@ -1,0 +1,1 @@
+"""What more training, or more training perturbations, would buy: error against cost."""

@@ -26,12 +26,9 @@ def draw(curves: Curves, path: Path) -> None:
     panels = figure.subplots(2, len(HEADLINE), squeeze=False)
     for metric, above, below in zip(HEADLINE, panels[0], panels[1], strict=True):
         for (method, points), colour in zip(curves.points.items(), _colours(curves), strict=True):
-            by_budget = [each for each in points if each.share == 1 and each.processor_seconds is not None]
-            _line(
-                above, metric, by_budget, [each.processor_seconds or 0 for each in by_budget], colour, method
-            )
-            by_share = [each for each in points if each.budget == 1]
-            _line(below, metric, by_share, [each.share for each in by_share], colour, method)
+            costs = [(each.processor_seconds, each) for each in points if each.share == 1]
+            _line(above, metric, [(cost, each) for cost, each in costs if cost is not None], colour, method)
+            _line(below, metric, [(each.share, each) for each in points if each.budget == 1], colour, method)
         for panel in (above, below):
             _references(panel, metric, curves)
             _dress(panel)
@@ -50,25 +47,22 @@ def _colours(curves: Curves) -> list[str]:
     return [COLOURS[place % len(COLOURS)] for place in range(len(curves.points))]
 
 
-def _line(
-    panel: Axes, metric: str, points: Sequence[Point], places: Sequence[float], colour: str, label: str
-) -> None:
+def _line(panel: Axes, metric: str, points: Sequence[tuple[float, Point]], colour: str, label: str) -> None:
     """One method: its means in the order of their places, with intervals; the own budget is filled."""
     known = [
-        (place, point, point.estimates[metric])
-        for place, point in sorted(zip(places, points, strict=True), key=lambda pair: pair[0])
-        if metric in point.estimates and point.estimates[metric].mean is not None
+        (place, point, found, found.mean)
+        for place, point in sorted(points, key=lambda pair: pair[0])
+        if (found := point.estimates.get(metric)) is not None and found.mean is not None
     ]
     if not known:
         return
-    panel.plot([x for x, *_ in known], [e.mean for *_, e in known], color=colour, linewidth=1.6, label=label)
-    for place, point, found in known:
-        if found.low is not None:
+    places, means = [place for place, *_ in known], [mean for *_, mean in known]
+    panel.plot(places, means, color=colour, linewidth=1.6, label=label)
+    for place, point, found, mean in known:
+        if found.low is not None and found.high is not None:
             panel.plot([place, place], [found.low, found.high], color=colour, linewidth=1, alpha=0.6)
-        own = point.budget == point.share == 1
-        panel.plot(
-            place, found.mean, "o", color=colour, markerfacecolor=colour if own else "white", markersize=5
-        )
+        face = colour if point.budget == point.share == 1 else "white"
+        panel.plot(place, mean, "o", color=colour, markerfacecolor=face, markersize=5)
 
 
 def _references(panel: Axes, metric: str, curves: Curves) -> None:

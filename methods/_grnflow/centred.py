@@ -88,6 +88,7 @@ class CentredFlow(FlowMethod):
         changes = mean_changes(train, validation)
         with stage("complete centre", 1) as progress:
             self.centre_ = self._learner.complete(self.centre_, changes, mean_changes(train), latent)
+            self.centre_.fill(self.flow_.centre, self._units)
             progress.advance()
         _log.info("Predictions lie around %s.", self.centre_.about)
 

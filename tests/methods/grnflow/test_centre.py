@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -12,9 +13,11 @@ from benchmark.perturbation import Perturbation
 from methods._effects import Folds, fit_effects, own_effects
 from methods._flow.backbone import build_flow
 from methods._flow.readout import ReadoutOptions
+from methods._grnflow import learned_centre
 from methods._grnflow.learned_centre import CentreLearner, LearnedCentre, Units, spread_around
 from methods._learned_effects import learn_effects
 from methods._pseudobulk import Changes, mean_changes
+from methods._readout_learner import ReadoutLearner
 from methods.grnflow_prior import GRNFlowPrior
 from methods.grnflow_sparse_pca import GRNFlowSparsePCA
 from tests.methods.grnflow.grnflow_case import cells, fitted, new, predicted, training_cells, validation_cells
@@ -195,6 +198,29 @@ def test_the_readout_that_learns_again_from_nothing_new_is_the_same():
     again = learner.complete(centre, changes, changes, latents)
     shapes, latent = np.ones((1, GENES, 15)), np.ones((1, GENES, LATENT), np.float32)
     np.testing.assert_allclose(again.readout.added(shapes, latent), centre.readout.added(shapes, latent))
+
+
+def test_a_flow_predicts_around_the_mean_that_was_learned_last(monkeypatch):
+    """Twelve doubles to learn from and three to validate on; the readout of both is what predictions have."""
+    monkeypatch.setattr(learned_centre, "better", lambda plain, other: (plain, 25))
+    monkeypatch.setattr(ReadoutLearner, "best_steps", lambda learner: 25)
+    names = [f"G{index}" for index in range(6)]
+    doubles = ["+".join(pair) for pair in combinations(names, 2)]
+    train, validation = cells(["control"] * 2 + names + doubles[3:], 6), cells(doubles[:3], 6, seed=1)
+    method = new(GRNFlowSparsePCA).fit(train, validation)
+    given, completed = mean_changes(train), mean_changes(train, validation)
+    assert method.centre_.readout is not None
+    np.testing.assert_array_equal(method.centre_.effects.values, Folds(completed, "learned").effects().values)
+    assert not np.allclose(method.centre_.effects.values, Folds(given, "learned").effects().values)
+    asked = Perturbation.parse(doubles[0])
+    told = method.centre_.told(asked, method._units)
+    added = method.centre_.readout.added(told[None, :, 1:16] * method.centre_.readout.scales)[0]
+    expected = told[:, 0] + added * method._units.inverse
+    (mean,) = method.predict_mean([asked])
+    known = method.deviation_ > 0
+    np.testing.assert_allclose(
+        mean[known], np.maximum(expected * method.deviation_ + method.mean_, 0)[known], atol=1e-3
+    )
 
 
 def error(centre: LearnedCentre, asked: list[Perturbation], changes: Changes) -> float:

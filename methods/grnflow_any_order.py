@@ -39,7 +39,9 @@ class AnyOrderConfig(SparsePCAConfig):
     def _truth_is_known(cls, order: str, before: ValidationInfo) -> str:
         source = before.data.get("attention_source")
         if order in TOLD and source != "oracle":
-            raise ValueError(f"needs attention_source=oracle, not {source}, where a latent of the truth is told")
+            raise ValueError(
+                f"needs attention_source=oracle, not {source}, where a latent of the truth is told"
+            )
         return order
 
 
@@ -56,7 +58,7 @@ class GRNFlowAnyOrder(GRNFlowSparsePCA):
     truth_: TrueLatents | None
 
     def fit(self, train: AnnData, validation: AnnData) -> Self:
-        """Train, and with the oracle keep what its latents of other perturbations are made comparable with."""
+        """Train, and with the oracle keep what brings its other latents into the same units."""
         super().fit(train, validation)
         self.truth_ = None
         if self.knows_truth(self.config):
@@ -65,7 +67,7 @@ class GRNFlowAnyOrder(GRNFlowSparsePCA):
         return self
 
     def control_side(self, start: Tensor, perturbation: Perturbation) -> Tensor:
-        """What a prediction is told; a latent of the oracle in place of what effects say, if the order says so."""
+        """What a prediction is told; where the order says so, a latent of the oracle's."""
         given = super().control_side(start, perturbation)
         if self.config.order in TOLD:
             assert self.truth_ is not None
@@ -78,7 +80,7 @@ class GRNFlowAnyOrder(GRNFlowSparsePCA):
         return replace(super().sampling(), order=order if order in get_args(Order) else "latent_first")
 
     def fitted_state(self) -> dict[str, Any]:
-        """The state of every variant, and what the oracle's latents are made comparable with."""
+        """The state of every variant, and what the oracle's latents need."""
         truth = {} if self.truth_ is None else self.truth_.state()
         return {**super().fitted_state(), **{f"truth.{key}": value for key, value in truth.items()}}
 

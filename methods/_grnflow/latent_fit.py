@@ -1,4 +1,4 @@
-"""How well the latent of a perturbation is known before it is generated, and how near what is generated lies."""
+"""How well a latent is known before it is generated, and how near to that it is generated."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from methods._pseudobulk import Changes
 
 
 def r2(said: np.ndarray, real: np.ndarray) -> float | None:
-    """One minus the squared error over the squares around the one mean of all numbers; None where they are equal."""
+    """One minus squared error over squares around the one mean of all numbers; None where these are equal."""
     squares = float(np.square(real - real.mean()).sum())
     return 1 - float(np.square(real - said).sum()) / squares if squares else None
 

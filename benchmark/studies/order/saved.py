@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmark.machine.paths import project_home
 from benchmark.records.archive import file_digest
 from benchmark.runs.run import Fitted
-from benchmark.studies.order.plan import Training
+from benchmark.studies.order.experiment import Training
 
 METHOD = "method"
 NOTE = "training.json"

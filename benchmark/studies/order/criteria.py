@@ -53,8 +53,8 @@ def _preconditions(plan: Plan) -> str:
     report = "[the report of `simulated`](order-simulated.md)"
     control = (
         f"3. With the source `{ORACLE}`, which looks up the true change of regulation, the true latent of a "
-        "test perturbation, told in place of the predicted one (`true_latent`), is *ahead* of that of another "
-        "perturbation (`wrong_latent`).\n"
+        "test perturbation, told in place of the predicted one (`true_latent`), is *ahead* of that of "
+        "another perturbation (`wrong_latent`).\n"
         f"4. The positive control: with the source `{ORACLE}`, its latents predicted as those of any other, "
         "`latent_first` is *ahead* of `expression_first` and of `joint`. Where it is not, **this experiment "
         "could not have found an effect**, whatever it says of other sources."

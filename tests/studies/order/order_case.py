@@ -45,8 +45,8 @@ def trouble(name):
 class FlowConfig(MethodConfig):
     steps: int = parameter(40, ge=1, help="Training steps.")
     order: Literal[tuple(ERROR)] = parameter("latent_first", help="Order.")
-    attention_source: Literal["pretrained", "regression", "oracle", "noise", "wrong", "random", "shuffled"] = (
-        parameter("pretrained", help="Where attention comes from.")
+    attention_source: Literal[(*HARM, "random", "shuffled", "coexpression")] = parameter(
+        "pretrained", help="Where the network comes from."
     )
     presets: ClassVar[dict] = {"small": {"steps": 20}}
 

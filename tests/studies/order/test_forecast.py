@@ -31,7 +31,7 @@ def test_a_probe_takes_the_prime_below_a_twentieth_of_both_kinds_of_steps_and_ch
     config, full = cut(Steps())
     assert config == Steps(steps=47, transformer_steps=19)
     assert full == {47: 1000, 19: 400}
-    assert cut(Steps(steps=10, transformer_steps=1))[0] == Steps(steps=1, transformer_steps=1)
+    assert cut(Steps(steps=10, transformer_steps=1)) == (Steps(steps=2, transformer_steps=1), {2: 10, 1: 1})
     assert cut(MethodConfig()) == (MethodConfig(), {})
 
 
@@ -93,9 +93,7 @@ def test_other_steps_or_cells_are_not_timed_by_the_recorded_run_as_it_is(home, o
     tenfold = [10 * (record.seconds["total"] - record.seconds["fit"]) for record in records]
     assert found.predict in [pytest.approx(seconds) for seconds in tenfold]
     before = log(home)
-    more_steps = make_forecast(
-        make_plan(experiment(home, settings={"steps": "400"})), Tracker()
-    )
+    more_steps = make_forecast(make_plan(experiment(home, settings={"steps": "400"})), Tracker())
     assert "1/20 of the steps" in more_steps.paces["fake_flow"].basis
     assert log(home)[len(before)] == "fit pretrained 0 19"
 

@@ -87,11 +87,14 @@ def test_a_setting_goes_to_every_method_that_has_it(case):
         ({"seeds": 0}, "At least 1 seed is needed, not 0"),
         ({"sources": ("attention",)}, "There is no source 'attention'"),
         ({"sources": ("noise",)}, "There is no source 'noise'"),
-        ({"sources": ("oracle",)}, "At least one source that can be tested is needed; choose among pretrained"),
+        (
+            {"sources": ("oracle",)},
+            "At least one source that can be tested is needed; choose among pretrained",
+        ),
         (
             {"sources": ("pretrained", "oracle")},
-            "The source 'oracle' knows the truth of simulated data sets alone, and 'tiny' is none of them; leave "
-            "it out of --sources",
+            "The source 'oracle' knows the truth of simulated data sets alone, and 'tiny' is none of them; "
+            "leave it out of --sources",
         ),
         ({"controls": ("joint",)}, "There is no control 'joint'"),
         ({"controls": ("oracle",)}, "'oracle' is a source and cannot be a control; name it in --sources"),

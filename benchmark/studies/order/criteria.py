@@ -7,7 +7,7 @@ from benchmark.evaluation.statistics import CONFIDENCE, RESAMPLES
 from benchmark.studies.order.arms import BAR, ORACLE
 from benchmark.studies.order.experiment import Plan
 from benchmark.studies.order.power import POWER
-from benchmark.studies.order.preconditions import KEPT, TOLERANCE
+from benchmark.studies.order.preconditions import TOLERANCE
 from benchmark.studies.order.reading import ALPHA, NEEDED, WORTH
 
 SOURCES = {
@@ -74,8 +74,9 @@ def _preconditions(plan: Plan) -> str:
         f"*worse*, in the sense below, in fewer than {NEEDED} of the {len(HEADLINE)} headline metrics.\n"
         "2. Its latent is known as well as it can be. Of training doubles that were held out, the R² of "
         f"their latents is at most {TOLERANCE:g} below that of a ridge regression on the same latents and "
-        "folds; and what the flow generates lies where it is told: the R² between generated and told latents "
-        f"of validation perturbations is at least {KEPT:g}. Both are means over seeds.\n"
+        "folds. And what the flow generates lies where it is told: what is missing to 1 of the R² between "
+        "generated and told latents of validation perturbations, times the R² of the latents, is at most "
+        f"{TOLERANCE:g}. Both are means over seeds.\n"
         f"{control}"
     )
 

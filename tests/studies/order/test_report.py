@@ -151,7 +151,7 @@ def test_with_a_truth_both_sources_are_judged_by_what_the_oracle_shows(home, opt
     assert {OF_TOLD, *of_orders(ORACLE)} <= set(found.comparisons)
     text = as_markdown(found, Path("f.md")).split("## Answer")[1].split("##")[0]
     assert "| R² 0.500 against 0.500 | yes |" in text
-    assert "| R² 1.000 | yes |" in text
+    assert "| R² 1.000 (costs 0.000) | yes |" in text
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 
 from benchmark.board import HEADLINE
 from benchmark.studies.order.arms import Comparison
+from benchmark.studies.order.power import smallest_found
 from benchmark.studies.order.reading import read
 from benchmark.studies.order.statistics import Difference, turned
 
@@ -23,6 +24,8 @@ READING = "Mean paired difference over test perturbations; right of zero the fir
 
 def draw(comparisons: Mapping[Comparison, Sequence[Difference]], path: Path, title: str) -> None:
     """Draw mean paired differences with 95 % intervals as a PNG; right of zero the first arm is better.
+
+    Grey is what this number of perturbations would likely have missed.
 
     Parameters
     ----------
@@ -53,6 +56,8 @@ def _draw_metric(metric: str, comparisons: Mapping[Comparison, Sequence[Differen
     for place, (pair, differences) in enumerate(comparisons.items()):
         found = next(each for each in differences if each.metric == metric)
         colour = COLOURS[pair.differs_in]
+        least = smallest_found(found.deviation, found.n)
+        panel.plot([-least, least], [place, place], color=GRID, linewidth=8, solid_capstyle="butt", zorder=0)
         clear = read(found) in ("better", "worse")
         panel.plot([found.low, found.high], [place, place], color=colour, linewidth=2, solid_capstyle="round")
         panel.plot(
@@ -76,4 +81,4 @@ def _legend(comparisons: Mapping[Comparison, Sequence[Difference]]) -> list[Line
     for face, meaning in ((MUTED, "reads better or worse"), ("white", "reads neither")):
         marker = Line2D([], [], linestyle="", marker="o", color=MUTED, markerfacecolor=face, label=meaning)
         shown.append(marker)
-    return shown
+    return [*shown, Line2D([], [], color=GRID, linewidth=8, label="too small to have been found")]

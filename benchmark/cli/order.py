@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated
@@ -10,9 +11,9 @@ from typing import Annotated
 import typer
 
 from benchmark.cli import options
-from benchmark.errors import BenchmarkError
 
-ALL_CONTROLS = "random,shuffled,coexpression"
+WIDTH = 80
+"""Columns of what is printed."""
 
 
 def order(
@@ -25,9 +26,20 @@ def order(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="One hyper-parameter, where it exists; repeatable."),
     ] = None,
+    sources: Annotated[
+        str,
+        typer.Option(
+            metavar="A,B,...",
+            help="Sources of the network: pretrained, regression, and on simulated data oracle; else all.",
+        ),
+    ] = "",
     controls: Annotated[
-        str, typer.Option(metavar="A,B,...", help="Control attention sources.")
-    ] = ALL_CONTROLS,
+        str,
+        typer.Option(
+            metavar="A,B,...",
+            help="Negative controls beside noise and wrong: random, shuffled, coexpression.",
+        ),
+    ] = "",
     plan: Annotated[bool, typer.Option("--plan", help="Say what is needed and how long it takes.")] = False,
     output: Annotated[
         Path | None, typer.Option(metavar="FILE.md", help="The report; else leaderboard/order-DATASET.md.")
@@ -36,17 +48,21 @@ def order(
     method: Annotated[
         str, typer.Option(help="A method with the hyper-parameters order and attention_source.")
     ] = "grnflow_any_order",
-    without_latent: Annotated[str, typer.Option(help="The method without a latent.")] = "scdfm",
+    without_latent: Annotated[
+        str, typer.Option(help="The method without a latent, or none to leave it out.")
+    ] = "scdfm",
 ) -> None:
-    """Predict in three orders from the same weights, and with control attention; report what it shows."""
+    """Predict in three orders from the same weights, by several sources; report what it shows."""
     from benchmark.cli.screen import ProgressBars
     from benchmark.machine.progress import report_to
     from benchmark.records.tracking import Tracker
+    from benchmark.studies.order.answer import summary
     from benchmark.studies.order.execute import execute
+    from benchmark.studies.order.experiment import Experiment
     from benchmark.studies.order.findings import gather
     from benchmark.studies.order.forecast import make_forecast
-    from benchmark.studies.order.plan import Experiment, make_plan
-    from benchmark.studies.order.report import summary, write_report
+    from benchmark.studies.order.plan import make_plan
+    from benchmark.studies.order.report import write_report
 
     experiment = Experiment(
         dataset=dataset,
@@ -55,12 +71,13 @@ def order(
         cells=cells,
         preset=preset,
         settings=options.read_settings(set_),
-        controls=tuple(dict.fromkeys(name.strip() for name in controls.split(",") if name.strip())),
+        sources=_names(sources),
+        controls=_names(controls),
         device=device,
         method=method,
         without_latent=without_latent,
     )
-    report = _report_file(output, dataset)
+    report = options.report_file(output, f"order-{Path(dataset).stem}")
     # What a method prints is of no interest to whoever reads the answer.
     with report_to(ProgressBars()), redirect_stdout(sys.stderr):
         needed = make_plan(experiment)
@@ -74,21 +91,13 @@ def order(
     with report_to(ProgressBars()), redirect_stdout(sys.stderr):
         findings = gather(needed, tracker, execute(needed, tracker))
         write_report(findings, report)
-    print(summary(findings))
+    for sentence in summary(findings):
+        print(textwrap.fill(sentence, WIDTH, subsequent_indent="  "))
     print(f"{len(findings.missing)} predictions are missing; " if findings.missing else "", end="")
     print(f"the report is {report}")
     if findings.missing:
         raise typer.Exit(1)
 
 
-def _report_file(output: Path | None, dataset: str) -> Path:
-    """Settle where the report goes, before hours are spent on it."""
-    from benchmark.machine.paths import project_home
-
-    if output is None:
-        return project_home() / "leaderboard" / f"order-{Path(dataset).stem}.md"
-    if output.suffix != ".md":
-        raise BenchmarkError(f"The report is written in Markdown; give {output} a name that ends in .md.")
-    if not output.parent.is_dir():
-        raise BenchmarkError(f"There is no folder {output.parent} to write {output.name} to; make it first.")
-    return output
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))

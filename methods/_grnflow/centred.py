@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,13 +24,17 @@ from methods._flow.pool import CellPool
 from methods._flow.randomness import seeded_generator
 from methods._flow.readout import ReadoutOptions
 from methods._flow.sampling import Order, SamplingOptions, sample_mean
+from methods._grnflow.latent_fit import generated_r2, held_out_r2
 from methods._grnflow.learned_centre import LEAST_SPREAD, CentreLearner, LearnedCentre, Units, spread_around
 from methods._grnflow.validation import Point, points_of
 from methods._pseudobulk import mean_changes
-from methods._trained_flow.method import FlowMethod, control_rows
+from methods._trained_flow.method import ONE_STEP, FlowMethod, control_rows, perturbed_rows
 
 REFERENCE_CELLS = 64
 """Control cells that latents are sampled for where the mean is asked for."""
+
+CHECKED, CHECKED_CELLS = 6, 8
+"""Validation perturbations, and control cells, that latents are generated for to see where they lie."""
 
 _log = logging.getLogger("benchmark")
 
@@ -72,7 +77,7 @@ class CentredFlow(FlowMethod):
         self.control_mean_ = changes.control_mean
         with stage("learn centre", 1) as progress:
             self.centre_, told = self._learner.learn(changes, latent, self._units)
-            progress.advance()
+            progress.advance(**held_out_r2(changes, latent, told))
         _log.info("Cells are generated around %s.", self.centre_.about)
         return told
 
@@ -89,7 +94,7 @@ class CentredFlow(FlowMethod):
         with stage("complete centre", 1) as progress:
             self.centre_ = self._learner.complete(self.centre_, changes, mean_changes(train), latent)
             self.centre_.fill(self.flow_.centre, self._units)
-            progress.advance()
+            progress.advance(**self._generated(validation))
         _log.info("Predictions lie around %s.", self.centre_.about)
 
     def prepare(self, flow: Flow) -> None:
@@ -99,7 +104,11 @@ class CentredFlow(FlowMethod):
         flow.centre.latent_spread.copy_(torch.from_numpy(self.latent_spread_))
 
     def control_side(self, start: Tensor, perturbation: Perturbation) -> Tensor:
-        """The control cells, and what is told of the perturbation."""
+        """What a prediction is told: the control cells, and what was learned of the perturbation."""
+        return self.around(start, perturbation)
+
+    def around(self, start: Tensor, perturbation: Perturbation) -> Tensor:
+        """The control cells, and what is learned of the perturbation, (cells, genes, 1 + told)."""
         told = torch.from_numpy(self.centre_.told(perturbation, self._units))
         return torch.cat([start.unsqueeze(-1), told.expand(*start.shape, -1)], dim=-1)
 
@@ -152,6 +161,15 @@ class CentredFlow(FlowMethod):
             return np.array([point.error(flow, order, context, self.config.precision)])
 
         return lambda flow: float(np.mean([*peers.spread(lambda pair: error(flow, *pair), points)]))
+
+    def _generated(self, validation: AnnData) -> dict[str, float]:
+        """How near the latents that are generated lie to what they are generated around."""
+        asked = [Perturbation.parse(label) for label in list(perturbed_rows(validation))[:CHECKED]]
+        start = torch.from_numpy(self.reference_[:CHECKED_CELLS])
+        flow, generator = self.flow_.to(choose_device(self.device)), seeded_generator(self.seed, "context")
+        context = choose_context(start.shape[1], self.config.context_genes, generator)
+        options = replace(self.sampling(), expression=ONE_STEP)
+        return generated_r2(self, flow, start, asked, context, options)
 
     @property
     def _learner(self) -> CentreLearner:

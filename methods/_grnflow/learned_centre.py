@@ -160,14 +160,14 @@ class CentreLearner:
             The centre, and float32 (perturbations, genes, 1 + 15 + d). Singles, and all where there are too
             few doubles to hold some out, are told what effects say that have seen them.
         """
-        of_latents = _mean_latents(changes, latents)
+        of_latents = mean_latents(changes, latents)
         if count_doubles(changes) < FEWEST_DOUBLES:
             effects, on_latents = own_effects(changes), own_effects(of_latents)
             centre = LearnedCentre(effects, on_latents, None, "plain", 0)
             return centre, _stack([centre.told(p, units) for p in changes.perturbations])
         folds = self._folds(changes)
         latent_folds = Folds(of_latents, folds.base)
-        expected = _unseen(latent_folds, of_latents).unflatten(1, latents.shape[2:])
+        expected = unseen(latent_folds, of_latents).unflatten(1, latents.shape[2:])
         spread = spread_around(latents, expected).numpy()
         plain = ReadoutLearner(folds, self.options, self.seed)
         reading = replace(
@@ -207,9 +207,9 @@ class CentreLearner:
         folds = Folds(changes, centre.base)
         learner = ReadoutLearner(folds, self.options, self.seed)
         if centre.readout is not None and centre.readout.reads_latent:
-            of_latents = _mean_latents(seen, latents)
+            of_latents = mean_latents(seen, latents)
             latent_folds = Folds(of_latents, centre.base)
-            expected = _unseen(latent_folds, of_latents).unflatten(1, latents.shape[2:])
+            expected = unseen(latent_folds, of_latents).unflatten(1, latents.shape[2:])
             learner = replace(
                 learner,
                 latents=lambda double, _: latent_folds.unseen(double).change(double),
@@ -232,13 +232,13 @@ def spread_around(points: Tensor, means: Tensor) -> Tensor:
     return squares.mean(0).sqrt().clamp(min=LEAST_SPREAD)
 
 
-def _mean_latents(changes: Changes, latents: Tensor) -> Changes:
+def mean_latents(changes: Changes, latents: Tensor) -> Changes:
     """Mean latents of perturbations as if they were changes, (perturbations, genes * d)."""
     means = latents.float().mean(dim=1).flatten(1)
     return Changes(changes.perturbations, means.double().numpy(), changes.control_mean)
 
 
-def _unseen(folds: Folds, changes: Changes) -> Tensor:
+def unseen(folds: Folds, changes: Changes) -> Tensor:
     """What effects say that have not seen it, if it is a double: (perturbations, genes * d)."""
     said = [folds.unseen(p).change(p) for p in changes.perturbations]
     return torch.from_numpy(np.stack(said)).float()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 from scipy import sparse
@@ -54,8 +55,22 @@ def true_edges(genes: Sequence[str], labels: Sequence[str]) -> np.ndarray:
         float64, (perturbations, genes, axes).
     """
     weights, changes = _edges(genes, labels)
-    axes = principal_axes(weights, changes, AXES)
-    return np.stack([weights @ (change[:, None] * axes) for change in changes])
+    return _on_axes(weights, changes, principal_axes(weights, changes, AXES))
+
+
+Tells = Callable[[Sequence[str]], np.ndarray]
+"""Latents, (perturbations, genes, d), of the perturbations that are asked for by label."""
+
+
+def tells_regulation(genes: Sequence[str], labels: Sequence[str]) -> Tells:
+    """Tell `true_regulation` of further perturbations; what was trained on is of no matter."""
+    return partial(true_regulation, genes)
+
+
+def tells_edges(genes: Sequence[str], labels: Sequence[str]) -> Tells:
+    """Tell `true_edges` of further perturbations, on the axes of `labels`."""
+    axes = principal_axes(*_edges(genes, labels), AXES)
+    return lambda asked: _on_axes(*_edges(genes, asked), axes)
 
 
 def principal_axes(weights: sparse.csr_array, changes: np.ndarray, most: int) -> np.ndarray:
@@ -67,6 +82,10 @@ def principal_axes(weights: sparse.csr_array, changes: np.ndarray, most: int) ->
     _, vectors = np.linalg.eigh((weights.T @ weights).toarray() * (changes.T @ changes))
     axes = vectors[:, ::-1][:, :most]
     return axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
+
+
+def _on_axes(weights: sparse.csr_array, changes: np.ndarray, axes: np.ndarray) -> np.ndarray:
+    return np.stack([weights @ (change[:, None] * axes) for change in changes])
 
 
 def site_changes(config: SimulatorConfig, cell: Cell, labels: Sequence[str]) -> np.ndarray:

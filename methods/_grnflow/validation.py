@@ -80,8 +80,8 @@ class Asks(Protocol):
     def in_units(self, cells: sparse.csr_matrix) -> Tensor:
         """Cells in the units of the flow."""
 
-    def control_side(self, start: Tensor, perturbation: Perturbation) -> Tensor:
-        """The control cells, and what is told of the perturbation."""
+    def around(self, start: Tensor, perturbation: Perturbation) -> Tensor:
+        """The control cells, and what is learned of the perturbation."""
 
 
 def points_of(
@@ -101,7 +101,7 @@ def points_of(
             method.tokens(perturbation),
             gaussian(end.shape, generator),
             end,
-            method.control_side(start, perturbation),
+            method.around(start, perturbation),
             torch.rand(len(end), generator=generator),
             gaussian((*end.shape, method.shape_.latent), generator),
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from benchmark.records.tracking import StoredRun, Tracker
 from benchmark.runs.run import Fitted, fit, record_predictions
 from benchmark.studies.order import saved
-from benchmark.studies.order.plan import Plan, Prediction, Training
+from benchmark.studies.order.experiment import Plan, Prediction, Training
 
 _log = logging.getLogger("benchmark")
 

@@ -11,18 +11,21 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from benchmark.board import HEADLINE
-from benchmark.studies.order.arms import OF_LATENT, OF_ORDERS, Comparison
+from benchmark.studies.order.arms import Comparison
+from benchmark.studies.order.power import smallest_found
+from benchmark.studies.order.reading import read
 from benchmark.studies.order.statistics import Difference, turned
-from benchmark.studies.order.verdict import read
 
 INK, MUTED, GRID = "#1f2430", "#5b6472", "#d9dde3"
-COLOURS = {"order": "#1b6ca8", "attention source": "#b3541e", "latent": "#6b6b6b"}
+COLOURS = {"order": "#1b6ca8", "source": "#b3541e", "told latent": "#2f7d4f", "latent": "#6b6b6b"}
 DOTS_PER_INCH = 150
 READING = "Mean paired difference over test perturbations; right of zero the first is better"
 
 
 def draw(comparisons: Mapping[Comparison, Sequence[Difference]], path: Path, title: str) -> None:
     """Draw mean paired differences with 95 % intervals as a PNG; right of zero the first arm is better.
+
+    Grey is what this number of perturbations would likely have missed.
 
     Parameters
     ----------
@@ -52,7 +55,9 @@ def draw(comparisons: Mapping[Comparison, Sequence[Difference]], path: Path, tit
 def _draw_metric(metric: str, comparisons: Mapping[Comparison, Sequence[Difference]], panel: Axes) -> None:
     for place, (pair, differences) in enumerate(comparisons.items()):
         found = next(each for each in differences if each.metric == metric)
-        colour = COLOURS[_kind(pair)]
+        colour = COLOURS[pair.differs_in]
+        least = smallest_found(found.deviation, found.n)
+        panel.plot([-least, least], [place, place], color=GRID, linewidth=8, solid_capstyle="butt", zorder=0)
         clear = read(found) in ("better", "worse")
         panel.plot([found.low, found.high], [place, place], color=colour, linewidth=2, solid_capstyle="round")
         panel.plot(
@@ -71,15 +76,9 @@ def _draw_metric(metric: str, comparisons: Mapping[Comparison, Sequence[Differen
 
 
 def _legend(comparisons: Mapping[Comparison, Sequence[Difference]]) -> list[Line2D]:
-    kinds = dict.fromkeys(_kind(pair) for pair in comparisons)
+    kinds = dict.fromkeys(pair.differs_in for pair in comparisons)
     shown = [Line2D([], [], color=COLOURS[kind], linewidth=2, label=f"differs in {kind}") for kind in kinds]
     for face, meaning in ((MUTED, "reads better or worse"), ("white", "reads neither")):
         marker = Line2D([], [], linestyle="", marker="o", color=MUTED, markerfacecolor=face, label=meaning)
         shown.append(marker)
-    return shown
-
-
-def _kind(pair: Comparison) -> str:
-    if pair == OF_LATENT:
-        return "latent"
-    return "order" if pair in OF_ORDERS else "attention source"
+    return [*shown, Line2D([], [], color=GRID, linewidth=8, label="too small to have been found")]

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmark.evaluation.statistics import SeedScores
 from benchmark.records.record import Record
 from benchmark.records.tracking import Tracker
-from benchmark.studies.order.arms import BASELINE, HYPOTHESIS, Arm, Comparison
+from benchmark.studies.order import preconditions as must
+from benchmark.studies.order.arms import BAR, LATENT_FIRST, Arm, Comparison
 from benchmark.studies.order.execute import Missing, recorded, runs_on_data
-from benchmark.studies.order.plan import Plan, Prediction
+from benchmark.studies.order.experiment import Plan, Prediction
+from benchmark.studies.order.preconditions import LatentFit, Precondition
 from benchmark.studies.order.statistics import Difference, compare, scores_of
 from benchmark.studies.order.verdict import Verdict, decide
+
+CURVES = ("learn centre/latent_r2", "learn centre/ridge_latent_r2", "complete centre/generated_latent_r2")
+"""Values that a training reports of its latents, in the order of `LatentFit`."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +35,9 @@ class Findings:
     comparisons
         Differences of every comparison for which there is a shared seed.
     beside
-        Simple method -> differences of `HYPOTHESIS` from it, where there is a shared seed.
-    verdict
-        What follows from them.
+        Source -> simple method -> differences of `latent_first` from it, where there is a shared seed.
+    verdicts
+        Tested source -> what follows from them.
     missing
         Predictions that are not there.
     """
@@ -41,8 +46,8 @@ class Findings:
     records: dict[Arm, dict[int, Record]]
     references: dict[str, SeedScores]
     comparisons: dict[Comparison, list[Difference]]
-    beside: dict[str, list[Difference]]
-    verdict: Verdict
+    beside: dict[str, dict[str, list[Difference]]]
+    verdicts: dict[str, Verdict]
     missing: list[Missing]
 
 
@@ -66,12 +71,43 @@ def gather(plan: Plan, tracker: Tracker, failed: Sequence[Missing] = ()) -> Find
         if scores[pair.first].keys() & scores[pair.second].keys()
     }
     beside = {
-        name: compare(scores[HYPOTHESIS], by_seed)
-        for name, by_seed in references.items()
-        if scores[HYPOTHESIS].keys() & by_seed.keys()
+        source: {
+            name: compare(scores[Arm(source, LATENT_FIRST)], by_seed)
+            for name, by_seed in references.items()
+            if scores[Arm(source, LATENT_FIRST)].keys() & by_seed.keys()
+        }
+        for source in plan.with_network
     }
-    verdict = decide(comparisons, beside.get(BASELINE, ()), plan.experiment.seeds)
-    return Findings(plan, records, references, comparisons, beside, verdict, missing)
+    seeds = plan.experiment.seeds
+    verdicts = {}
+    for source in plan.tested:
+        fits = {seed: _fit(tracker, record) for seed, record in records[Arm(source, LATENT_FIRST)].items()}
+        preconditions = _preconditions(plan, beside[source].get(BAR, ()), fits, comparisons)
+        verdicts[source] = decide(source, plan.controls, comparisons, [*preconditions], seeds)
+    return Findings(plan, records, references, comparisons, beside, verdicts, missing)
+
+
+def _preconditions(
+    plan: Plan,
+    against_bar: Sequence[Difference],
+    fits: Mapping[int, LatentFit],
+    comparisons: Mapping[Comparison, Sequence[Difference]],
+) -> Iterator[Precondition]:
+    seeds = plan.experiment.seeds
+    yield must.not_behind(against_bar, seeds)
+    yield must.latent_known(fits, seeds)
+    yield must.latent_generated(fits, seeds)
+    if not plan.has_truth:
+        yield must.without_truth()
+        return
+    yield must.latent_matters(comparisons, seeds)
+    yield must.finds_effect(comparisons, seeds)
+
+
+def _fit(tracker: Tracker, record: Record) -> LatentFit:
+    """What the training that a run rests on reported of its latents."""
+    values = tracker.client.get_run(record.run_id).data.metrics
+    return LatentFit(*(values.get(name) for name in CURVES))
 
 
 def _by_arm(predictions: Sequence[Prediction], read: Mapping[str, Record]) -> dict[Arm, dict[int, Record]]:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from benchmark.records.record import Record
 from benchmark.records.tracking import StoredRun, Tracker
 from benchmark.studies.order import saved
+from benchmark.studies.order.arms import ORACLE, ORDERS
 from benchmark.studies.order.execute import recorded, runs_on_data
-from benchmark.studies.order.plan import Plan, Training
+from benchmark.studies.order.experiment import Plan, Training
 from benchmark.studies.order.probe import PART, probe
 
 LOOKED_AT = 20
@@ -40,6 +41,8 @@ class Forecast:
 
     Attributes
     ----------
+    arms
+        What is trained, in words.
     trainings, fitted
         All trainings, and those that need no fit any more.
     predictions, recorded
@@ -52,6 +55,7 @@ class Forecast:
         Of everything that is missing, as far as there are paces.
     """
 
+    arms: list[str]
     trainings: int
     fitted: int
     predictions: int
@@ -63,9 +67,10 @@ class Forecast:
 
     def __str__(self) -> str:
         lines = [
-            f"Needed: {self.trainings} trainings ({self.fitted} done) and "
-            f"{self.predictions} predictions ({self.recorded} done), and {self.references} runs of simple "
-            f"methods ({self.referenced} done)."
+            *self.arms,
+            f"Needed: {self.trainings} trainings ({self.fitted} done), {self.predictions} predictions "
+            f"({self.recorded} done)",
+            f"and {self.references} runs of simple methods ({self.referenced} done).",
         ]
         if self.paces:
             known = all(isinstance(pace, Pace) for pace in self.paces.values())
@@ -76,9 +81,9 @@ class Forecast:
                 lines.append(f"  {method}: not known, for {pace}")
                 continue
             lines.append(
-                f"  {method}: {duration(pace.fit)} a training, {duration(pace.predict)} a prediction "
-                f"({pace.basis})"
+                f"  {method}: {duration(pace.fit)} a training, {duration(pace.predict)} a prediction"
             )
+            lines.append(f"    ({pace.basis})")
         return "\n".join(lines)
 
 
@@ -101,6 +106,7 @@ def make_forecast(plan: Plan, tracker: Tracker) -> Forecast:
         if isinstance(pace, Pace):
             seconds += needs_fit * pace.fit + missing * pace.predict
     return Forecast(
+        arms=_arms(plan),
         trainings=len(plan.trainings),
         fitted=fitted,
         predictions=len(plan.predictions),
@@ -110,6 +116,19 @@ def make_forecast(plan: Plan, tracker: Tracker) -> Forecast:
         paces=paces,
         seconds=seconds,
     )
+
+
+def _arms(plan: Plan) -> list[str]:
+    """Sources, controls and the method without a latent, with what each is there for."""
+    lines = [f"Tested: {', '.join(plan.tested)}; negative controls: {', '.join(plan.controls)}."]
+    if ORACLE in plan.with_network:
+        lines.append(f"Positive control: {ORACLE}, also told a true and a wrong latent.")
+    else:
+        lines.append("No positive control, so that the answer can be no more than open.")
+    plain = plan.without_latent
+    without = "none" if plain is None else plain.task.coordinates.method
+    lines.append(f"Orders: {', '.join(ORDERS)}. Without a latent: {without}.")
+    return lines
 
 
 def duration(seconds: float) -> str:

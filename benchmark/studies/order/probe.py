@@ -83,15 +83,17 @@ def probe(task: Task) -> tuple[float, float]:
 def cut(config: MethodConfig) -> tuple[MethodConfig, dict[int, int]]:
     """Shorten the training, to prime numbers of steps, which no other stage is likely to have.
 
+    They are two at least: what is done at once is a stage of one step.
+
     Returns
     -------
     MethodConfig
-        The same with about one of `PART` steps, at least one.
+        The same with about one of `PART` steps.
     dict
         Steps as they are now -> steps as they were; the larger where two are cut to the same number.
     """
     steps = {name: getattr(config, name) for name in STEP_FIELDS if name in type(config).model_fields}
-    short = {name: largest_prime(value // PART) for name, value in steps.items()}
+    short = {name: min(value, largest_prime(max(2, value // PART))) for name, value in steps.items()}
     full: dict[int, int] = {}
     for name, value in short.items():
         full[value] = max(full.get(value, 0), steps[name])

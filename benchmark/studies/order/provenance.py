@@ -10,9 +10,9 @@ import numpy as np
 
 from benchmark.board.text import markdown_table
 from benchmark.records.record import Record
+from benchmark.studies.order.experiment import Experiment
 from benchmark.studies.order.findings import Findings
 from benchmark.studies.order.forecast import duration
-from benchmark.studies.order.plan import Experiment
 
 SHOWN = 10
 """Characters of a digest."""
@@ -62,6 +62,7 @@ def _options(experiment: Experiment) -> dict[str, str]:
         "seeds": str(experiment.seeds),
         "cells": str(experiment.cells),
         "preset": str(experiment.preset),
+        "sources": ",".join(experiment.sources),
         "controls": ",".join(experiment.controls),
         "device": experiment.device,
         "method": Path(experiment.method).name,
@@ -90,7 +91,7 @@ def _arms(findings: Findings) -> str:
             devices = " / ".join(_different(record.device for record in records))
             digest = records[0].coordinates.config_digest[:SHOWN]
             rows.append((arm.label, digest, devices, _seconds(records, "fit"), _seconds(records, "predict")))
-    text = "Times are means over seeds; the three orders of one attention source share their training."
+    text = "Times are means over seeds; all orders of one source share their training."
     headings = ("arm", "configuration digest", "device", "training", "prediction")
     return f"{text}\n\n{markdown_table(headings, rows, headings[:1])}" if rows else ""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmark.machine.paths import project_home
 from benchmark.records.archive import file_digest
 from benchmark.runs.run import Fitted
-from benchmark.studies.order.plan import Training
+from benchmark.studies.order.experiment import Training
 
 METHOD = "method"
 NOTE = "training.json"
@@ -34,6 +34,7 @@ def keep(training: Training, fitted: Fitted) -> None:
             "started": fitted.started,
             "seconds": fitted.seconds,
             "curves": fitted.curves,
+            "processor_seconds": fitted.processor_seconds,
             "files": _digests(draft / METHOD),
         }
         (draft / NOTE).write_text(json.dumps(note))
@@ -54,7 +55,7 @@ def load(training: Training) -> Fitted | None:
         method = training.task.method_class.load(folder / METHOD)
         method.device = training.task.device
         curves = {name: [(step, value) for step, value in curve] for name, curve in note["curves"].items()}
-        return Fitted(method, note["started"], note["seconds"], curves)
+        return Fitted(method, note["started"], note["seconds"], curves, note["processor_seconds"])
     except Exception as error:  # what a damaged file raises depends on how the method saves
         logging.getLogger("benchmark").warning(
             "The saved training of %s is damaged (%s) and is made again.", training.label, error

@@ -59,6 +59,8 @@ class Difference:
         Perturbations.
     undefined, by_seed, second
         As in `Pairs`.
+    deviation
+        Standard deviation of the differences over perturbations; NaN of fewer than two.
     """
 
     metric: str
@@ -73,6 +75,7 @@ class Difference:
     undefined: int
     by_seed: dict[int, float]
     second: float
+    deviation: float
 
 
 def scores_of(record: Record) -> Scores:
@@ -146,4 +149,5 @@ def _difference(metric: str, pairs: Pairs) -> Difference:
         undefined=pairs.undefined,
         by_seed=pairs.by_seed,
         second=pairs.second,
+        deviation=float(values.std(ddof=1)) if n > 1 else np.nan,
     )

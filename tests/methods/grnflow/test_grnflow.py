@@ -212,6 +212,7 @@ def test_a_flow_learns_from_pairs_in_standard_units(monkeypatch):
     """Every perturbed cell stands with its control, its tokens and the latents of its perturbation."""
     seen, train = [], training_cells()
     monkeypatch.setattr(GRNFlowSparsePCA, "train_flow", lambda self, objective, *_: seen.append(objective))
+    monkeypatch.setattr(GRNFlowSparsePCA, "complete_centre", lambda *_: None)
     method = new(GRNFlowSparsePCA)
     method.fit(train, validation_cells())
     pool, pairs = seen[0].pool, method._pairs(train, train.X)

@@ -184,7 +184,7 @@ def test_variants_predict_the_latent_first(fit):
 
 
 def test_an_unknown_order_is_refused_in_one_sentence():
-    with pytest.raises(BenchmarkError, match="'expression_first' or 'joint', but 'backwards'"):
+    with pytest.raises(BenchmarkError, match="'true_latent' or 'wrong_latent', but 'backwards'"):
         GRNFlowAnyOrder.Config.build(settings={"order": "backwards"})
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from benchmark.data import Dataset
 from benchmark.records.record import Record
 from benchmark.records.tracking import Tracker
 from benchmark.studies.order import plan as planning
-from benchmark.studies.order.arms import BASELINE
+from benchmark.studies.order.arms import BAR
 from benchmark.studies.order.execute import recorded, runs_on_data
-from benchmark.studies.order.plan import Experiment, Plan
+from benchmark.studies.order.experiment import Experiment, Plan
 from tests.tiny import write_screen
 
-SMALL = ("random",)
+SOURCE = ("pretrained",)
+"""One source that is tested; noise and wrong stand beside it always."""
 METHODS = """
 import os
 from pathlib import Path
@@ -26,8 +29,8 @@ from methods.additive import Additive
 from methods.train_mean import TrainMean
 
 HOME = Path(os.environ["BENCHMARK_HOME"])
-ERROR = {"latent_first": 0.0, "expression_first": 0.2, "joint": 0.1}
-HARM = {"pretrained": 0.0, "random": 0.3, "shuffled": 0.3, "coexpression": 0.3}
+ERROR = {"latent_first": 0.0, "expression_first": 0.2, "joint": 0.1, "true_latent": 0.0, "wrong_latent": 0.4}
+HARM = {"pretrained": 0.0, "regression": 0.05, "oracle": 0.0, "noise": 0.3, "wrong": 0.3}
 
 def note(*words):
     with (HOME / "log.txt").open("a") as log:
@@ -41,9 +44,9 @@ def trouble(name):
 
 class FlowConfig(MethodConfig):
     steps: int = parameter(40, ge=1, help="Training steps.")
-    order: Literal["latent_first", "expression_first", "joint"] = parameter("latent_first", help="Order.")
-    attention_source: Literal["pretrained", "random", "shuffled", "coexpression"] = parameter(
-        "pretrained", help="Where attention comes from."
+    order: Literal[tuple(ERROR)] = parameter("latent_first", help="Order.")
+    attention_source: Literal[(*HARM, "random", "shuffled", "coexpression")] = parameter(
+        "pretrained", help="Where the network comes from."
     )
     presets: ClassVar[dict] = {"small": {"steps": 20}}
 
@@ -57,12 +60,16 @@ class Flow(Additive):
         with stage("train flow", self.config.steps) as progress:
             for step in range(self.config.steps):
                 progress.advance(loss=1 / (1 + step))
+        with stage("learn centre", 1) as progress:
+            progress.advance(latent_r2=0.5, ridge_latent_r2=0.5)
+        with stage("complete centre", 1) as progress:
+            progress.advance(generated_latent_r2=1.0)
         return super().fit(train, validation)
 
     def predict(self, control, perturbations):
         note("predict", self.config.attention_source, self.config.order, self.seed)
         trouble(self.config.order)
-        size = ERROR[self.config.order] + HARM[self.config.attention_source]
+        size = ERROR[self.config.order] + HARM.get(self.config.attention_source, 0.3)
         for perturbation, cells in zip(perturbations, super().predict(control, perturbations)):
             noise = np.random.default_rng(len(str(perturbation))).normal(size=cells.shape[1])
             yield np.maximum(cells + size * noise, 0).astype(np.float32)
@@ -103,11 +110,12 @@ def write_case(home: Path) -> list[str]:
 
 
 def experiment(home: Path, **changes: object) -> Experiment:
-    """The experiment of `write_case`, with one seed unless said otherwise."""
+    """The experiment of `write_case`, with one seed and one tested source unless said otherwise."""
     usual = {
         "dataset": "tiny",
         "cells": 20,
         "seeds": 1,
+        "sources": SOURCE,
         "method": f"{home / 'own.py'}:Flow",
         "without_latent": f"{home / 'own.py'}:Plain",
     }
@@ -116,7 +124,7 @@ def experiment(home: Path, **changes: object) -> Experiment:
 
 def with_one_simple_method(patch: pytest.MonkeyPatch) -> None:
     """Leave out the other simple methods, each of which would take a third of a second in every test."""
-    patch.setattr(planning, "REFERENCES", (BASELINE,))
+    patch.setattr(planning, "REFERENCES", (BAR,))
 
 
 def write_short_case(home: Path, patch: pytest.MonkeyPatch) -> Path:
@@ -124,6 +132,17 @@ def write_short_case(home: Path, patch: pytest.MonkeyPatch) -> Path:
     write_case(home)
     with_one_simple_method(patch)
     return home
+
+
+def with_truth(patch: pytest.MonkeyPatch) -> None:
+    """Have the tiny data taken for a simulated one, so that there may be an oracle."""
+    load = planning.load_dataset
+
+    def simulated(name: str) -> Dataset:
+        loaded = load(name)
+        return replace(loaded, card=loaded.card.model_copy(update={"simulator": {}}))
+
+    patch.setattr(planning, "load_dataset", simulated)
 
 
 def read_records(plan: Plan) -> dict[str, Record]:

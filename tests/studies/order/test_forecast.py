@@ -31,7 +31,7 @@ def test_a_probe_takes_the_prime_below_a_twentieth_of_both_kinds_of_steps_and_ch
     config, full = cut(Steps())
     assert config == Steps(steps=47, transformer_steps=19)
     assert full == {47: 1000, 19: 400}
-    assert cut(Steps(steps=10, transformer_steps=1))[0] == Steps(steps=1, transformer_steps=1)
+    assert cut(Steps(steps=10, transformer_steps=1)) == (Steps(steps=2, transformer_steps=1), {2: 10, 1: 1})
     assert cut(MethodConfig()) == (MethodConfig(), {})
 
 
@@ -67,35 +67,33 @@ def test_times_are_written_as_people_say_them(seconds, text):
 
 
 def test_the_forecast_counts_what_is_done_and_times_the_rest_by_what_was_recorded(home, options):
-    plan = make_plan(experiment(home, controls=("random",)))
+    plan = make_plan(experiment(home))
     (home / "fail-joint").touch()
     execute(plan, Tracker())
     before = log(home)
     found = make_forecast(plan, Tracker())
-    assert (found.trainings, found.fitted) == (3, 3)  # two wait in the work folder
-    assert (found.predictions, found.recorded) == (7, 5)
+    assert (found.trainings, found.fitted) == (4, 4)  # three wait in the work folder
+    assert (found.predictions, found.recorded) == (10, 7)
     assert (found.references, found.referenced) == (1, 1)
     (pace,) = found.paces.values()
     records = [each for each in read_records(plan).values() if "order" in each.coordinates.config]
     seconds = [record.seconds["total"] - record.seconds["fit"] for record in records]
     assert pace.predict in [pytest.approx(each) for each in seconds]
-    assert found.seconds == pytest.approx(2 * pace.predict)
+    assert found.seconds == pytest.approx(3 * pace.predict)
     assert log(home) == before  # no probe was needed
 
 
 @pytest.mark.slow
 def test_other_steps_or_cells_are_not_timed_by_the_recorded_run_as_it_is(home, options):
-    plan = make_plan(experiment(home, controls=("random",), cells=2))
+    plan = make_plan(experiment(home, cells=2))
     execute(plan, Tracker())
-    more_cells = make_forecast(make_plan(experiment(home, controls=("random",), cells=20)), Tracker())
+    more_cells = make_forecast(make_plan(experiment(home, cells=20)), Tracker())
     found = more_cells.paces["fake_flow"]
     records = [each for each in read_records(plan).values() if "order" in each.coordinates.config]
     tenfold = [10 * (record.seconds["total"] - record.seconds["fit"]) for record in records]
     assert found.predict in [pytest.approx(seconds) for seconds in tenfold]
     before = log(home)
-    more_steps = make_forecast(
-        make_plan(experiment(home, controls=("random",), settings={"steps": "400"})), Tracker()
-    )
+    more_steps = make_forecast(make_plan(experiment(home, settings={"steps": "400"})), Tracker())
     assert "1/20 of the steps" in more_steps.paces["fake_flow"].basis
     assert log(home)[len(before)] == "fit pretrained 0 19"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import pytest
@@ -11,15 +10,14 @@ from benchmark.errors import BenchmarkError
 from benchmark.records.tracking import Tracker
 from benchmark.runs.run import Request, prepare, run
 from benchmark.studies.order import plan as planning
-from benchmark.studies.order.arms import BASELINE, DECISIVE, HYPOTHESIS, NO_LATENT, OF_LATENT, REFERENCES
+from benchmark.studies.order.arms import BAR, LATENT_FIRST, NO_LATENT, REFERENCES, Arm, of_latent
 from benchmark.studies.order.execute import execute
 from benchmark.studies.order.findings import gather
 from benchmark.studies.order.plan import make_plan
-from benchmark.studies.order.report import as_markdown, summary
+from benchmark.studies.order.report import as_markdown
 from benchmark.studies.order.statistics import compare, scores_of
-from benchmark.studies.order.verdict import Verdict
 from methods.linear import Linear
-from tests.studies.order.order_case import SMALL, experiment, fits, kept, log, read_records, write_case
+from tests.studies.order.order_case import experiment, fits, kept, log, read_records, write_case
 
 pytestmark = pytest.mark.usefixtures("store")
 
@@ -54,7 +52,7 @@ def test_every_simple_method_is_what_the_command_run_would_do_in_every_seed(case
 def test_they_are_recorded_before_the_first_training_is_done(case):
     (case / "interrupt-pretrained").touch()
     with pytest.raises(KeyboardInterrupt):
-        execute(make_plan(experiment(case, controls=SMALL)), Tracker())
+        execute(make_plan(experiment(case)), Tracker())
     finished = [each.tags["method"] for each in Tracker().runs() if each.status == "finished"]
     assert sorted(finished) == sorted(REFERENCES)
     assert fits(case) == ["fit pretrained 0 40"]
@@ -63,7 +61,7 @@ def test_they_are_recorded_before_the_first_training_is_done(case):
 def test_they_are_run_once_and_a_run_that_is_there_counts(case):
     run(Request(method="additive", dataset="tiny", cells=20))
     run(Request(method="linear", dataset="tiny", cells=10))
-    plan = make_plan(experiment(case, controls=SMALL))
+    plan = make_plan(experiment(case))
     for _ in range(2):
         assert execute(plan, Tracker()) == []
     assert {name: runs_of(name) for name in REFERENCES} == {
@@ -81,15 +79,15 @@ def test_one_that_fails_is_reported_and_resumed_and_the_rest_goes_on(case, monke
     def fail(self, train, validation):
         raise BenchmarkError("no linear today")
 
-    plan = make_plan(experiment(case, controls=SMALL))
+    plan = make_plan(experiment(case))
     with monkeypatch.context() as patch:
         patch.setattr(Linear, "fit", fail)
         missing = execute(plan, Tracker())
     assert [each.prediction.label for each in missing] == ["linear, seed 0"]
     assert "Failed: linear, seed 0 (BenchmarkError: no linear today)" in caplog.text
     found = gather(plan, Tracker(), missing)
-    assert list(found.beside) == [name for name in REFERENCES if name != "linear"]
-    assert len(found.comparisons) == 4
+    assert list(found.beside["pretrained"]) == [name for name in REFERENCES if name != "linear"]
+    assert len(found.comparisons) == 5
     text = as_markdown(found, Path("f.md"))
     assert "- linear, seed 0: BenchmarkError: no linear today" in section(text, "What is missing")
     before = log(case)
@@ -101,27 +99,27 @@ def test_one_that_fails_is_reported_and_resumed_and_the_rest_goes_on(case, monke
 
 @pytest.mark.slow
 def test_a_simple_method_that_is_also_the_one_without_a_latent_is_run_once(case):
-    plan = make_plan(experiment(case, controls=SMALL, without_latent="additive"))
+    plan = make_plan(experiment(case, without_latent="additive"))
     assert execute(plan, Tracker()) == []
     assert runs_of("additive") == 1
     found = gather(plan, Tracker())
     assert found.missing == []
-    assert found.comparisons[OF_LATENT] == found.beside["additive"]
+    assert found.comparisons[of_latent("pretrained")] == found.beside["pretrained"]["additive"]
     assert list(found.records[NO_LATENT]) == [0]
 
 
 @pytest.mark.slow
 def test_the_table_holds_the_paired_differences_from_each_and_the_figure_none(case):
-    plan = make_plan(experiment(case, seeds=2, controls=SMALL))
+    plan = make_plan(experiment(case, seeds=2))
     execute(plan, Tracker())
     found = gather(plan, Tracker())
     report = as_markdown(found, Path("f.md"))
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")]
         for line in section(report, "Where it stands beside simple methods").splitlines()
-        if line.startswith("| `")
+        if line.startswith("| pretrained")
     ]
-    assert [row[0] for row in rows] == [f"`{name}`" for name in REFERENCES]
+    assert [row[:2] for row in rows] == [["pretrained", f"`{name}`"] for name in REFERENCES]
     records = read_records(plan)
 
     def scores(arm):
@@ -133,38 +131,24 @@ def test_the_table_holds_the_paired_differences_from_each_and_the_figure_none(ca
 
     for row, name in zip(rows, REFERENCES, strict=True):
         (arm,) = {each.arm for each in plan.simple if each.task.coordinates.method == name}
-        assert row[1:] == [
+        assert row[2:] == [
             *(
                 f"{each.mean:+.3g} [{each.low:+.3g}, {each.high:+.3g}]" if each.n else "undefined"
-                for each in compare(scores(HYPOTHESIS), scores(arm))
+                for each in compare(scores(Arm("pretrained", LATENT_FIRST)), scores(arm))
             ),
             "0, 1",
         ]
     # Without an order's error the fake method is the additive one.
-    assert rows[REFERENCES.index("additive")][1:] == ["+0 [+0, +0]"] * 4 + ["0, 1"]
-    assert set(found.comparisons) <= {*DECISIVE, OF_LATENT}
-
-
-def test_the_answer_begins_with_the_precondition_and_gives_it_as_the_reason(case):
-    """Three test perturbations: nothing can be significant, so nothing shows that anything was learned."""
-    plan = make_plan(experiment(case, controls=SMALL))
-    execute(plan, Tracker())
-    found = gather(plan, Tracker())
-    assert found.verdict.learned not in (None, "ahead")
-    answer = section(as_markdown(found, Path("f.md")), "Answer").strip().splitlines()
-    assert answer[0].endswith("is open: it has not been shown that the network has learned enough.**")
-    assert answer[2].startswith(f"- latent_first − train_mean (precondition): *{found.verdict.learned}* (")
-    judged = dataclasses.replace(found, verdict=Verdict("supported", "ahead", {}, []))
-    assert summary(judged) == '"Understanding the network\'s change comes first" is supported.'
+    assert rows[REFERENCES.index("additive")][2:] == ["+0 [+0, +0]"] * 4 + ["0, 1"]
+    assert set(found.comparisons) == set(plan.comparisons)
 
 
 @pytest.mark.slow
-def test_without_runs_of_the_baseline_it_cannot_be_judged(case, monkeypatch):
-    monkeypatch.setattr(planning, "REFERENCES", tuple(name for name in REFERENCES if name != BASELINE))
-    plan = make_plan(experiment(case, controls=SMALL))
+def test_without_runs_of_the_bar_it_cannot_be_judged(case, monkeypatch):
+    monkeypatch.setattr(planning, "REFERENCES", tuple(name for name in REFERENCES if name != BAR))
+    plan = make_plan(experiment(case))
     execute(plan, Tracker())
-    found = gather(plan, Tracker())
-    assert (found.verdict.answer, found.verdict.learned) == ("open", None)
-    answer = section(as_markdown(found, Path("f.md")), "Answer").strip().splitlines()
-    assert answer[0].endswith("is open: it cannot be judged whether the network has learned enough.**")
-    assert answer[2] == "- latent_first − train_mean (precondition): not made in every seed"
+    verdict = gather(plan, Tracker()).verdicts["pretrained"]
+    assert verdict.answer == "open"
+    assert verdict.preconditions[0].holds is None
+    assert verdict.reason.startswith("it cannot be judged whether it is behind main_effects; ")

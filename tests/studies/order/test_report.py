@@ -1,93 +1,36 @@
-"""What people see of the order experiment: the forecast, the report, the figure, exit codes."""
+"""What stands in the report of the order experiment."""
 
 from __future__ import annotations
 
-import re
-import signal
 import sys
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from benchmark.records.tracking import Tracker
-from benchmark.studies.order.arms import OF_LATENT, OF_ORDERS, REFERENCES
+from benchmark.studies.order.arms import OF_TOLD, ORACLE, REFERENCES, of_latent, of_orders
 from benchmark.studies.order.criteria import criteria
 from benchmark.studies.order.execute import execute
 from benchmark.studies.order.findings import gather
 from benchmark.studies.order.plan import make_plan
+from benchmark.studies.order.power import smallest_found
 from benchmark.studies.order.provenance import command
 from benchmark.studies.order.report import as_markdown
 from benchmark.studies.order.statistics import compare, scores_of, turned
-from tests.machine.process_case import PATIENCE, started
-from tests.studies.order.order_case import experiment, log, read_records, write_case
+from tests.studies.order.order_case import (
+    experiment,
+    read_records,
+    with_one_simple_method,
+    with_truth,
+    write_case,
+)
 
 pytestmark = pytest.mark.usefixtures("store")
-
-ONE = ("--seeds", "1", "--controls", "random")
 
 
 @pytest.fixture
 def options(home) -> list[str]:
     return write_case(home)
-
-
-@pytest.fixture
-def type_(type_):
-    """Type ``order`` with options; returns exit code, stdout and stderr."""
-    return partial(type_, "order")
-
-
-def test_plan_says_what_is_needed_and_does_nothing(home, options, type_):
-    code, out, _ = type_(*options, "--seeds", "2", "--plan")
-    assert code == 0
-    first, second, *paces = out.splitlines()
-    assert first == (
-        "Needed: 10 trainings (0 done) and 26 predictions (0 done), and 10 runs of simple methods (0 done)."
-    )
-    assert re.fullmatch(r"The rest takes about [\d.]+ s here:", second)
-    assert [line.split(":")[0].strip() for line in paces] == ["fake_flow", "fake_plain"]
-    assert Tracker().runs() == []
-    assert not (home / "leaderboard").exists()
-
-
-def test_the_command_writes_report_and_figure_and_says_the_answer(home, options, type_):
-    code, out, err = type_(*options, *ONE)
-    assert code == 0
-    report = home / "leaderboard" / "order-tiny.md"
-    assert out.splitlines() == [
-        '"Understanding the network\'s change comes first" is open: '
-        "it has not been shown that the network has learned enough.",
-        f"the report is {report}",
-    ]
-    assert "3 trainings (0 done) and 7 predictions (0 done), and 5 runs of simple methods (0 done)." in err
-    text = report.read_text()
-    assert "(order-tiny.png)" in text
-    assert (home / "leaderboard" / "order-tiny.png").read_bytes().startswith(b"\x89PNG\r\n")
-    headings = [line for line in text.splitlines() if line.startswith("## ")]
-    assert headings == [
-        "## What is asked",
-        "## What would answer it",
-        "## How it is counted",
-        "## Answer",
-        "## Differences",
-        "## Where it stands beside simple methods",
-        "## Mean scores",
-        "## Does the attention know the network?",
-        "## How it was made",
-    ]
-    assert not list((home / "leaderboard").glob(".*"))
-
-
-@pytest.mark.slow
-def test_the_same_command_again_writes_the_same_report(home, options, type_):
-    type_(*options, *ONE)
-    report = home / "leaderboard" / "order-tiny.md"
-    first = report.read_text()
-    report.unlink()
-    code, _, err = type_(*options, *ONE)
-    assert (code, report.read_text()) == (0, first)
-    assert "3 trainings (3 done) and 7 predictions (7 done), and 5 runs of simple methods (5 done)." in err
 
 
 @pytest.mark.slow
@@ -99,13 +42,40 @@ def test_the_criteria_are_written_without_any_result(home, options):
     assert text.split("\n\n", 1)[1].startswith(before)
     for word in ("**supported**", "**refuted**", "**open**", "at least 3 of the 4", "Holm", "Wilcoxon"):
         assert word in before
+    assert "at most 0.02 below that of a ridge" in before
     # What must hold before anything is concluded is said before what would be.
-    assert 0 < before.index("learned too little") < before.index("ahead, in the same sense, of `train_mean`")
-    assert before.index("the mean change of all training") < before.index("**supported**")
-    assert "was left out" not in before
-    assert "Here `shuffled` was left out" in criteria(
-        make_plan(experiment(home, controls=("random", "coexpression")))
-    )
+    assert 0 < before.index("learned too little") < before.index("not behind `main_effects`")
+    assert before.index("not behind `main_effects`") < before.index("**supported**")
+
+
+def test_the_criteria_tell_of_the_positive_control_or_why_there_is_none(home, options, monkeypatch):
+    without = criteria(make_plan(experiment(home)))
+    assert "the answer can be no more than *open*" in without
+    assert "[the report of `simulated`](order-simulated.md)" in without
+    with_truth(monkeypatch)
+    known = criteria(make_plan(experiment(home, sources=(), without_latent="none")))
+    assert "**this experiment could not have found an effect**" in known
+    assert "no more than *open*" not in known
+    assert "without any latent" not in known
+
+
+@pytest.mark.slow
+def test_with_a_truth_both_sources_are_judged_by_what_the_oracle_shows(home, options, monkeypatch):
+    """Three test perturbations: nothing is significant, so the positive control cannot come out ahead."""
+    with_one_simple_method(monkeypatch)
+    with_truth(monkeypatch)
+    plan = make_plan(experiment(home, sources=(), without_latent="none"))
+    execute(plan, Tracker())
+    found = gather(plan, Tracker())
+    assert list(found.verdicts) == ["pretrained", "regression"]
+    for verdict in found.verdicts.values():
+        assert [each.holds for each in verdict.preconditions] == [True, True, True, False, False]
+        assert verdict.answer == "open"
+        assert verdict.reason.endswith("this experiment could not have found an effect")
+    assert {OF_TOLD, *of_orders(ORACLE)} <= set(found.comparisons)
+    text = as_markdown(found, Path("f.md")).split("## Answer")[1].split("##")[0]
+    assert "| R² 0.500 against 0.500 | yes |" in text
+    assert "| R² 1.000 (costs 0.000) | yes |" in text
 
 
 @pytest.mark.slow
@@ -120,39 +90,52 @@ def test_tables_hold_the_statistics_of_the_recorded_scores(home, options):
             for each in plan.predictions
             if each.arm == arm
         }
-        for pair in (*OF_ORDERS, OF_LATENT)
+        for pair in (*of_orders("pretrained"), of_latent("pretrained"))
         for arm in pair
     }
     text = as_markdown(found, Path("figure.md"))
-    for pair in (*OF_ORDERS, OF_LATENT):
+    for pair in (*of_orders("pretrained"), of_latent("pretrained")):
         section = text.split(f"### {pair.first.label} against {pair.second.label}\n")[1].split("###")[0]
         for each in compare(arms[pair.first], arms[pair.second]):
             heading = f"| {turned(each.metric)} |"
             (row,) = [line for line in section.splitlines() if line.startswith(heading)]
-            assert f"| {each.mean:+.3g} [{each.low:+.3g}, {each.high:+.3g}] | {each.p:.2g} |" in row
+            least = f"{smallest_found(each.deviation, each.n):.2g}"
+            assert f"| {each.mean:+.3g} [{each.low:+.3g}, {each.high:+.3g}] | {least} | {each.p:.2g} |" in row
             assert f"| {each.n} | {each.undefined} |" in row
-    assert len(plan.comparisons) == len(found.comparisons) == 6
+    assert len(plan.comparisons) == len(found.comparisons) == 5
 
 
-def test_the_answer_names_every_decisive_comparison(home, options):
-    plan = make_plan(experiment(home, controls=("random",)))
+def test_the_answer_names_every_precondition_and_every_decisive_comparison(home, options, monkeypatch):
+    with_one_simple_method(monkeypatch)
+    plan = make_plan(experiment(home))
+    (home / "fail-noise").touch()
     execute(plan, Tracker())
     answer = as_markdown(gather(plan, Tracker()), Path("f.md")).split("## Answer")[1].split("##")[0]
-    lines = [line for line in answer.splitlines() if line.startswith("- ")]
-    assert [line[2:].split(":")[0] for line in lines] == [
-        "latent_first − train_mean (precondition)",
-        "latent_first − expression_first",
-        "latent_first − joint",
-        "pretrained − random",
-        "pretrained − shuffled",
-        "pretrained − coexpression",
+    first, *lines = [line for line in answer.splitlines() if line.startswith("- ")]
+    assert first == (
+        '- **"Understanding the network\'s change comes first", with pretrained as source, is open: no truth '
+        "is known of these data, so there is no positive control.**"
+    )
+    assert [line[2:].rpartition(":")[0] for line in lines] == [
+        "pretrained: latent_first − expression_first",
+        "pretrained: latent_first − joint",
+        "pretrained − wrong",
+        "pretrained − noise",
     ]
-    assert [line.endswith("not made in every seed") for line in lines] == [False] * 4 + [True] * 2
+    assert [line.endswith("not made in every seed") for line in lines] == [False] * 3 + [True]
+    rows = [line for line in answer.splitlines() if line.startswith("| pretrained |")]
+    assert [row.split("|")[2].strip() for row in rows] == [
+        "`latent_first` is not behind `main_effects`",
+        "the latent of a double is predicted no worse than by a ridge",
+        "the flow generates the latent that it is told",
+        "a positive control comes out ahead",
+    ]
+    assert [row.split("|")[-2].strip() for row in rows] == ["yes", "yes", "yes", "cannot be judged"]
 
 
 @pytest.mark.slow
 def test_means_of_simple_methods_stand_beside_those_of_the_arms(home, options):
-    plan = make_plan(experiment(home, controls=("random",)))
+    plan = make_plan(experiment(home, sources=("pretrained",)))
     assert "No simple method is recorded" in as_markdown(gather(plan, Tracker()), Path("f.md"))
     execute(plan, Tracker())
     text = as_markdown(gather(plan, Tracker()), Path("f.md")).split("## Mean scores")[1]
@@ -164,36 +147,8 @@ def test_means_of_simple_methods_stand_beside_those_of_the_arms(home, options):
 
 
 @pytest.mark.slow
-def test_a_failure_is_in_the_report_and_in_the_exit_code(home, options, type_, caplog):
-    (home / "fail-joint").touch()
-    code, out, _ = type_(*options, *ONE)
-    assert code == 1
-    assert "2 predictions are missing" in out
-    assert "Failed: fake_flow, pretrained, joint, seed 0 (ValueError: no joint today)" in caplog.text
-    text = (home / "leaderboard" / "order-tiny.md").read_text()
-    missing = text.split("## What is missing")[1].split("##")[0]
-    assert "- fake_flow, pretrained, joint, seed 0: ValueError: no joint today" in missing
-    assert "- fake_flow, random, joint, seed 0: ValueError: no joint today" in missing
-    assert "- latent_first − joint: not made in every seed" in text
-    (home / "fail-joint").unlink()
-    code, _, _ = type_(*options, *ONE)
-    assert code == 0
-    assert "What is missing" not in (home / "leaderboard" / "order-tiny.md").read_text()
-
-
-def test_a_report_without_any_result_says_so(home, options, type_):
-    for source in ("pretrained", "random"):
-        (home / f"fail-{source}").touch()
-    code, _, _ = type_(*options, *ONE)
-    text = (home / "leaderboard" / "order-tiny.md").read_text()
-    assert code == 1
-    assert "No two arms can be compared yet." in text
-    assert not (home / "leaderboard" / "order-tiny.png").exists()
-
-
-@pytest.mark.slow
 def test_data_splits_and_configurations_are_in_the_report(home, options):
-    plan = make_plan(experiment(home, seeds=2, controls=("random",), settings={"steps": "30"}))
+    plan = make_plan(experiment(home, seeds=2, sources=("pretrained",), settings={"steps": "30"}))
     execute(plan, Tracker())
     text = as_markdown(gather(plan, Tracker()), Path("f.md")).split("## How it was made")[1]
     for prediction in plan.predictions:
@@ -206,61 +161,12 @@ def test_data_splits_and_configurations_are_in_the_report(home, options):
 
 
 def test_the_command_in_the_report_is_what_was_typed(home):
-    assert command(experiment(home, method="grnflow_any_order", without_latent="scdfm", cells=256)) == (
-        "python -m benchmark order --dataset tiny --seeds 1"
-    )
+    usual = experiment(home, sources=(), method="grnflow_any_order", without_latent="scdfm", cells=256)
+    assert command(usual) == ("python -m benchmark order --dataset tiny --seeds 1")
     found = command(experiment(home, controls=("random",), preset="small", settings={"steps": "3"}))
     assert found.endswith(
-        "--controls random --method own.py:Flow --without-latent own.py:Plain --set steps=3"
+        "--sources pretrained --controls random --method own.py:Flow --without-latent own.py:Plain "
+        "--set steps=3"
     )
     assert "--preset small" in found
     assert str(home) not in found
-
-
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        (["--seeds", "0"], "At least 1 seed is needed, not 0."),
-        (["--controls", "random,latent_frist"], "There is no control 'latent_frist'"),
-        (["--controls", ","], "At least one control is needed"),
-        (["--set", "steps"], "--set takes NAME=VALUE"),
-        (["--set", "order=joint"], "chooses 'order' itself"),
-        (["--output", "report.txt"], "a name that ends in .md"),
-        (["--output", "nowhere/report.md"], "There is no folder nowhere"),
-        (["--split", "double"], "did you mean 'doubles'?"),
-        (["--device", "tpu"], "There is no device 'tpu'"),
-    ],
-)
-def test_bad_requests_get_one_line_and_exit_2(home, options, type_, arguments, sentence):
-    code, out, err = type_(*options, *arguments)
-    assert (code, out) == (2, "")
-    assert err.strip().splitlines()[-1].startswith("Error: ")
-    assert sentence in err
-    assert log(home) == []
-
-
-@pytest.mark.slow
-def test_ctrl_c_exits_with_130_and_the_same_command_goes_on(home, options, type_):
-    (home / "slow").touch()
-    (home / "own.py").write_text(
-        (home / "own.py").read_text()
-        + "\nimport time\n"
-        + "class Slow(Flow):\n"
-        + "    def predict(self, control, perturbations):\n"
-        + "        if self.config.order == 'joint' and (HOME / 'slow').exists():\n"
-        + "            (HOME / 'waiting').touch()\n"
-        + "            time.sleep(3600)\n"
-        + "        return super().predict(control, perturbations)\n"
-    )
-    slow = [option.replace(":Flow", ":Slow") for option in options]
-    process = started(["order", *slow, *ONE], home / "waiting")
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 130
-    assert "Traceback" not in errors
-    assert errors.strip().splitlines()[-1].startswith("Interrupted;")
-    (home / "slow").unlink()
-    code, _, err = type_(*slow, *ONE)
-    assert code == 0
-    assert "3 trainings (1 done) and 7 predictions (2 done), and 5 runs of simple methods (5 done)." in err
-    assert log(home).count("fit pretrained 0 40") == 1

@@ -13,7 +13,7 @@ from benchmark.studies.order import saved
 from benchmark.studies.order.arms import LATENT_FIRST
 from benchmark.studies.order.execute import execute
 from benchmark.studies.order.plan import make_plan
-from tests.studies.order.order_case import SMALL, experiment, fits, kept, write_short_case
+from tests.studies.order.order_case import experiment, fits, kept, write_short_case
 
 pytestmark = pytest.mark.usefixtures("store")
 
@@ -51,14 +51,14 @@ DAMAGES = [
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_training_is_made_again(case, caplog, damage):
-    plan = make_plan(experiment(case, controls=SMALL))
+    plan = make_plan(experiment(case))
     (case / "fail-joint").touch()
     execute(plan, Tracker())
     (case / "fail-joint").unlink()
     damage(case / "order" / plan.trainings[0].key[:32])
     assert execute(plan, Tracker()) == []
     assert fits(case).count("fit pretrained 0 40") == 2
-    assert fits(case).count("fit random 0 40") == 1
+    assert fits(case).count("fit noise 0 40") == 1
     assert "The saved training of fake_flow, pretrained, seed 0 is damaged" in caplog.text
 
 
@@ -68,7 +68,7 @@ def test_a_training_is_saved_whole_or_not_at_all(case, monkeypatch):
         (folder / "state.npz").write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    plan = make_plan(experiment(case, controls=SMALL))
+    plan = make_plan(experiment(case))
     with monkeypatch.context() as patch:
         patch.setattr(Method, "save", half)
         missing = execute(plan, Tracker())
@@ -79,7 +79,7 @@ def test_a_training_is_saved_whole_or_not_at_all(case, monkeypatch):
 
 
 def test_what_a_killed_process_left_of_saving_is_cleared_away(case):
-    plan = make_plan(experiment(case, controls=SMALL))
+    plan = make_plan(experiment(case))
     (case / "order" / f".{plan.trainings[0].key[:32]}.abc.part").mkdir(parents=True)
     execute(plan, Tracker())
     assert kept(case) == []
@@ -87,7 +87,7 @@ def test_what_a_killed_process_left_of_saving_is_cleared_away(case):
 
 @pytest.mark.slow
 def test_a_loaded_training_is_the_saved_one_on_the_device_that_is_asked_for(case):
-    plan = make_plan(experiment(case, controls=SMALL, device="cpu"))
+    plan = make_plan(experiment(case, device="cpu"))
     training = plan.trainings[0]
     (case / "fail-joint").touch()
     execute(plan, Tracker())

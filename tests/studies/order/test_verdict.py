@@ -9,11 +9,16 @@ import pytest
 
 from benchmark.board import HEADLINE
 from benchmark.evaluation.metrics import METRICS
-from benchmark.studies.order.arms import DECISIVE, OF_LATENT, OF_ORDERS, OF_SOURCES
+from benchmark.studies.order.arms import NEGATIVES, decisive, of_controls, of_latent, of_orders
+from benchmark.studies.order.preconditions import Precondition
+from benchmark.studies.order.reading import NEEDED, is_behind, outcome, read, worthwhile
 from benchmark.studies.order.statistics import Difference, compare
-from benchmark.studies.order.verdict import NEEDED, decide, outcome, read, worthwhile
+from benchmark.studies.order.verdict import Verdict, decide
 
 SEEDS = 3
+SOURCE = "regression"
+DECISIVE = decisive(SOURCE, NEGATIVES)
+MET = (Precondition("one", True, "", "one fails"), Precondition("two", True, "", "two fails"))
 LABELS = [f"p{index}" for index in range(40)]
 
 
@@ -49,7 +54,13 @@ def number(**changes: object) -> Difference:
     """A difference in `pearson`, by default a clear gain."""
     usual = {"mean": 0.1, "low": 0.05, "high": 0.15, "p": 0.001, "corrected": 0.004, "second": 0.5}
     plain = {"metric": "pearson", "better": 1.0, "worse": 0.0, "n": 9, "undefined": 0, "by_seed": {0: 0.1}}
+    plain["deviation"] = 0.1
     return Difference(**{**plain, **usual, **changes})
+
+
+def judged(found, preconditions=MET) -> Verdict:
+    """What follows for the one source."""
+    return decide(SOURCE, NEGATIVES, found, preconditions, SEEDS)
 
 
 def noisy(differences: list[Difference]) -> list[Difference]:
@@ -117,7 +128,7 @@ def test_constructed_arms_come_out_as_they_were_made(kinds):
 
 
 def test_ahead_of_both_orders_and_all_controls_supports(kinds):
-    found = decide(comparisons(kinds), kinds["ahead"], SEEDS)
+    found = judged(comparisons(kinds))
     assert (found.answer, found.not_made) == ("supported", [])
     assert set(found.outcomes.values()) == {"ahead"}
 
@@ -125,53 +136,54 @@ def test_ahead_of_both_orders_and_all_controls_supports(kinds):
 @pytest.mark.parametrize("index", range(len(DECISIVE)))
 @pytest.mark.parametrize("kind", ["equal", "behind"])
 def test_one_order_or_control_that_does_as_well_refutes(kinds, index, kind):
-    assert decide(comparisons(kinds, **{f"_{index}": kind}), kinds["ahead"], SEEDS).answer == "refuted"
+    assert judged(comparisons(kinds, **{f"_{index}": kind})).answer == "refuted"
 
 
 def test_one_undecided_comparison_leaves_it_open(kinds):
-    found = comparisons(kinds) | {OF_ORDERS[0]: noisy(kinds["ahead"])}
-    assert decide(found, kinds["ahead"], SEEDS).answer == "open"
+    found = comparisons(kinds) | {of_orders(SOURCE)[0]: noisy(kinds["ahead"])}
+    assert judged(found).answer == "open"
 
 
-def test_a_control_that_was_left_out_leaves_it_open_and_is_named(kinds):
+def test_a_control_that_is_missing_leaves_it_open_and_is_named(kinds):
     found = comparisons(kinds)
-    del found[OF_SOURCES[1]]
-    verdict = decide(found, kinds["ahead"], SEEDS)
-    assert (verdict.answer, verdict.not_made) == ("open", [OF_SOURCES[1]])
+    missing = of_controls(SOURCE, NEGATIVES)[1]
+    del found[missing]
+    verdict = judged(found)
+    assert (verdict.answer, verdict.not_made) == ("open", [missing])
 
 
 def test_a_comparison_without_all_seeds_decides_nothing(kinds):
     """Whichever way it points: the seeds that are there may be those that came out well."""
     fewer = [dataclasses.replace(each, by_seed={0: 0.1, 1: 0.1}) for each in kinds["equal"]]
-    verdict = decide(comparisons(kinds) | {OF_ORDERS[1]: fewer}, kinds["ahead"], SEEDS)
-    assert (verdict.answer, verdict.not_made) == ("open", [OF_ORDERS[1]])
-    assert OF_ORDERS[1] not in verdict.outcomes
+    joint = of_orders(SOURCE)[1]
+    verdict = judged(comparisons(kinds) | {joint: fewer})
+    assert (verdict.answer, verdict.not_made) == ("open", [joint])
+    assert joint not in verdict.outcomes
 
 
 def test_the_method_without_a_latent_does_not_enter_the_verdict(kinds):
     for kind in kinds.values():
-        verdict = decide(comparisons(kinds) | {OF_LATENT: kind}, kinds["ahead"], SEEDS)
-        assert (verdict.answer, OF_LATENT in verdict.outcomes) == ("supported", False)
+        verdict = judged(comparisons(kinds) | {of_latent(SOURCE): kind})
+        assert (verdict.answer, of_latent(SOURCE) in verdict.outcomes) == ("supported", False)
 
 
-@pytest.mark.parametrize("learned", ["ahead", "not ahead", "undecided"])
-@pytest.mark.parametrize(("exceptions", "otherwise"), [({}, "supported"), ({"_1": "equal"}, "refuted")])
-def test_what_has_not_learned_more_than_the_mean_answers_nothing(kinds, learned, exceptions, otherwise):
+@pytest.mark.parametrize("holds", [False, None])
+@pytest.mark.parametrize("exceptions", [{}, {"_1": "equal"}])
+def test_one_precondition_that_is_not_met_leaves_it_open_and_is_the_reason(kinds, holds, exceptions):
     """Whatever the comparisons say; they are shown all the same."""
-    against_mean = {"ahead": kinds["ahead"], "not ahead": kinds["equal"], "undecided": noisy(kinds["ahead"])}
-    verdict = decide(comparisons(kinds, **exceptions), against_mean[learned], SEEDS)
-    assert verdict.learned == learned
-    assert verdict.answer == (otherwise if learned == "ahead" else "open")
-    assert verdict.reason == (
-        "" if learned == "ahead" else "it has not been shown that the network has learned enough"
-    )
+    unmet = (MET[0], dataclasses.replace(MET[1], holds=holds))
+    verdict = judged(comparisons(kinds, **exceptions), unmet)
+    assert (verdict.answer, verdict.reason) == ("open", "two fails")
     assert list(verdict.outcomes) == list(DECISIVE)
 
 
-@pytest.mark.parametrize("seeds", [(), (0, 1)])
-def test_where_the_precondition_lacks_a_seed_it_cannot_be_judged(kinds, seeds):
-    fewer = [dataclasses.replace(each, by_seed=dict.fromkeys(seeds, 0.1)) for each in kinds["ahead"]]
-    for differences in (fewer, []):
-        verdict = decide(comparisons(kinds), differences, SEEDS)
-        assert (verdict.answer, verdict.learned) == ("open", None)
-        assert verdict.reason == "it cannot be judged whether the network has learned enough"
+def test_all_reasons_are_named_and_none_where_all_is_met(kinds):
+    both = tuple(dataclasses.replace(each, holds=False) for each in MET)
+    assert judged(comparisons(kinds), both).reason == "one fails; two fails"
+    assert judged(comparisons(kinds)).reason == ""
+
+
+@pytest.mark.parametrize(("worse", "behind"), [(0, False), (2, False), (3, True), (4, True)])
+def test_an_arm_is_behind_where_most_metrics_are_worse(worse, behind):
+    found = [number(mean=-0.1, low=-0.2, high=-0.05)] * worse + [number()] * (4 - worse)
+    assert is_behind(found) == behind

@@ -23,7 +23,8 @@ from scipy.sparse import csr_matrix
 
 from benchmark.data.blocks import row_blocks
 from benchmark.data.canonical import canonicalise
-from benchmark.data.dataset import Dataset, source_cells
+from benchmark.data.dataset import Dataset
+from benchmark.data.source import source_cells
 from benchmark.data.fingerprints import FEWEST, fingerprints
 from benchmark.errors import BenchmarkError
 from benchmark.perturbation import CONTROL
@@ -193,7 +194,8 @@ def _preparation(dataset: Dataset, split: Split) -> Finding:
     source = source_cells(card)
     kept = dataset.adata[~_is_test(dataset, split)]
     labels = set(dataset.adata.obs["source_label"][_is_test(dataset, split)])
-    again = canonicalise(source[~source.obs[card.perturbation_column].astype(str).isin(labels)], card)
+    others = ~source.obs[card.perturbation_column].astype(str).isin(labels)
+    again = canonicalise(source[others], card, is_whole=False)
     wrong = []
     if list(again.var_names) != list(kept.var_names):
         here = len(set(kept.var_names) - set(again.var_names))

@@ -74,7 +74,7 @@ def test_the_second_load_is_equal_and_does_not_prepare_again(
 ) -> None:
     """The prepared file stands in for the source."""
     first = load_dataset(str(screen), **OPTIONS)
-    monkeypatch.delattr("benchmark.data.dataset.canonicalise")
+    monkeypatch.delattr("benchmark.data.source.canonicalise")
     second = load_dataset(str(screen), **OPTIONS)
     assert first.digest == second.digest
     assert first.adata.obs.equals(second.adata.obs)

@@ -112,12 +112,18 @@ def check(
     name = f"{cells.name} {frozen.scheme}-{frozen.seed}"
     problems = check_split(frozen, cells)
     if not problems:
-        drawn = "its scheme draws these parts from these data" if frozen.scheme in SCHEMES else "its lists fit the data"
+        drawn = (
+            "its scheme draws these parts from these data"
+            if frozen.scheme in SCHEMES
+            else "its lists fit the data"
+        )
         print(f"split: its digest is right, and {drawn}")
         findings = examine(cells, frozen)
         for finding in findings:
             print(f"{finding.subject}: {finding.sentence}")
         problems = [f"{finding.subject}: {finding.sentence}" for finding in findings if finding.is_leak]
     if problems:
-        raise BenchmarkError(f"The split {frozen.scheme}-{seed} of {cells.name} is not sound: {'; '.join(problems)}.")
+        raise BenchmarkError(
+            f"The split {frozen.scheme}-{seed} of {cells.name} is not sound: {'; '.join(problems)}."
+        )
     print(f"{name}: sound")

@@ -19,7 +19,14 @@ from benchmark.data.canonical import canonicalise
 from benchmark.data.cards import DatasetCard, load_card
 from benchmark.data.digests import content_digest, note_digest, noted_digest, state_of
 from benchmark.data.genes import gene_list
-from benchmark.data.source import UnreadableError, canonical_download, canonical_file, read, readable, source_cells
+from benchmark.data.source import (
+    UnreadableError,
+    canonical_download,
+    canonical_file,
+    read,
+    readable,
+    source_cells,
+)
 from benchmark.data.variable_genes import number_of
 from benchmark.errors import BenchmarkError
 from benchmark.machine.paths import cache_folder
@@ -117,7 +124,9 @@ def find_dataset(name: str, **reading: Any) -> Dataset:
 def _source(name: str, reading: Mapping[str, Any]) -> _Source:
     card = card_of(name, reading)
     if card.is_by_path:
-        return _Source(card, download.checksum_in_place(card), lambda: canonical_file(card, Path(str(card.local_file))))
+        return _Source(
+            card, download.checksum_in_place(card), lambda: canonical_file(card, Path(str(card.local_file)))
+        )
     if card.simulator is not None:
         from benchmark.data.simulator import embedded
 

@@ -117,7 +117,9 @@ def describe(path: Path, options: Mapping[str, Any]) -> Description:
     if mends is not None and guides(cells, genes, card):
         mends = {**mends, "collapse_guides": True}
     if mends:
-        card = files.checked_card(path, {**card.model_dump(include=set(reading(card))), **reading(card), **mends})
+        card = files.checked_card(
+            path, {**card.model_dump(include=set(reading(card))), **reading(card), **mends}
+        )
         genes = gene_names(var, card)
         cells = read_cells(obs, genes, card)
         warnings = list(dict.fromkeys([*warnings, *doubts(cells, obs, var, genes, card)]))
@@ -251,7 +253,8 @@ def _separator(labels: list[str], genes: Collection[str], said: Mapping[str, Any
         reader = LabelReader(card, genes)
         fields = [reader.fields(label) for label in labels if separator in label and label not in genes]
         return sum(
-            len(parts) > 1 and all(part in known or _is_control_like(part) for part in parts) for parts in fields
+            len(parts) > 1 and all(part in known or _is_control_like(part) for part in parts)
+            for parts in fields
         )
 
     return max(SEPARATORS, key=pairs)

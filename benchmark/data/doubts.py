@@ -23,7 +23,17 @@ FEWEST_PAIRS = 3
 OTHERWISE = ", or say --as-labelled if these are genes"
 FEW_LABELS = 0.05
 """Share of the labels that may look like pairs with another separator."""
-CONTEXTS = ("cell_line", "cellline", "cell_type", "celltype", "tissue", "organ", "study", "dataset", "species")
+CONTEXTS = (
+    "cell_line",
+    "cellline",
+    "cell_type",
+    "celltype",
+    "tissue",
+    "organ",
+    "study",
+    "dataset",
+    "species",
+)
 FEWEST_CELLS = 0.02
 """Share of the cells that makes a value of such a column a context of its own."""
 EXAMPLES = 3
@@ -51,7 +61,9 @@ def wrong_labels(cells: Cells, genes: Collection[str], card: DatasetCard) -> lis
 
 def _torn(cells: Cells, reader: LabelReader, alone: Collection[str]) -> Problem | None:
     """Pairs with a name that is neither measured nor ever alone, beside one that is."""
-    spellings = {tuple(sorted(names)): (label, names) for label, names in cells.names.items() if len(names) == 2}
+    spellings = {
+        tuple(sorted(names)): (label, names) for label, names in cells.names.items() if len(names) == 2
+    }
     pairs = dict(spellings.values())
     known = reader.genes | alone
     torn = {label: names for label, names in pairs.items() if len(known & set(names)) == 1}
@@ -72,7 +84,9 @@ def _torn(cells: Cells, reader: LabelReader, alone: Collection[str]) -> Problem 
 def _other_separator(cells: Cells, reader: LabelReader, alone: Collection[str]) -> Problem | None:
     """Labels of one name that is no measured gene, but two known ones with something else between them."""
     known = reader.genes | alone
-    singles = [label for label, names in cells.names.items() if len(names) == 1 and names[0] not in reader.genes]
+    singles = [
+        label for label, names in cells.names.items() if len(names) == 1 and names[0] not in reader.genes
+    ]
     for separator in SEPARATORS:
         if separator == reader.card.separator:
             continue
@@ -87,7 +101,9 @@ def _other_separator(cells: Cells, reader: LabelReader, alone: Collection[str]) 
     return None
 
 
-def doubts(cells: Cells, obs: pd.DataFrame, var: pd.DataFrame, genes: Collection[str], card: DatasetCard) -> list[str]:
+def doubts(
+    cells: Cells, obs: pd.DataFrame, var: pd.DataFrame, genes: Collection[str], card: DatasetCard
+) -> list[str]:
     """Return what is doubtful about cells that can be read, with what to do about it.
 
     Parameters
@@ -135,7 +151,9 @@ def _unmeasured(cells: Cells, reader: LabelReader, var: pd.DataFrame) -> list[st
     if alike > number:
         return [f"{said}; {alike} but for upper and lower case: --ignore-case"]
     ids = sum(gene.startswith(("ENSG", "ENSMUSG")) for gene in reader.genes)
-    why = "genes have Ensembl ids: add symbols to var and name that column" if ids else "they were not selected"
+    why = (
+        "genes have Ensembl ids: add symbols to var and name that column" if ids else "they were not selected"
+    )
     return [f"{said} ({why}); methods that look a perturbed gene up know nothing of it"]
 
 
@@ -229,4 +247,3 @@ def _contexts(cells: Cells, obs: pd.DataFrame) -> list[str]:
                 "takes one"
             )
     return said
-

@@ -80,7 +80,8 @@ class LabelReader:
                 (
                     length
                     for length in range(len(parts), 1, -1)
-                    if separator.join(parts[:length]) in self.genes and not self.genes.issuperset(parts[:length])
+                    if separator.join(parts[:length]) in self.genes
+                    and not self.genes.issuperset(parts[:length])
                 ),
                 1,
             )

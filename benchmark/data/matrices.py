@@ -50,13 +50,17 @@ class Matrix:
     def reading(self) -> dict[str, Any]:
         """Fields of a card that read it."""
         expression = "counts" if self.scale.kind == "counts" else "log1p"
-        where = {"X": {}, "raw/X": {"raw": True}}.get(self.place, {"layer": self.place.removeprefix("layers/")})
+        where = {"X": {}, "raw/X": {"raw": True}}.get(
+            self.place, {"layer": self.place.removeprefix("layers/")}
+        )
         return {**where, "expression": expression}
 
     @property
     def option(self) -> str:
         """The option of the command line that reads it."""
-        return {"X": "no option", "raw/X": "--raw"}.get(self.place, f"--layer {self.place.removeprefix('layers/')}")
+        return {"X": "no option", "raw/X": "--raw"}.get(
+            self.place, f"--layer {self.place.removeprefix('layers/')}"
+        )
 
     @property
     def is_usable(self) -> bool:
@@ -72,7 +76,9 @@ def matrices(path: Path) -> list[Matrix]:
 
 def best_matrix(found: Sequence[Matrix]) -> Matrix | None:
     """Return counts before normalised values, in the order of the file; None where nothing can be used."""
-    usable = sorted((matrix for matrix in found if matrix.is_usable), key=lambda one: one.scale.kind != "counts")
+    usable = sorted(
+        (matrix for matrix in found if matrix.is_usable), key=lambda one: one.scale.kind != "counts"
+    )
     return usable[0] if usable else None
 
 

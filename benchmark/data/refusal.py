@@ -68,7 +68,9 @@ def reading(card: DatasetCard, mends: Mapping[str, Any] | None = None) -> dict[s
     usual = {name: DatasetCard.model_fields[name].get_default(call_default_factory=True) for name in READING}
     said = {name: getattr(card, name) for name in READING}
     needed = ("perturbation_column", "control_label", "expression")
-    return {**{name: value for name, value in said.items() if value != usual[name] or name in needed}, **(mends or {})}
+    known = {name: value for name, value in said.items() if value != usual[name] or name in needed}
+    known |= mends or {}
+    return {name: known[name] for name in READING if name in known}
 
 
 def united(problems: Sequence[Problem], card: DatasetCard) -> dict[str, Any] | None:

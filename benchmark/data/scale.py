@@ -18,6 +18,10 @@ EXACT, OF_HALF = 1e-3, 0.03
 """How much sums of a cell may differ: rounding of float32, and of float16."""
 COUNTED = 64
 """Cells whose values are compared with each other."""
+SMALLEST = range(1, 13)
+"""Counts that the smallest value of a cell may stand for."""
+DISTINCT = 4
+"""Values of a cell below which all may be multiples by chance."""
 WHOLE = 0.01
 """How far a multiple of the smallest value may be from a whole number."""
 
@@ -47,7 +51,9 @@ class Scale:
     @property
     def is_canonical(self) -> bool:
         """Whether values are log1p of counts per 10,000 over these genes."""
-        return self.base == np.e and self.target is not None and abs(self.target / TARGET - 1) <= self.tolerance
+        return (
+            self.base == np.e and self.target is not None and abs(self.target / TARGET - 1) <= self.tolerance
+        )
 
     @property
     def is_exact(self) -> bool:
@@ -65,7 +71,11 @@ class Scale:
             return f"counts normalised to {_sum(self.target)} per cell, no logarithm"
         names = {np.e: "log1p", 2.0: "log2(1 + x)", 10.0: "log10(1 + x)"}
         if self.kind == "log" and self.base is not None:
-            of = f"counts per {_sum(self.target)}" if self.target else "normalised counts, genes selected later"
+            of = (
+                f"counts per {_sum(self.target)}"
+                if self.target
+                else "normalised counts, genes selected later"
+            )
             return f"{names[self.base]} of {of}"
         return "not counts; sums of cells differ on every scale"
 
@@ -141,13 +151,13 @@ def _spread(sums: np.ndarray) -> float:
 
 
 def _share_of_multiples(cells: csr_matrix, base: float) -> float:
-    """Of the cells with different values, the share in which all are multiples of the smallest, or a part of it."""
+    """Of the cells with different values, the share in which all are counts if the smallest is one of a few."""
     verdicts = []
     for row in range(cells.shape[0]):
         linear = _linear(cells.data[cells.indptr[row] : cells.indptr[row + 1]].astype(np.float64), base)
         ratios = linear / linear.min()
-        if ratios.max() > 1.5 and np.isfinite(ratios).all():
-            verdicts.append(any(_are_whole(part * ratios) for part in (1, 2, 3)))
+        if len(np.unique(ratios)) >= DISTINCT and np.isfinite(ratios).all():
+            verdicts.append(any(_are_whole(count * ratios) for count in SMALLEST))
     return float(np.mean(verdicts)) if verdicts else 0.0
 
 

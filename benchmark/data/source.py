@@ -83,7 +83,9 @@ def with_matrix(adata: AnnData, card: DatasetCard) -> AnnData:
         return AnnData(adata.raw.X, obs=adata.obs, var=adata.raw.var)
     if card.layer not in adata.layers:
         raise _no_matrix(card, [f"layers/{name}" for name in adata.layers])
-    layers = {name: values for name, values in adata.layers.items() if name == "counts" and name != card.layer}
+    layers = {
+        name: values for name, values in adata.layers.items() if name == "counts" and name != card.layer
+    }
     return AnnData(adata.layers[card.layer], obs=adata.obs, var=adata.var, layers=layers)
 
 

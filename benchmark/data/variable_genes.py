@@ -21,7 +21,9 @@ def number_of(genes: str | None) -> int | None:
     return int(found[1]) if found else None
 
 
-def variable_genes(cells: csr_matrix, names: Collection[str], number: int, also: Collection[str]) -> np.ndarray:
+def variable_genes(
+    cells: csr_matrix, names: Collection[str], number: int, also: Collection[str]
+) -> np.ndarray:
     """Choose the genes that vary most for their mean.
 
     Genes are divided into bins of equally many by their mean; a gene's score is its log dispersion (variance by

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from benchmark.data import Dataset
 
 AUTO = "auto"
-"""The first scheme that suits the data."""
+"""The scheme that suits the data, see `benchmark.splits.split.fitting_scheme`."""
 
 _log = logging.getLogger("benchmark")
 
@@ -32,7 +32,7 @@ def load_split(dataset: Dataset, scheme: str, seed: int) -> Split:
     dataset
         What is divided.
     scheme
-        One of `SCHEMES`; "auto", the first of these that suits the data; a list of one's own, as a path to a
+        One of `SCHEMES`; "auto", the one that suits the data; a list of one's own, as a path to a
         .json or .csv file (`benchmark.splits.own`), or by the name that it was frozen under.
     seed
         Of the draw; a list of one's own has none but that of the control cells.
@@ -142,7 +142,11 @@ def split_file(dataset: str, scheme: str, seed: int) -> Path | None:
 
 def require_scheme(scheme: str) -> None:
     """Refuse a split that is neither a scheme nor a list of one's own, by its file or as it was frozen."""
-    own = {path.stem.rpartition("-")[0] for folder in data_folders("splits") for path in folder.glob("*/*-*.json")}
+    own = {
+        path.stem.rpartition("-")[0]
+        for folder in data_folders("splits")
+        for path in folder.glob("*/*-*.json")
+    }
     if not is_own_list(scheme) and scheme not in {AUTO, *SCHEMES, *own}:
         raise unknown("split", scheme, {AUTO, *SCHEMES, *own}, "`python -m benchmark splits` lists them")
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 GENERATOR = "benchmark.splits 2"
 """Raised whenever a scheme divides the same labels, or control cells are divided, otherwise than before."""
 
+USUAL = ("doubles", "singles")
+"""Schemes that are proposed before others."""
+
 FEWEST_CONTROLS = 4
 """Control cells that can be divided: a mean with a spread needs two on each side. Fewer are shared."""
 
@@ -156,7 +159,7 @@ def make_split(dataset: Dataset, scheme: str, seed: int) -> Split:
 
 
 def fitting_scheme(dataset: Dataset, seed: int) -> str:
-    """Return the first scheme, in the order of `SCHEMES`, that a dataset has enough perturbations for.
+    """Return the scheme that suits a dataset: `doubles`, else `singles`, else any that has enough perturbations.
 
     Raises
     ------
@@ -175,7 +178,8 @@ def fitting_scheme(dataset: Dataset, seed: int) -> str:
 def _fitting(dataset: Dataset, seed: int) -> list[str]:
     labels = source_labels(dataset)
     drawn = {name: scheme(labels, seed) for name, scheme in SCHEMES.items()}
-    return [name for name, parts in drawn.items() if parts.train and parts.validation and parts.test]
+    fitting = {name for name, parts in drawn.items() if parts.train and parts.validation and parts.test}
+    return [name for name in dict.fromkeys((*USUAL, *SCHEMES)) if name in fitting]
 
 
 def _instead(dataset: Dataset, scheme: str, seed: int) -> str:

@@ -105,7 +105,9 @@ class Plan(BaseModel):
                 "split": split,
                 "seed": seed,
                 "cells": self.cells,
-                "columns": tuple((name, tuple(v) if isinstance(v, list) else v) for name, v in self.columns.items()),
+                "columns": tuple(
+                    (name, tuple(v) if isinstance(v, list) else v) for name, v in self.columns.items()
+                ),
             }
             if self.anchors:
                 jobs += [Job(method=name, **place) for name in (*ANCHORS, *BOUNDS)]

@@ -85,7 +85,7 @@ def reads_files(command: Command) -> Command:
     last = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in kept]
     reading.__signature__ = own.replace(parameters=[*last, *more])  # type: ignore[attr-defined]
     reading.__annotations__ = {each.name: each.annotation for each in (*last, *more)}
-    del reading.__wrapped__  # type: ignore[attr-defined]
+    del reading.__wrapped__
     return reading  # type: ignore[return-value]
 
 

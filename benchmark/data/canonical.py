@@ -12,7 +12,7 @@ from benchmark.data.cards import DatasetCard
 from benchmark.data.cells import Cells, read_cells
 from benchmark.data.doubts import perturbed, wrong_labels
 from benchmark.data.genes import gene_list
-from benchmark.data.refusal import Problem, Refused
+from benchmark.data.refusal import Problem, RefusedDataError
 from benchmark.data.variable_genes import number_of
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.perturbation import CONTROL
@@ -68,7 +68,7 @@ def canonicalise(
     columns = None if problems else _columns(adata, cells, names, card)
     found = _matrices(adata, cells.rows, columns, card, problems, on_disk)
     if found is None:
-        raise Refused(problems)
+        raise RefusedDataError(problems)
     for what in cells.left_out:
         _log.info("Left out of '%s': %s.", card.name, what)
     obs = pd.DataFrame({"perturbation": cells.labels, "source_label": cells.source}, dtype=object)
@@ -139,7 +139,7 @@ def _matrices(
     problems: list[Problem],
     on_disk: bool,
 ) -> Matrices | None:
-    """Read the matrices; None where anything is wrong with them or was before, which they are read to tell."""
+    """Read the matrices; None where anything is wrong with them, or was before."""
     from benchmark.data.expression import WrongValuesError, read_expression
 
     try:

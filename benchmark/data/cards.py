@@ -89,11 +89,11 @@ class DatasetCard(FileCard):
     max_controls
         Control cells that are kept, drawn with a fixed seed.
     leave_out
-        What is left out and counted instead of refused: ``triples``, labels of more than two genes; ``empty``,
-        cells without counts; ``unlabelled``, cells without a label.
+        What is left out and counted instead of refused: ``triples``, labels of more than two genes;
+        ``empty``, cells without counts; ``unlabelled``, cells without a label.
     genes
-        Name of the list of genes that are kept (`benchmark.data.genes`), or ``hvg:N`` for the N that vary most
-        among control cells, and the perturbed ones; all unless said.
+        Name of the list of genes that are kept (`benchmark.data.genes`), or ``hvg:N`` for the N that vary
+        most among control cells, and the perturbed ones; all unless said.
     gene_selection
         Which cells decided what genes there are, when the file or the list was made: ``none`` where their
         expression did not matter, ``all cells`` where that of test cells counted too.

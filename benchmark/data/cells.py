@@ -136,7 +136,8 @@ def _leave_out_unlabelled(cells: Cells, card: DatasetCard) -> None:
     if "unlabelled" not in card.leave_out:
         cells.problems.append(
             Problem(
-                f"Column '{card.perturbation_column}' of obs is empty for {number} cells; label or remove them",
+                f"Column '{card.perturbation_column}' of obs is empty for {number} cells; label or remove "
+                "them",
                 {"leave_out": ("unlabelled",)},
             )
         )
@@ -180,7 +181,8 @@ def _label(cells: Cells, card: DatasetCard) -> None:
     if unreadable:
         cells.problems.append(
             Problem(
-                f"Perturbation label '{unreadable[0]}' has an empty gene name; write 'A' or 'A{card.separator}B'"
+                f"Perturbation label '{unreadable[0]}' has an empty gene name; write 'A' or "
+                f"'A{card.separator}B'"
                 + (f", and so {len(unreadable) - 1} more" if len(unreadable) > 1 else ""),
                 {"drop": tuple(unreadable)} if len(unreadable) <= EXAMPLES else None,
             )

@@ -94,10 +94,10 @@ def load_dataset(name: str, **reading: Any) -> Dataset:
     Parameters
     ----------
     name
-        "simulated", "norman19", ..., a path that ends in ``.h5ad``, or what a file was called when it was read.
+        "simulated", "norman19", ..., a path that ends in ``.h5ad``, or what a file was called before.
     reading
-        How a file is read, as the fields of `benchmark.data.cards.DatasetCard` say; None is as good as nothing.
-        A path without a card needs perturbation_column, the column of ``obs`` with the labels, and
+        How a file is read, as the fields of `benchmark.data.cards.DatasetCard` say; None is as good as
+        nothing. A path without a card needs perturbation_column, the column of ``obs`` with the labels, and
         control_label; "log1p" is expected unless expression says "counts".
 
     Raises

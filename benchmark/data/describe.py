@@ -1,4 +1,4 @@
-"""What a file holds, what is doubtful about it, and how it is read best; little of its matrices is looked at."""
+"""What a file holds, what is doubtful about it, and how it is read best; of its matrices little is read."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 MOST_VALUES = 60
 """Values of a column that may still be batches, lines or the like."""
-LABELS = "perturbation condition gene genes guide guides target target_gene gene_target guide_identity sgrna".split()
+LABELS = ("perturbation", "condition", "gene", "guide", "target", "target_gene", "gene_target", "sgrna")
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,8 @@ def _label_column(obs: pd.DataFrame, genes: Collection[str]) -> str:
     best = max(marks, key=lambda name: marks[name], default=None)
     if best is None or marks[best] < 0.5:
         raise BenchmarkError(
-            f"No column of obs looks like labels of perturbations (there are: {', '.join(map(str, obs.columns))}); "
+            "No column of obs looks like labels of perturbations (there are: "
+            f"{', '.join(map(str, obs.columns))}); "
             "name it with --perturbation-column."
         )
     return best
@@ -232,7 +233,7 @@ def _is_control_like(label: str) -> bool:
 
 
 def _controls(labels: list[str]) -> tuple[str, ...]:
-    """Labels that look like control cells; the first pattern of the field where none does, which is then refused."""
+    """Labels that look like control cells; where none does, the usual one, which is then refused."""
     return tuple(label for label in labels if _is_control_like(label)) or ("control",)
 
 

@@ -1,4 +1,4 @@
-"""What is doubtful about how labels were read: said in a sentence, or refused where a split would go wrong."""
+"""What is doubtful about how labels were read: said, or refused where a split would go wrong."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def wrong_labels(cells: Cells, genes: Collection[str], card: DatasetCard) -> lis
     return [problem for problem in found if problem is not None]
 
 
-def _torn(cells: Cells, reader: LabelReader, alone: Collection[str]) -> Problem | None:
+def _torn(cells: Cells, reader: LabelReader, alone: set[str]) -> Problem | None:
     """Pairs with a name that is neither measured nor ever alone, beside one that is."""
     spellings = {
         tuple(sorted(names)): (label, names) for label, names in cells.names.items() if len(names) == 2
@@ -81,7 +81,7 @@ def _torn(cells: Cells, reader: LabelReader, alone: Collection[str]) -> Problem 
     )
 
 
-def _other_separator(cells: Cells, reader: LabelReader, alone: Collection[str]) -> Problem | None:
+def _other_separator(cells: Cells, reader: LabelReader, alone: set[str]) -> Problem | None:
     """Labels of one name that is no measured gene, but two known ones with something else between them."""
     known = reader.genes | alone
     singles = [
@@ -94,8 +94,10 @@ def _other_separator(cells: Cells, reader: LabelReader, alone: Collection[str]) 
         pairs = [label for label, parts in fields.items() if len(parts) == 2 and known.issuperset(parts)]
         if len(pairs) >= 2 and len(pairs) > FEW_LABELS * len(cells.names):
             return Problem(
-                f"{len(pairs)} labels would be single genes, but are two known ones with '{separator}' between "
-                f"them, such as '{pairs[0]}'; correct --separator, which is '{reader.card.separator}'{OTHERWISE}",
+                f"{len(pairs)} labels would be single genes, but are two known ones with '{separator}' "
+                "between "
+                f"them, such as '{pairs[0]}'; correct --separator, which is "
+                f"'{reader.card.separator}'{OTHERWISE}",
                 {"separator": separator},
             )
     return None
@@ -118,7 +120,7 @@ def doubts(
         How labels were read.
     """
     reader = LabelReader(card, genes)
-    said = [
+    return [
         *_unmeasured(cells, reader, var),
         *_guides(cells, reader),
         *_more_controls(cells, reader),
@@ -126,7 +128,6 @@ def doubts(
         *_few_controls(cells),
         *_contexts(cells, obs),
     ]
-    return said
 
 
 def perturbed(cells: Cells) -> set[str]:
@@ -158,7 +159,7 @@ def _unmeasured(cells: Cells, reader: LabelReader, var: pd.DataFrame) -> list[st
 
 
 def guides(cells: Cells, genes: Collection[str], card: DatasetCard) -> dict[str, list[str]]:
-    """Return the genes of which there are guides among the perturbed names, with these; none where collapsed."""
+    """Return the genes that perturbed names look like guides of, with these names; none where collapsed."""
     if card.collapse_guides or card.as_labelled:
         return {}
     reader, found = LabelReader(card, genes), defaultdict(list)
@@ -179,7 +180,8 @@ def _guides(cells: Cells, reader: LabelReader) -> list[str]:
     shown = " and ".join(f"'{name}'" for name in names[:2])
     effect = "a split would put guides of one gene into training and test; " if len(names) > 1 else ""
     return [
-        f"{number} perturbed names look like guides of {len(found)} genes, such as {shown} of {gene}: {effect}"
+        f"{number} perturbed names look like guides of {len(found)} genes, such as {shown} of {gene}: "
+        f"{effect}"
         "--collapse-guides reads them as their genes"
     ]
 
@@ -193,7 +195,8 @@ def _more_controls(cells: Cells, reader: LabelReader) -> list[str]:
     options = " ".join(f"--control-label {name}" for name in sorted(names)[:EXAMPLES])
     more = " ..." if len(names) > EXAMPLES else ""
     return [
-        f"{len(names)} perturbed names look like control cells ({shown}{more}); if they are: add {options}{more}, "
+        f"{len(names)} perturbed names look like control cells ({shown}{more}); if they are: add "
+        f"{options}{more}, "
         "or a pattern such as --control-label 'NT*'"
     ]
 
@@ -203,7 +206,8 @@ def _dates(cells: Cells, genes: Collection[str]) -> list[str]:
     found = {"perturbed": perturbed(cells), "measured": genes}
     dates = {kind: sorted(name for name in names if DATE.fullmatch(name)) for kind, names in found.items()}
     return [
-        f"{len(names)} {kind} genes are dates that a spreadsheet made of names, such as '{names[0]}' (of MARCHF1, "
+        f"{len(names)} {kind} genes are dates that a spreadsheet made of names, such as '{names[0]}' (of "
+        "MARCHF1, "
         "SEPTIN2, DELEC1 and their like); write their symbols again"
         for kind, names in dates.items()
         if names
@@ -219,7 +223,8 @@ def _few_controls(cells: Cells) -> list[str]:
     usual = int(np.median(list(sizes.values())))
     if controls < 4:
         return [
-            f"{controls} control cells cannot be divided between methods and real changes: both share them, and "
+            f"{controls} control cells cannot be divided between methods and real changes: both share "
+            "them, and "
             "correlations count their noise as agreement; 4 is the least, and "
             f"{2 * usual:,} would be no noisier than a perturbation"
         ]
@@ -242,8 +247,10 @@ def _contexts(cells: Cells, obs: pd.DataFrame) -> list[str]:
         if len(common) > 1:
             shown = ", ".join(f"{value} {n:,}" for value, n in list(common.items())[:EXAMPLES])
             said.append(
-                f"the cells are of several kinds by the column '{name}' ({shown}), whose control cells would be "
-                f"pooled, so that a change is in part the difference of kinds; --keep {name}={next(iter(common))} "
+                f"the cells are of several kinds by the column '{name}' ({shown}), whose control cells "
+                "would be "
+                "pooled, so that a change is in part the difference of kinds; --keep "
+                f"{name}={next(iter(common))} "
                 "takes one"
             )
     return said

@@ -78,7 +78,7 @@ def read_expression(
 
 
 class WrongValuesError(BenchmarkError):
-    """A matrix does not hold what was declared; `mend` is what a card says to read it, where that is possible."""
+    """A matrix does not hold what was declared; `mend` is what a card says to read it, or None."""
 
     def __init__(self, sentence: str, mend: Mapping[str, Any] | None = None) -> None:
         super().__init__(sentence)
@@ -139,7 +139,8 @@ class _Counts:
         if empty.any():
             raise WrongValuesError(
                 f"{int(empty.sum())} cells of dataset '{self._card.name}' have no counts, the first is cell "
-                f"{int(np.flatnonzero(empty)[0])}; remove those cells, or leave them out with --leave-out empty.",
+                f"{int(np.flatnonzero(empty)[0])}; remove those cells, or leave them out with --leave-out "
+                "empty.",
                 {"leave_out": ("empty",)},
             )
         return Matrices(self._expression.matrix(), self._counts.matrix(), depth)
@@ -164,7 +165,7 @@ class _Logs:
         self._has_counts = self._given is not None or self._depth is not None
 
     def read(self, part: slice) -> None:
-        """Bring the values of a block to log1p of counts per 10,000, and take counts as long as there are some."""
+        """Bring a block to log1p of counts per 10,000, and take its counts as long as there are some."""
         values = raw_rows(self._x[part], self._rows[part])
         cells = slice(self._seen.n_rows, self._seen.n_rows + values.shape[0])
         self._seen.see(values)
@@ -193,7 +194,8 @@ class _Logs:
         self._seen.require_possible()
         if not self._seen.broken:
             raise WrongValuesError(
-                f"{self._declared()}, but all values are whole numbers (the largest is {self._seen.largest:.4g}); "
+                f"{self._declared()}, but all values are whole numbers (the largest is "
+                f"{self._seen.largest:.4g}); "
                 "if they are raw counts, declare --expression counts.",
                 {"expression": "counts"},
             )
@@ -209,21 +211,24 @@ class _Logs:
         return f"log1p values are {'declared' if was_said else 'expected where --expression is not given'}"
 
     def _require_scale(self) -> None:
-        """Refuse values that are not, and cannot be made, log1p of counts per 10,000; say what was made of them."""
+        """Refuse values that cannot be made log1p of counts per 10,000; say what was made of them."""
         scale, name = self._scale, self._card.name
         if self._card.as_published:
             return
         if self._is_converted and self._off:
             raise WrongValuesError(
-                f"{self._declared()}, but values are {scale}, and {self._off} cells have another sum; give raw "
+                f"{self._declared()}, but values are {scale}, and {self._off} cells have another sum; "
+                "give raw "
                 "counts, or cells that were normalised alike."
             )
         if self._is_converted:
             _log.warning("The values of '%s' are %s: converted to log1p of counts per 10,000.", name, scale)
         elif self._exceeding or (scale.kind == "log" and scale.base != np.e):
             raise WrongValuesError(
-                f"{self._declared()}, but the values are too large (the largest is {self._seen.largest:.4g}): in "
-                f"{self._exceeding} cells they stand for more than 10,000 counts per 10,000; they look like {scale}, "
+                f"{self._declared()}, but the values are too large (the largest is "
+                f"{self._seen.largest:.4g}): in "
+                f"{self._exceeding} cells they stand for more than 10,000 counts per 10,000; they look "
+                f"like {scale}, "
                 "which cannot be converted exactly: give raw counts."
             )
         elif self._off:

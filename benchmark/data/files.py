@@ -1,4 +1,4 @@
-"""Files that people name by their path: how they are read, what they are called, and the cards made of them."""
+"""Files that people name by their path: how they are read and called, and the cards made of them."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def checked_card(path: Path, options: Mapping[str, Any]) -> DatasetCard:
 def registered(card: DatasetCard, digest: str) -> DatasetCard:
     """Give the card of a file a name that no other cells have, and note how the file is read.
 
-    The first to come is called as its file; what has the same name but other cells, since it is another file or
-    one that is read in another way, has the beginning of its digest added.
+    The first to come is called as its file; what has the same name but other cells, since it is another file
+    or one that is read in another way, has the beginning of its digest added.
 
     Parameters
     ----------

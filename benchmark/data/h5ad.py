@@ -43,14 +43,14 @@ def matrix_bytes(path: Path, matrix: str = "X") -> int:
 
 
 def has_readable_rows(file: h5py.File, matrix: str = "X") -> bool:
-    """Whether single rows of a matrix and of counts can be read, and names are written as since anndata 0.7."""
+    """Whether rows of a matrix and of counts can be read, and names are written as since anndata 0.7."""
     modern = all("encoding-type" in file[part].attrs for part in ("obs", "var"))
     counts = "layers/counts" not in file or is_by_row(file["layers/counts"])
     return modern and matrix in file and is_by_row(file[matrix]) and counts
 
 
 def open_rows(path: Path, matrix: str = "X") -> AnnData | None:
-    """Open an .h5ad whose matrix and counts are read when they are indexed; None where rows cannot be read alone.
+    """Open an .h5ad whose matrices are read when they are indexed; None where rows cannot be read alone.
 
     The file stays open for as long as the answer is used.
 

@@ -83,7 +83,7 @@ def best_matrix(found: Sequence[Matrix]) -> Matrix | None:
 
 
 def _places(file: h5py.File) -> Iterator[str]:
-    layers = file["layers"] if "layers" in file else {}
+    layers = file.get("layers", {})
     yield from (place for place in ("X", *(f"layers/{name}" for name in layers), "raw/X") if place in file)
 
 

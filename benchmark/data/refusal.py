@@ -53,7 +53,7 @@ class Problem:
     of_values: bool = False
 
 
-class Refused(BenchmarkError):
+class RefusedDataError(BenchmarkError):
     """A data set that cannot be used, with all that is wrong with it."""
 
     def __init__(self, problems: Sequence[Problem], advice: str = "") -> None:

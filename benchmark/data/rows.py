@@ -17,7 +17,7 @@ STRETCHES = 16
 
 
 def raw_rows(values: Any, rows: np.ndarray | None) -> csr_matrix:
-    """Copy some rows, or all, to CSR with sorted indices and no stored zeros; float16, which SciPy lacks, as float32."""
+    """Copy some rows, or all, to CSR with sorted indices and no stored zeros; float16 becomes float32."""
     kept = values if rows is None or rows.all() else values[rows]
     matrix = csr_matrix(kept.astype(np.float32) if kept.dtype == np.float16 else kept, copy=True)
     matrix.sum_duplicates()

@@ -1,8 +1,8 @@
 """On which scale values are, recovered from the cells themselves and never from a maximum.
 
-Values that were normalised to a sum per cell tell it: of the right base b, the sums of b^x - 1 are alike in all
-cells, and that sum is what counts were scaled to. Where genes were selected afterwards the sums differ; the
-counts behind the values then show the base, as b^x - 1 is a multiple of the cell's smallest value.
+Values that were normalised to a sum per cell tell it: of the right base b, the sums of b^x - 1 are alike in
+all cells, and that sum is what counts were scaled to. Where genes were selected afterwards the sums differ; the
+counts behind the values then show the base, as all values b^x - 1 of a cell are multiples of one number.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Scale:
     ----------
     kind
         ``counts``: whole numbers. ``log``: log(1 + x) of normalised counts. ``linear``: normalised counts.
-        ``signed``: some are negative. ``odd``: no number any expression has. ``unknown``: none of these shows.
+        ``signed``: some are negative. ``odd``: NaN or infinite. ``unknown``: none of these shows.
     base
         Of the logarithm.
     target
@@ -151,7 +151,7 @@ def _spread(sums: np.ndarray) -> float:
 
 
 def _share_of_multiples(cells: csr_matrix, base: float) -> float:
-    """Of the cells with different values, the share in which all are counts if the smallest is one of a few."""
+    """Of the cells with different values, the share in which all are counts if the smallest is a few."""
     verdicts = []
     for row in range(cells.shape[0]):
         linear = _linear(cells.data[cells.indptr[row] : cells.indptr[row + 1]].astype(np.float64), base)

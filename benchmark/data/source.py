@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from benchmark.data import download
 from benchmark.data.canonical import canonicalise
 from benchmark.data.cards import DatasetCard
-from benchmark.data.refusal import Problem, Refused, advice
+from benchmark.data.refusal import Problem, RefusedDataError, advice
 from benchmark.errors import BenchmarkError, unknown
 
 if TYPE_CHECKING:
@@ -114,9 +114,9 @@ def canonical_file(card: DatasetCard, path: Path) -> AnnData:
     try:
         with readable(path, OSError):
             return canonicalise(cells, card, on_disk=on_disk)
-    except Refused as refused:
+    except RefusedDataError as refused:
         problems = [_with_other_matrix(problem, card, path) for problem in refused.problems]
-        raise Refused(problems, advice(card, problems)) from None
+        raise RefusedDataError(problems, advice(card, problems)) from None
 
 
 def _with_other_matrix(problem: Problem, card: DatasetCard, path: Path) -> Problem:

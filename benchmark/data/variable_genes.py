@@ -26,8 +26,8 @@ def variable_genes(
 ) -> np.ndarray:
     """Choose the genes that vary most for their mean.
 
-    Genes are divided into bins of equally many by their mean; a gene's score is its log dispersion (variance by
-    mean, of the values without logarithm) as deviations from the mean of its bin (Satija et al., Nature
+    Genes are divided into bins of equally many by their mean; a gene's score is its log dispersion (variance
+    by mean, of the values without logarithm) as deviations from the mean of its bin (Satija et al., Nature
     Biotechnology 33, 495 (2015)).
 
     Parameters

@@ -24,8 +24,8 @@ from scipy.sparse import csr_matrix
 from benchmark.data.blocks import row_blocks
 from benchmark.data.canonical import canonicalise
 from benchmark.data.dataset import Dataset
-from benchmark.data.source import source_cells
 from benchmark.data.fingerprints import FEWEST, fingerprints
+from benchmark.data.source import source_cells
 from benchmark.errors import BenchmarkError
 from benchmark.perturbation import CONTROL
 from benchmark.splits import Split

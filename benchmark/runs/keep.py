@@ -85,7 +85,7 @@ def keep_results(
     clock
         How long it took.
     fallbacks
-        Refused perturbations with the reason, if any.
+        RefusedDataError perturbations with the reason, if any.
     archive
         The file with the predictions; None where nothing was predicted.
     digest

@@ -84,7 +84,8 @@ def _lists(path: Path) -> dict[str, list[str]]:
     except (OSError, ValueError, KeyError) as error:
         reason = getattr(error, "strerror", None) or error
         raise BenchmarkError(
-            f"{path} cannot be read as a split ({reason}); give JSON with the lists train, validation and test, "
+            f"{path} cannot be read as a split ({reason}); give JSON with the lists train, validation and "
+            "test, "
             "or CSV with the columns perturbation and part."
         ) from error
     missing = [part for part in PARTS if not named.get(part)]

@@ -159,7 +159,7 @@ def make_split(dataset: Dataset, scheme: str, seed: int) -> Split:
 
 
 def fitting_scheme(dataset: Dataset, seed: int) -> str:
-    """Return the scheme that suits a dataset: `doubles`, else `singles`, else any that has enough perturbations.
+    """Return the scheme that suits a dataset: `doubles`, else `singles`, else any other.
 
     Raises
     ------

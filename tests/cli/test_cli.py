@@ -13,7 +13,7 @@ import pytest
 
 from benchmark.cli import main
 from tests.machine.process_case import COMMAND, environment
-from tests.tiny import PATH_OPTIONS, write_screen
+from tests.tiny import PATH_OPTIONS
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Files as people have them: read right, or said or refused with what is wrong and the command that reads them."""
+"""Files as people have them: read right, or refused with what is wrong and what reads them."""
 
 from __future__ import annotations
 

@@ -180,7 +180,7 @@ def add_file(path: Path, reading: Mapping[str, Any], name: str | None = None) ->
     """
     card = files.card_of_file(path, reading)
     checksum = download.checksum_in_place(card)
-    card = files.named(card, name)
+    card = files.named(card, name or files.name_of(path))
     dataset = _prepared(_Source(card, checksum, lambda: canonical_file(card, path)))
     return dataset, files.add_card(card, checksum)
 
@@ -208,11 +208,25 @@ def _prepared(source: _Source) -> Dataset:
     path = _prepared_file(card, checksum)
     dataset = _read_prepared(card, path) if path.exists() else None
     if dataset is None:
-        _write_prepared(canonical(), path)
+        cells = canonical()
+        if card.is_by_path:
+            _describe(card)
+        _write_prepared(cells, path)
+        del cells
         dataset = _read_prepared(card, path)
     if dataset is None:
         raise BenchmarkError(f"{path} changed while it was read; delete it and check the disk.")
     return dataset
+
+
+def _describe(card: DatasetCard) -> None:
+    """Say what a file holds when it is read for the first time."""
+    from benchmark.data.describe import describe
+    from benchmark.data.described import as_text
+    from benchmark.data.refusal import reading
+
+    about = describe(Path(str(card.local_file)), reading(card), is_settled=True)
+    _log.log(logging.WARNING if about.warnings else logging.INFO, "%s\n", as_text(about, with_command=False))
 
 
 def _named(card: DatasetCard, digest: str) -> DatasetCard:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,10 +13,10 @@ import numpy as np
 from benchmark.data import files
 from benchmark.data.canonical import gene_names, repeated_genes
 from benchmark.data.cards import DatasetCard
-from benchmark.data.cells import Cells, column, read_cells
+from benchmark.data.cells import Cells, read_cells
 from benchmark.data.doubts import doubts, guides, perturbed, wrong_labels
-from benchmark.data.labels import CONTROL_LIKE, SEPARATORS, LabelReader
 from benchmark.data.matrices import Matrix, best_matrix, matrices
+from benchmark.data.proposed import proposed
 from benchmark.data.refusal import Problem, reading, united
 from benchmark.data.source import readable
 from benchmark.errors import BenchmarkError, unknown
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 MOST_VALUES = 60
 """Values of a column that may still be batches, lines or the like."""
-LABELS = ("perturbation", "condition", "gene", "guide", "target", "target_gene", "gene_target", "sgrna")
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ class Description:
         return reading(self.card)
 
 
-def describe(path: Path, options: Mapping[str, Any]) -> Description:
+def describe(path: Path, options: Mapping[str, Any], *, is_settled: bool = False) -> Description:
     """Look into a file.
 
     Parameters
@@ -91,6 +90,8 @@ def describe(path: Path, options: Mapping[str, Any]) -> Description:
         An ``.h5ad``.
     options
         How it is read, as far as that is said: fields of a card.
+    is_settled
+        Whether it is read in this way, so that nothing else is proposed.
 
     Raises
     ------
@@ -107,14 +108,16 @@ def describe(path: Path, options: Mapping[str, Any]) -> Description:
     chosen = _matrix(found, place, said)
     said = {**(chosen.reading if chosen is not None else {}), **said}
     var = raw_var if said.get("raw") and raw_var is not None else var
-    card = files.checked_card(path, _proposed(obs, var, said))
+    card = files.checked_card(path, proposed(obs, var, said))
     genes = gene_names(var, card)
     cells = read_cells(obs, genes, card)
     problems = [*repeated_genes(genes, card), *_of_values(chosen, card), *cells.problems]
     problems += wrong_labels(cells, genes, card)
     mends = united(problems, card)
     warnings = doubts(cells, obs, var, genes, card)
-    if mends is not None and guides(cells, genes, card):
+    if is_settled:
+        mends = {}
+    elif mends is not None and guides(cells, genes, card):
         mends = {**mends, "collapse_guides": True}
     if mends:
         card = files.checked_card(
@@ -179,86 +182,6 @@ def _of_values(matrix: Matrix | None, card: DatasetCard) -> list[Problem]:
             )
         ]
     return []
-
-
-def _proposed(obs: pd.DataFrame, var: pd.DataFrame, said: Mapping[str, Any]) -> dict[str, Any]:
-    """Complete what was said by what the labels look like."""
-    columns = [str(name) for name in (said.get("gene_name_column"),) if name]
-    genes = set(map(str, var[columns[0]] if columns and columns[0] in var else var.index))
-    name = said.get("perturbation_column") or _label_column(obs, genes)
-    labels = sorted({str(label) for label in column(obs, name, "--perturbation-column") if label is not None})
-    proposed: dict[str, Any] = {"perturbation_column": name, **said}
-    if "control_label" not in proposed:
-        controls = _controls(labels)
-        proposed["control_label"] = controls[0] if len(controls) == 1 else controls
-    if "gene_name_column" not in proposed and (symbols := _symbols(var, labels, genes)):
-        proposed["gene_name_column"] = symbols
-        genes = set(map(str, var[symbols]))
-    proposed.setdefault("separator", _separator(labels, genes, proposed))
-    return proposed
-
-
-def _label_column(obs: pd.DataFrame, genes: Collection[str]) -> str:
-    """The column whose values look most like perturbations."""
-    marks = {}
-    for name in map(str, obs.columns):
-        if obs[name].dtype.kind in "iufb":
-            continue
-        values = [str(value) for value in obs[name].dropna().unique()]
-        if not 2 <= len(values) <= max(3, len(obs) // 2):
-            continue
-        fields = {part for value in values for part in [value, *_divided(value)]}
-        named = len(fields & set(genes)) / len(values)
-        has_control = any(_is_control_like(value) for value in values)
-        marks[name] = min(named, 1.0) + 0.5 * has_control + 0.5 * (name.lower() in LABELS)
-    best = max(marks, key=lambda name: marks[name], default=None)
-    if best is None or marks[best] < 0.5:
-        raise BenchmarkError(
-            "No column of obs looks like labels of perturbations (there are: "
-            f"{', '.join(map(str, obs.columns))}); "
-            "name it with --perturbation-column."
-        )
-    return best
-
-
-def _divided(label: str) -> list[str]:
-    return [part for separator in SEPARATORS if separator in label for part in label.split(separator)]
-
-
-def _is_control_like(label: str) -> bool:
-    if CONTROL_LIKE.fullmatch(label):
-        return True
-    halves = [label.split(separator) for separator in SEPARATORS if separator in label]
-    return any(all(CONTROL_LIKE.fullmatch(part) for part in parts) for parts in halves)
-
-
-def _controls(labels: list[str]) -> tuple[str, ...]:
-    """Labels that look like control cells; where none does, the usual one, which is then refused."""
-    return tuple(label for label in labels if _is_control_like(label)) or ("control",)
-
-
-def _symbols(var: pd.DataFrame, labels: list[str], genes: Collection[str]) -> str | None:
-    """The column of var that has more of the names in labels than the index."""
-    names = {part for label in labels for part in [label, *_divided(label)]}
-    found = {str(name): len(names & set(var[name].astype(str))) for name in var.columns}
-    best = max(found, key=lambda name: found[name], default=None)
-    return best if best is not None and found[best] > 2 * len(names & set(genes)) else None
-
-
-def _separator(labels: list[str], genes: Collection[str], said: Mapping[str, Any]) -> str:
-    """The separator by which most labels are pairs of known names."""
-    known = {*genes, *(label for label in labels if not any(mark in label for mark in SEPARATORS))}
-
-    def pairs(separator: str) -> int:
-        card = DatasetCard(name="x", separator=separator, control_label=said["control_label"])
-        reader = LabelReader(card, genes)
-        fields = [reader.fields(label) for label in labels if separator in label and label not in genes]
-        return sum(
-            len(parts) > 1 and all(part in known or _is_control_like(part) for part in parts)
-            for parts in fields
-        )
-
-    return max(SEPARATORS, key=pairs)
 
 
 def _columns(obs: pd.DataFrame, card: DatasetCard) -> dict[str, dict[str, int]]:

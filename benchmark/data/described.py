@@ -15,8 +15,8 @@ WIDTH = 80
 LEFT = 11
 
 
-def as_text(about: Description) -> str:
-    """Lay a description out for a screen of 80 columns."""
+def as_text(about: Description, *, with_command: bool = True) -> str:
+    """Lay a description out for a screen of 80 columns, with the command that reads the file or without."""
     lines = [f"{about.file.name}: {about.cells:,} cells, {about.genes:,} genes", ""]
     lines += _row("labels", f"column '{about.card.perturbation_column}', control {_controls(about)}")
     lines += _row("read as", _reading(about))
@@ -28,7 +28,7 @@ def as_text(about: Description) -> str:
     lines += [line for what in about.left_out for line in _row("left out", what)]
     lines += _numbered("What cannot be read as it is", [problem.sentence for problem in about.problems])
     lines += _numbered("What is doubtful", about.warnings)
-    lines += ["", *_command(about)]
+    lines += ["", *_command(about)] if with_command else []
     return "\n".join(lines)
 
 

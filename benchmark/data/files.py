@@ -68,7 +68,7 @@ def registered(card: DatasetCard, digest: str) -> DatasetCard:
     digest
         `benchmark.data.digests.content_digest` of its cells.
     """
-    if card == _added(Path(str(card.local_file))):
+    if card.name in {added.name for added in list_cards()}:
         return card
     for name in (card.name, f"{card.name}-{digest[:8]}"):
         noted = _noted(name)
@@ -92,15 +92,20 @@ def known(name: str) -> DatasetCard | None:
     return checked_card(Path(noted["file"]), noted["reading"]).model_copy(update={"name": name})
 
 
-def named(card: DatasetCard, name: str | None) -> DatasetCard:
-    """Return a card under another name, which must be one; under its own where none is given.
+def named(card: DatasetCard, name: str) -> DatasetCard:
+    """Return a card under another name.
 
     Raises
     ------
     BenchmarkError
         When it is fit for no file.
     """
-    return card if name is None else checked_card(Path(str(card.local_file)), {**reading(card), "name": name})
+    return checked_card(Path(str(card.local_file)), {**reading(card), "name": name})
+
+
+def name_of(path: Path) -> str:
+    """Return the name of a file in a form that is fit for folders."""
+    return re.sub(r"[^\w.-]+", "_", path.stem)
 
 
 def add_card(card: DatasetCard, checksum: str) -> Path:
@@ -132,7 +137,11 @@ def add_card(card: DatasetCard, checksum: str) -> Path:
 def _added(path: Path) -> DatasetCard | None:
     """The card that was written for a file, where there is one."""
     place = str(path.resolve())
-    return next((card for card in list_cards() if card.local_file == place), None)
+    found = [card for card in list_cards() if card.local_file == place]
+    if len(found) > 1:
+        names = ", ".join(card.name for card in found)
+        raise BenchmarkError(f"{path} is read in several ways, as {names}; say which by its name.")
+    return found[0] if found else None
 
 
 def _noted(name: str) -> dict[str, Any] | None:
@@ -148,5 +157,5 @@ def _note(name: str) -> Path:
 
 def _name_of_file(path: Path) -> str:
     """Return the file's name, kept apart from the names of cards."""
-    name = re.sub(r"[^\w.-]+", "_", path.stem)
+    name = name_of(path)
     return f"{name}.file" if name in {card.name for card in list_cards()} else name

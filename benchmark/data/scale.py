@@ -1,8 +1,8 @@
 """On which scale values are, recovered from the cells themselves and never from a maximum.
 
 Values that were normalised to a sum per cell tell it: of the right base b, the sums of b^x - 1 are alike in
-all cells, and that sum is what counts were scaled to. Where genes were selected afterwards the sums differ; the
-counts behind the values then show the base, as all values b^x - 1 of a cell are multiples of one number.
+all cells, and that sum is what counts were scaled to. Where genes were selected afterwards the sums differ;
+the counts behind the values then show the base, as all b^x - 1 of a cell are multiples of one number.
 """
 
 from __future__ import annotations

@@ -214,6 +214,8 @@ class _Logs:
         """Refuse values that cannot be made log1p of counts per 10,000; say what was made of them."""
         scale, name = self._scale, self._card.name
         if self._card.as_published:
+            if self._exceeding or (scale.is_exact and not scale.is_canonical):
+                _log.info("The values of '%s' are taken as published, and look like %s.", name, scale)
             return
         if self._is_converted and self._off:
             raise WrongValuesError(

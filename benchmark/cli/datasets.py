@@ -62,7 +62,7 @@ def describe(
     Little of the matrices is read. What is not said is proposed.
     """
     from benchmark.data.describe import describe as describe_file
-    from benchmark.data.described import as_json, as_text
+    from benchmark.data.file_text import as_json, as_text
 
     about = describe_file(file, columns)
     print(json_module.dumps(as_json(about), indent=1) if json else as_text(about))

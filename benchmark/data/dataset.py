@@ -222,7 +222,7 @@ def _prepared(source: _Source) -> Dataset:
 def _describe(card: DatasetCard) -> None:
     """Say what a file holds when it is read for the first time."""
     from benchmark.data.describe import describe
-    from benchmark.data.described import as_text
+    from benchmark.data.file_text import as_text
     from benchmark.data.refusal import reading
 
     about = describe(Path(str(card.local_file)), reading(card), is_settled=True)

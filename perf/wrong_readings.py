@@ -1,4 +1,4 @@
-"""Draw what goes wrong where a file is read as it should not be, from simulated cells: docs/images/wrong_readings.png.
+"""Draw what goes wrong where a file is read as it should not be, from simulated cells.
 
 python perf/wrong_readings.py
 """

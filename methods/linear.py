@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import product
 from typing import Literal, Self, TypeVar
 
@@ -41,6 +42,35 @@ class LinearConfig(MethodConfig):
     )
 
 
+@dataclass(frozen=True)
+class Basis:
+    """Changes with their mean and principal components, which all candidates share.
+
+    Attributes
+    ----------
+    changes
+        Mean changes of perturbations, (perturbations, genes).
+    mean, centred
+        Their mean, (genes,), and what is left without it.
+    left, sizes
+        Left singular vectors of `centred` over genes, (genes, perturbations), and singular values.
+    """
+
+    changes: Changes
+    mean: np.ndarray
+    centred: np.ndarray
+    left: np.ndarray
+    sizes: np.ndarray
+
+    @classmethod
+    def of(cls, changes: Changes) -> Self:
+        """Decompose changes."""
+        mean = changes.mean()
+        centred = changes.values - mean
+        left, sizes, _ = np.linalg.svd(centred.T, full_matrices=False)
+        return cls(changes, mean, centred, left, sizes)
+
+
 class Linear(ShiftMethod):
     """Mean change = G W p + b, with G from the training changes and p the sum over perturbed genes.
 
@@ -70,8 +100,8 @@ class Linear(ShiftMethod):
         )
         best = candidates[0]
         if len(candidates) > 1 and validation.n_obs:
-            best = self._best(candidates, mean_changes(train), changes, panel)
-        self._solve(changes, panel, *best)
+            best = self._best(candidates, Basis.of(mean_changes(train)), changes, panel)
+        self._solve(Basis.of(changes), panel, *best)
         return self
 
     def unsupported(self, perturbation: Perturbation) -> str | None:
@@ -84,10 +114,10 @@ class Linear(ShiftMethod):
         return self.intercept_ + self._coordinates((perturbation,))[0] @ self.map_.T @ self.components_.T
 
     def _best(
-        self, candidates: list[tuple[int, float, str]], train: Changes, everything: Changes, panel: list[str]
+        self, candidates: list[tuple[int, float, str]], train: Basis, everything: Changes, panel: list[str]
     ) -> tuple[int, float, str]:
         """The candidate of least squared error on the perturbations that are not in `train`."""
-        known = set(train.perturbations)
+        known = set(train.changes.perturbations)
         rows = [row for row, p in enumerate(everything.perturbations) if p not in known]
 
         def error(candidate: tuple[int, float, str]) -> float:
@@ -97,13 +127,12 @@ class Linear(ShiftMethod):
 
         return min(candidates, key=error)
 
-    def _solve(self, changes: Changes, panel: list[str], rank: int, ridge: float, embedding: str) -> None:
+    def _solve(self, basis: Basis, panel: list[str], rank: int, ridge: float, embedding: str) -> None:
         self.rank_, self.ridge_, self.embedding_ = rank, ridge, embedding
-        self.intercept_ = changes.mean()
-        centred = changes.values - self.intercept_
-        left, sizes, _ = np.linalg.svd(centred.T, full_matrices=False)
+        changes, centred, sizes = basis.changes, basis.centred, basis.sizes
+        self.intercept_ = basis.mean
         rank = min(rank, int(np.sum(sizes > 1e-10 * sizes[0])) or 1)
-        self.components_ = left[:, :rank] * sizes[:rank]
+        self.components_ = basis.left[:, :rank] * sizes[:rank]
         build = {"expression": _expression_embedding, "response": _response_embedding}[embedding]
         self.genes_, self.gene_embedding_ = build(changes, centred, panel, self.components_)
         targets = self._coordinates(changes.perturbations)

@@ -15,6 +15,7 @@ from typer.exceptions import TyperException
 from benchmark.cli import (
     compare,
     curves,
+    datasets,
     install,
     leaderboard,
     listings,
@@ -60,8 +61,8 @@ app.command("curves")(curves.curves)
 app.command("tracking-server")(tracking_server.tracking_server)
 app.command("install")(install.install)
 app.command("methods")(listings.methods)
-app.command("datasets")(listings.datasets)
 app.command("metrics")(metrics.metrics)
+app.add_typer(datasets.app, name="datasets")
 app.add_typer(splits.app, name="splits")
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".html", ".png")
 
 
+@options.reads_files
 def compare(
     first: Annotated[
         str, typer.Argument(metavar="RUN", help="As for report; positive differences mean it is better.")
@@ -35,10 +36,8 @@ def compare(
         Path | None, typer.Option(metavar="FILE.html|.png", help="Also write a page, or the picture alone.")
     ] = None,
     dataset: options.DataOfRuns = None,
-    perturbation_column: options.PerturbationColumn = None,
-    control_label: options.ControlLabel = None,
-    expression: options.Expression = None,
-    separator: options.Separator = None,
+    *,
+    columns: Mapping[str, Any],
 ) -> None:
     """Say where one run is better than another, on the same test perturbations."""
     from benchmark.records.lookup import finished_run, read_record
@@ -51,12 +50,6 @@ def compare(
         raise unknown("kind of picture", output.suffix or output.name, SUFFIXES, "name a file .html or .png")
     if output is not None and not output.parent.is_dir():
         raise BenchmarkError(f"There is no folder {output.parent} to write {output.name} to; make it first.")
-    columns = options.given(
-        perturbation_column=perturbation_column,
-        control_label=control_label,
-        expression=expression,
-        separator=separator,
-    )
     load = options.data_of_runs(dataset, columns)
     tracker = Tracker()
     runs = tracker.runs("attributes.status = 'FINISHED'")

@@ -1,4 +1,4 @@
-"""``benchmark methods`` and ``benchmark datasets``: what there is."""
+"""``benchmark methods``: what there is, and how tables are shown."""
 
 from __future__ import annotations
 
@@ -93,23 +93,3 @@ def _panel(dataset: str) -> tuple[int, int]:
     adata = load_dataset(dataset).adata
     labels = adata.obs["perturbation"].unique()
     return adata.n_vars, len({gene for label in labels for gene in Perturbation.parse(label).genes})
-
-
-def datasets(json: AsJson = False) -> None:
-    """List the data sets that have a card, and whether their cells are at hand."""
-    from benchmark.data.cards import list_cards
-    from benchmark.data.dataset import availability
-
-    show(
-        [
-            {
-                "name": card.name,
-                "title": card.title,
-                "modality": card.modality,
-                "licence": card.licence,
-                "cells": availability(card),
-            }
-            for card in list_cards()
-        ],
-        json,
-    )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="One hyper-parameter; repeatable.")
 ]
+Scheme = Annotated[str, typer.Option(help="Split scheme, auto, or your own lists: FILE.json or FILE.csv.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Anchors = Annotated[
     bool,
@@ -35,10 +38,72 @@ DataOfRuns = Annotated[
     str | None,
     typer.Option("--dataset", metavar="FILE.h5ad", help="The data of the run, where they have no card."),
 ]
-PerturbationColumn = Annotated[str | None, typer.Option(help="For a path: obs column of labels.")]
-ControlLabel = Annotated[str | None, typer.Option(help="For a path: label of control cells.")]
-Expression = Annotated[str | None, typer.Option(help="For a path: what X holds, counts or log1p.")]
-Separator = Annotated[str | None, typer.Option(help="For a path: what stands between two genes.")]
+
+Texts = list[str] | None
+READING: dict[str, tuple[Any, str]] = {
+    "perturbation_column": (str | None, "obs column of labels."),
+    "control_label": (Texts, "label of control cells, or a pattern such as 'NT*'; repeatable."),
+    "separator": (str | None, "what stands between two genes, + unless said."),
+    "expression": (str | None, "what the matrix holds, counts or log1p."),
+    "layer": (str | None, "the layer that is read instead of X."),
+    "raw": (bool, ".raw is read instead of X."),
+    "gene_name_column": (str | None, "var column of gene symbols, where the index has something else."),
+    "depth_column": (str | None, "obs column of the counts over all genes, kept or not."),
+    "collapse_guides": (bool, "labels of guides (KLF1_sg2) are read as their genes."),
+    "ignore_case": (bool, "perturbed genes are found also if spelt in other case."),
+    "as_labelled": (bool, "labels are genes, also where they look like guides or pairs."),
+    "keep": (Texts, "only cells with COLUMN=VALUE in obs; repeatable."),
+    "drop": (Texts, "leave out a perturbation, or cells with COLUMN=VALUE; repeatable."),
+    "min_cells": (int | None, "leave out perturbations with fewer cells."),
+    "max_controls": (int | None, "keep so many control cells, drawn with a fixed seed."),
+    "leave_out": (Texts, "triples, empty or unlabelled cells; repeatable."),
+    "genes": (str | None, "a list of genes, or hvg:2000, chosen on control cells alone."),
+}
+"""How a file without a card is read: fields of a card, with their types and help."""
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def reads_files(command: Command) -> Command:
+    """Give a command the options that say how a file is read; it gets those that were given as `columns`."""
+
+    @functools.wraps(command)
+    def reading(**arguments: Any) -> Any:
+        columns = as_reading({name: arguments.pop(name) for name in READING})
+        return command(**arguments, columns=columns)
+
+    own = inspect.signature(command, eval_str=True)
+    kept = [parameter for parameter in own.parameters.values() if parameter.name != "columns"]
+    more = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=False if kind is bool else None,
+            annotation=Annotated[kind, typer.Option(*_flag(name, kind), help=f"For a file: {about}")],
+        )
+        for name, (kind, about) in READING.items()
+    ]
+    last = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in kept]
+    reading.__signature__ = own.replace(parameters=[*last, *more])  # type: ignore[attr-defined]
+    reading.__annotations__ = {each.name: each.annotation for each in (*last, *more)}
+    del reading.__wrapped__
+    return reading  # type: ignore[return-value]
+
+
+def _flag(name: str, kind: Any) -> tuple[str, ...]:
+    return (f"--{name.replace('_', '-')}",) if kind is bool else ()
+
+
+def as_reading(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a card that options stand for; what was not given is left out."""
+    given = {name: value for name, value in options.items() if value not in (None, False, [])}
+    for name in ("leave_out", "drop", "keep"):
+        if name in given:
+            given[name] = tuple(given[name])
+    if "control_label" in given:
+        labels = given["control_label"]
+        given["control_label"] = labels[0] if len(labels) == 1 else tuple(labels)
+    return given
 
 
 def report_file(output: Path | None, name: str) -> Path:

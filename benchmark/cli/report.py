@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,6 +12,7 @@ from benchmark.cli import options
 from benchmark.errors import BenchmarkError
 
 
+@options.reads_files
 def report(
     run: Annotated[
         str,
@@ -29,10 +31,8 @@ def report(
         bool, typer.Option("--refit", help="Train the method again, to draw the two stages of a cascade.")
     ] = False,
     dataset: options.DataOfRuns = None,
-    perturbation_column: options.PerturbationColumn = None,
-    control_label: options.ControlLabel = None,
-    expression: options.Expression = None,
-    separator: options.Separator = None,
+    *,
+    columns: Mapping[str, Any],
 ) -> None:
     """Draw a finished run: one HTML page that needs no other file, and each picture as PNG and CSV."""
     from benchmark.cli.screen import ProgressBars
@@ -46,12 +46,6 @@ def report(
         perturbations=options.names(perturbations),
         refit=refit,
         output=output,
-    )
-    columns = options.given(
-        perturbation_column=perturbation_column,
-        control_label=control_label,
-        expression=expression,
-        separator=separator,
     )
     with report_to(ProgressBars()):
         written = write_report(request, options.data_of_runs(dataset, columns))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
@@ -10,16 +11,15 @@ from benchmark.cli import options
 from benchmark.errors import BenchmarkError
 
 
+@options.reads_files
 def rescore(
     run: Annotated[str | None, typer.Option(metavar="RUN_ID", help="Only this run.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Also runs that are up to date.")] = False,
     dataset: Annotated[
         str | None, typer.Option(metavar="FILE.h5ad", help="Only runs on this file, which has no card.")
     ] = None,
-    perturbation_column: options.PerturbationColumn = None,
-    control_label: options.ControlLabel = None,
-    expression: options.Expression = None,
-    separator: options.Separator = None,
+    *,
+    columns: Mapping[str, Any],
 ) -> None:
     """Compute the metrics of finished runs anew from their archives, where metrics have changed."""
     from benchmark.cli.screen import ProgressBars
@@ -27,12 +27,6 @@ def rescore(
     from benchmark.machine.progress import report_to
     from benchmark.runs.rescore import rescore as rescore_runs
 
-    columns = options.given(
-        perturbation_column=perturbation_column,
-        control_label=control_label,
-        expression=expression,
-        separator=separator,
-    )
     if columns and dataset is None:
         raise BenchmarkError(
             "The options of a file were given without one; name it with --dataset FILE.h5ad."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,11 +18,12 @@ if TYPE_CHECKING:
     from benchmark.records.record import Tuning
 
 
+@options.reads_files
 def run(
     context: typer.Context,
     method: Annotated[str, typer.Option(help="Name of a method, or path/to/file.py:Class.")],
     dataset: Annotated[str, typer.Option(help="Name of a data set, or path to an .h5ad file.")] = "simulated",
-    split: Annotated[str, typer.Option(help="Split scheme.")] = "doubles",
+    split: options.Scheme = "doubles",
     seed: Annotated[int, typer.Option(help="Which frozen split, and the seed of the method.", min=0)] = 0,
     preset: Annotated[str | None, typer.Option(help="A named set of hyper-parameters.")] = None,
     config: Annotated[
@@ -45,12 +47,10 @@ def run(
     ] = 1,
     force: Annotated[bool, typer.Option("--force", help="Repeat a run that is finished.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the record as one JSON object.")] = False,
-    perturbation_column: options.PerturbationColumn = None,
-    control_label: options.ControlLabel = None,
-    expression: options.Expression = None,
-    separator: options.Separator = None,
     anchors: options.Anchors = True,
     shared_controls: options.SharedControls = False,
+    *,
+    columns: Mapping[str, Any],
 ) -> None:
     """Fit a method, predict the test perturbations, score them and keep the record."""
     from benchmark.cli.screen import ProgressBars, print_record
@@ -62,12 +62,6 @@ def run(
     started = processes(devices)
     if started < devices:
         raise typer.Exit(in_processes(context.obj, devices, device))
-    columns = options.given(
-        perturbation_column=perturbation_column,
-        control_label=control_label,
-        expression=expression,
-        separator=separator,
-    )
     settings, tuning = options.read_settings(set_), None
     if config is not None:
         settings, tuning = _tuned(config, method, preset, settings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_module
 import sys
+from collections.abc import Mapping
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,36 +13,36 @@ import typer
 
 from benchmark.cli import options
 
+LABELS: dict[str, Any] = {"perturbation_column": "perturbation", "control_label": "control", "separator": "+"}
+"""How predictions are labelled unless it is said."""
+
 if TYPE_CHECKING:
     from benchmark.runs.handed_in import Scored
     from benchmark.splits import Split
 
 
+@options.reads_files
 def score(
     predictions: Annotated[
         Path, typer.Argument(metavar="PREDICTIONS.h5ad", help="Cells x genes: log1p of counts per 10,000.")
     ],
     dataset: Annotated[str, typer.Option(help="Name of a data set, or path to an .h5ad file.")] = "simulated",
-    split: Annotated[str, typer.Option(help="Split scheme.")] = "doubles",
+    split: options.Scheme = "doubles",
     seed: Annotated[int, typer.Option(help="Which frozen split.", min=0)] = 0,
     name: Annotated[str | None, typer.Option(help="Record the scores under this name.")] = None,
     predicts: Annotated[str, typer.Option(help="What a row is: cells, or mean.")] = "cells",
-    perturbation_column: Annotated[str, typer.Option(help="obs column of labels.")] = "perturbation",
-    control_label: Annotated[str, typer.Option(help="Label of control cells.")] = "control",
-    separator: Annotated[str, typer.Option(help="What stands between two genes.")] = "+",
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Score what is missing as the train mean.")
     ] = False,
-    expression: Annotated[
-        str | None, typer.Option(help="For a data set by path: what X holds, counts or log1p.")
-    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     anchors: options.Anchors = True,
+    *,
+    columns: Mapping[str, Any],
 ) -> None:
     """Score predictions of the test perturbations that came from anywhere.
 
-    What is recorded under a name stands beside the rows that every board has. For a data set by path,
-    column, control label and separator say how to read both files.
+    What is recorded under a name stands beside the rows that every board has. Column, control label and
+    separator say how to read the predictions, and for a data set by path both files.
     """
     from benchmark.cli.screen import ProgressBars
     from benchmark.data import load_dataset
@@ -53,13 +54,11 @@ def score(
 
     if name is not None:
         check_name(name)
-    reading: dict[str, Any] = {
-        "perturbation_column": perturbation_column,
-        "control_label": control_label,
-        "separator": separator,
-    }
-    columns = {**reading, "expression": expression} if dataset.endswith(".h5ad") else {}
-    data = load_dataset(dataset, **columns)
+    reading = {field: columns.get(field, usual) for field, usual in LABELS.items()}
+    if isinstance(reading["control_label"], tuple):
+        reading["control_label"] = reading["control_label"][0]
+    by_path = {**LABELS, **columns} if columns and dataset.endswith(".h5ad") else {}
+    data = load_dataset(dataset, **by_path)
     frozen = load_split(data, split, seed)
     with report_to(ProgressBars()):
         scored = score_file(
@@ -73,7 +72,7 @@ def score(
         _print(scored, predictions, frozen)
     if anchors and scored.record is not None:
         at = scored.record.coordinates
-        request = Request(at.method, dataset, split, seed, columns=columns)
+        request = Request(at.method, dataset, split, seed, columns=by_path)
         with report_to(ProgressBars()), redirect_stdout(sys.stderr):
             ensure_anchors(request, at)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
+from benchmark.cli import options
 from benchmark.cli.listings import AsJson, show
 from benchmark.errors import BenchmarkError
 
@@ -13,8 +15,10 @@ app = typer.Typer(
     help="List, make and check frozen splits.", invoke_without_command=True, rich_markup_mode=None
 )
 
-Dataset = Annotated[str, typer.Option(help="Name of a data set.")]
-Scheme = Annotated[str, typer.Option("--split", help="Split scheme.")]
+Dataset = Annotated[str, typer.Option(help="Name of a data set, or path to an .h5ad file.")]
+Scheme = Annotated[
+    str, typer.Option("--split", help="Split scheme, auto, or lists of your own: FILE.json or FILE.csv.")
+]
 Seed = Annotated[int, typer.Option(help="Seed of the split.", min=0)]
 
 
@@ -22,12 +26,25 @@ Seed = Annotated[int, typer.Option(help="Seed of the split.", min=0)]
 def splits(context: typer.Context, json: AsJson = False) -> None:
     """List, make and check frozen splits."""
     if context.invoked_subcommand is None:
-        list_(json)
+        show_splits(json)
 
 
 @app.command("list")
-def list_(json: AsJson = False) -> None:
+@options.reads_files
+def list_(
+    json: AsJson = False,
+    *,
+    dataset: Annotated[str | None, typer.Option(help="Only those of a data set, by name or path.")] = None,
+    columns: Mapping[str, Any],
+) -> None:
     """List the frozen splits: how many perturbations each part has."""
+    from benchmark.data.dataset import find_dataset
+
+    show_splits(json, None if dataset is None else find_dataset(dataset, **columns).name)
+
+
+def show_splits(json: bool, name: str | None = None) -> None:
+    """Show the frozen splits, of all data sets or of one."""
     from benchmark.splits import list_splits
 
     show(
@@ -43,18 +60,26 @@ def list_(json: AsJson = False) -> None:
                 "digest": split.digest[:10],
             }
             for split in list_splits()
+            if name in (None, split.dataset)
         ],
         json,
     )
 
 
 @app.command()
-def make(dataset: Dataset = "simulated", split: Scheme = "doubles", seed: Seed = 0) -> None:
-    """Draw a split and freeze it; one that is frozen already stays as it is."""
+@options.reads_files
+def make(
+    dataset: Dataset = "simulated",
+    split: Scheme = "doubles",
+    seed: Seed = 0,
+    *,
+    columns: Mapping[str, Any],
+) -> None:
+    """Draw a split and freeze it, or freeze lists of your own; one that is frozen already stays as it is."""
     from benchmark.data import load_dataset
     from benchmark.splits import load_split
 
-    made = load_split(load_dataset(dataset), split, seed)
+    made = load_split(load_dataset(dataset, **columns), split, seed)
     print(
         f"{made.dataset} {made.scheme}-{made.seed}: "
         f"{len(made.train)} train, {len(made.validation)} validation, "
@@ -63,26 +88,42 @@ def make(dataset: Dataset = "simulated", split: Scheme = "doubles", seed: Seed =
 
 
 @app.command()
-def check(dataset: Dataset = "simulated", split: Scheme = "doubles", seed: Seed = 0) -> None:
+@options.reads_files
+def check(
+    dataset: Dataset = "simulated",
+    split: Scheme = "doubles",
+    seed: Seed = 0,
+    *,
+    columns: Mapping[str, Any],
+) -> None:
     """Check a frozen split against its data set, and that no test cell reaches a method."""
     from benchmark.data import load_dataset
     from benchmark.evaluation.leaks import examine
-    from benchmark.splits import check_split, read_split, split_file
+    from benchmark.splits import SCHEMES, check_split, frozen_file, read_split
 
-    path = split_file(dataset, split, seed)
+    cells = load_dataset(dataset, **columns)
+    path = frozen_file(cells, split, seed)
     if path is None:
         raise BenchmarkError(
-            f"There is no frozen split {split}-{seed} of {dataset}; "
-            "`python -m benchmark splits make` makes it."
+            f"There is no frozen split {split}-{seed} of {cells.name}; "
+            "`python -m benchmark splits make` with the same options makes it."
         )
-    frozen, cells = read_split(path), load_dataset(dataset)
+    frozen = read_split(path)
+    name = f"{cells.name} {frozen.scheme}-{frozen.seed}"
     problems = check_split(frozen, cells)
     if not problems:
-        print("split: its digest is right, and its scheme draws these parts from these data")
+        drawn = (
+            "its scheme draws these parts from these data"
+            if frozen.scheme in SCHEMES
+            else "its lists fit the data"
+        )
+        print(f"split: its digest is right, and {drawn}")
         findings = examine(cells, frozen)
         for finding in findings:
             print(f"{finding.subject}: {finding.sentence}")
         problems = [f"{finding.subject}: {finding.sentence}" for finding in findings if finding.is_leak]
     if problems:
-        raise BenchmarkError(f"The split {split}-{seed} of {dataset} is not sound: {'; '.join(problems)}.")
-    print(f"{dataset} {split}-{seed}: sound")
+        raise BenchmarkError(
+            f"The split {frozen.scheme}-{seed} of {cells.name} is not sound: {'; '.join(problems)}."
+        )
+    print(f"{name}: sound")

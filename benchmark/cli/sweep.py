@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 FAILED = 1
 
 
+@options.reads_files
 def sweep(
     methods: Annotated[
         str | None, typer.Option(metavar="A,B", help="Names, or all: every one that is ready.")
@@ -41,10 +43,8 @@ def sweep(
         str | None, typer.Option(help="Of a Ray cluster; else one is started on this machine.")
     ] = None,
     anchors: options.Anchors = True,
-    perturbation_column: options.PerturbationColumn = None,
-    control_label: options.ControlLabel = None,
-    expression: options.Expression = None,
-    separator: options.Separator = None,
+    *,
+    columns: Mapping[str, Any],
 ) -> None:
     """Do all runs of a sweep that are not done yet, and show the board; the same command again goes on."""
     from benchmark.sweep.plan import Plan
@@ -55,12 +55,6 @@ def sweep(
         raise BenchmarkError("A sweep needs methods; give --methods A,B (or all), or a --file that has them.")
     lists = {"methods": methods, "datasets": datasets, "splits": splits}
     given = {name: tuple(text.split(",")) for name, text in lists.items() if text is not None}
-    columns = options.given(
-        perturbation_column=perturbation_column,
-        control_label=control_label,
-        expression=expression,
-        separator=separator,
-    )
     more = options.given(
         seeds=seeds,
         preset=preset,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from benchmark.tuning.tune import Tuned
 
 
+@options.reads_files
 def tune(
     method: Annotated[str, typer.Option(help="Name of a method, or path/to/file.py:Class.")],
     dataset: Annotated[str, typer.Option(help="Name of a data set, or path to an .h5ad file.")] = "simulated",
@@ -42,10 +44,8 @@ def tune(
         Path | None, typer.Option(metavar="FILE.json", help="The best configuration; else below configs/.")
     ] = None,
     device: options.Device = "auto",
-    perturbation_column: options.PerturbationColumn = None,
-    control_label: options.ControlLabel = None,
-    expression: options.Expression = None,
-    separator: options.Separator = None,
+    *,
+    columns: Mapping[str, Any],
 ) -> None:
     """Choose hyper-parameters on the validation perturbations; the same command again goes on."""
     from benchmark.cli.screen import ProgressBars
@@ -53,12 +53,6 @@ def tune(
     from benchmark.tuning.plan import Plan
     from benchmark.tuning.tune import tune as tune_plan
 
-    columns = options.given(
-        perturbation_column=perturbation_column,
-        control_label=control_label,
-        expression=expression,
-        separator=separator,
-    )
     plan = Plan(
         method=method,
         dataset=dataset,

@@ -2,33 +2,46 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmark.data.cards import DatasetCard
+from benchmark.data.cells import Cells, read_cells
+from benchmark.data.doubts import perturbed, wrong_labels
 from benchmark.data.genes import gene_list
+from benchmark.data.refusal import Problem, RefusedDataError
+from benchmark.data.variable_genes import number_of
 from benchmark.errors import BenchmarkError, unknown
-from benchmark.perturbation import CONTROL, Perturbation
+from benchmark.perturbation import CONTROL
 
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
+    from benchmark.data.expression import Matrices
 
-def canonicalise(adata: AnnData, card: DatasetCard, *, on_disk: bool = False) -> AnnData:
+_log = logging.getLogger("benchmark")
+
+
+def canonicalise(
+    adata: AnnData, card: DatasetCard, *, on_disk: bool = False, is_whole: bool = True
+) -> AnnData:
     """Bring a dataset as its source wrote it into the canonical form.
 
     Parameters
     ----------
     adata
-        Cells x genes, whose X and layers may be read from a file when they are indexed; left unchanged.
+        Cells x genes, whose X and layers may be read from a file when they are indexed; left unchanged. X is
+        the matrix that the card reads.
     card
         Says which columns to read and what ``X`` holds.
     on_disk
         Whether the matrices of the result are mapped from disk; cells are then read block by block.
+    is_whole
+        Whether these are all cells of the source, by which labels can be judged.
 
     Returns
     -------
@@ -40,24 +53,29 @@ def canonicalise(adata: AnnData, card: DatasetCard, *, on_disk: bool = False) ->
     Raises
     ------
     BenchmarkError
-        When the data cannot be used as they are: the sentence says why and what to do.
+        When the data cannot be used as they are: the sentence says all that is wrong and what to do.
     """
     import pandas as pd
     from anndata import AnnData
     from anndata.utils import make_index_unique
 
-    from benchmark.data.expression import read_expression
-
-    rows = _kept(adata, card)
-    all_genes = _genes(adata, card)
-    genes = all_genes if card.genes is None else _listed(all_genes, card)
-    source = _column(adata, card.perturbation_column, "--perturbation-column", rows)
-    obs = pd.DataFrame({"perturbation": _labels(source, card), "source_label": source}, dtype=object)
-    columns = None if card.genes is None else all_genes.get_indexer(genes)
-    found = read_expression(adata, rows, columns, card, on_disk=on_disk)
+    names = gene_names(adata.var, card)
+    problems = repeated_genes(names, card)
+    cells = read_cells(adata.obs, names, card, _filled(adata, card))
+    problems += cells.problems
+    if is_whole and not cells.problems:
+        problems += wrong_labels(cells, names, card)
+    columns = None if problems else _columns(adata, cells, names, card)
+    found = _matrices(adata, cells.rows, columns, card, problems, on_disk)
+    if found is None:
+        raise RefusedDataError(problems)
+    for what in cells.left_out:
+        _log.info("Left out of '%s': %s.", card.name, what)
+    obs = pd.DataFrame({"perturbation": cells.labels, "source_label": cells.source}, dtype=object)
     if found.depth is not None:
         obs["depth"] = found.depth
-    obs.index = make_index_unique(pd.Index(adata.obs_names[rows].astype(str), dtype=object))
+    obs.index = make_index_unique(pd.Index(adata.obs_names[cells.rows].astype(str), dtype=object))
+    genes = names if columns is None else names[columns]
     canonical = AnnData(X=found.expression, obs=obs, var=pd.DataFrame(index=genes))
     if found.counts is not None:
         canonical.layers["counts"] = found.counts
@@ -65,32 +83,76 @@ def canonicalise(adata: AnnData, card: DatasetCard, *, on_disk: bool = False) ->
     return canonical
 
 
-def _kept(adata: AnnData, card: DatasetCard) -> np.ndarray:
-    """Which cells the card keeps, boolean, (cells,)."""
-    rows = np.ones(adata.n_obs, dtype=bool)
-    for column, value in card.keep.items():
-        rows &= _column(adata, column, "the card's 'keep'") == value
-    if not rows.any():
-        wanted = " and ".join(f"{column} == {value}" for column, value in card.keep.items()) or "it is empty"
-        raise BenchmarkError(f"Dataset '{card.name}' has no cells to keep ({wanted}); check the file.")
-    if card.drop:
-        rows[rows] = ~_dropped(_column(adata, card.perturbation_column, "--perturbation-column")[rows], card)
-    return rows
+def gene_names(var: pd.DataFrame, card: DatasetCard) -> pd.Index:
+    """Return the names of genes, of the index or the column that the card names."""
+    import pandas as pd
+
+    names: Iterable[str] = var.index
+    if card.gene_name_column is not None:
+        if card.gene_name_column not in var:
+            raise unknown("column of var", card.gene_name_column, map(str, var.columns))
+        names = var[card.gene_name_column]
+    return pd.Index([str(name) for name in names], dtype=object)
 
 
-def _dropped(source: np.ndarray, card: DatasetCard) -> np.ndarray:
-    """Return which cells belong to a perturbation that the card leaves out."""
-    canonical = _parsed(source, card)
-    missing = sorted(set(card.drop) - set(canonical))
-    if missing:
-        raise unknown(
-            "perturbation to drop", missing[0], map(str, set(canonical)), "correct the card's 'drop'"
+def repeated_genes(genes: pd.Index, card: DatasetCard) -> list[Problem]:
+    """Return what is wrong where two genes have one name."""
+    repeated = genes[genes.duplicated()].unique()
+    if not len(repeated):
+        return []
+    return [
+        Problem(
+            f"Dataset '{card.name}' has {len(repeated)} gene names more than once, such as '{repeated[0]}'; "
+            "rename or merge those genes"
         )
-    return np.isin(canonical, card.drop)
+    ]
+
+
+def _filled(adata: AnnData, card: DatasetCard) -> np.ndarray | None:
+    """Which cells have any value, where the others are to be left out."""
+    from benchmark.data.rows import filled_cells
+
+    return filled_cells(adata.X) if "empty" in card.leave_out and adata.X is not None else None
+
+
+def _columns(adata: AnnData, cells: Cells, names: pd.Index, card: DatasetCard) -> np.ndarray | None:
+    """Which genes are kept, in their order; None for all. Depth is counted over all."""
+    from benchmark.data.expression import read_expression
+    from benchmark.data.variable_genes import variable_genes
+
+    if card.genes is None:
+        return None
+    number = number_of(card.genes)
+    if number is None:
+        return np.asarray(names.get_indexer(_listed(names, card)))
+    controls = cells.rows.copy()
+    controls[cells.rows] = cells.labels == CONTROL
+    found = read_expression(adata, controls, None, card, on_disk=False)
+    return variable_genes(found.expression, names, number, perturbed(cells))
+
+
+def _matrices(
+    adata: AnnData,
+    rows: np.ndarray,
+    columns: np.ndarray | None,
+    card: DatasetCard,
+    problems: list[Problem],
+    on_disk: bool,
+) -> Matrices | None:
+    """Read the matrices; None where anything is wrong with them, or was before."""
+    from benchmark.data.expression import WrongValuesError, read_expression
+
+    try:
+        found = read_expression(adata, rows, columns, card, on_disk=on_disk)
+    except WrongValuesError as error:
+        problems.append(Problem(str(error).removesuffix("."), error.mend, of_values=True))
+    except BenchmarkError as error:
+        problems.append(Problem(str(error).removesuffix("."), of_values=True))
+    return None if problems else found
 
 
 def _listed(found: pd.Index, card: DatasetCard) -> pd.Index:
-    """The genes of the card's list, in its order; depth is counted over all."""
+    """The genes of the card's list, in its order."""
     import pandas as pd
 
     genes = gene_list(str(card.genes))
@@ -101,66 +163,3 @@ def _listed(found: pd.Index, card: DatasetCard) -> pd.Index:
             f"'{card.genes}', such as '{missing[0]}'; check the file or the list."
         )
     return pd.Index(list(genes), dtype=object)
-
-
-def _column(adata: AnnData, name: str, option: str, rows: np.ndarray | None = None) -> np.ndarray:
-    """Return a column of obs as plain strings, of all cells or of some."""
-    if name not in adata.obs:
-        raise unknown("column of obs", name, map(str, adata.obs.columns), f"choose it with {option}")
-    values = adata.obs[name] if rows is None else adata.obs[name][rows]
-    if values.isna().any():
-        raise BenchmarkError(
-            f"Column '{name}' of obs is empty for {int(values.isna().sum())} cells; label or remove them."
-        )
-    return np.asarray(values.astype(str), dtype=object)
-
-
-def _genes(adata: AnnData, card: DatasetCard) -> pd.Index:
-    import pandas as pd
-
-    names: Iterable[str] = adata.var_names
-    if card.gene_name_column is not None:
-        if card.gene_name_column not in adata.var:
-            raise unknown("column of var", card.gene_name_column, map(str, adata.var.columns))
-        names = adata.var[card.gene_name_column]
-    genes = pd.Index([str(name) for name in names], dtype=object)
-    repeated = genes[genes.duplicated()].unique()
-    if len(repeated):
-        raise BenchmarkError(
-            f"Dataset '{card.name}' has {len(repeated)} gene names more than once, such as '{repeated[0]}'; "
-            "rename or merge those genes."
-        )
-    return genes
-
-
-def _labels(source: np.ndarray, card: DatasetCard) -> np.ndarray:
-    """Return canonical labels: `A+ctrl` and `ctrl+A`, `A+B` and `B+A` become one."""
-    labels = _parsed(source, card)
-    sizes = Counter(labels)
-    if CONTROL not in sizes:
-        frequent = ", ".join(f"'{label}'" for label, _ in Counter(source).most_common(3))
-        raise BenchmarkError(
-            f"Dataset '{card.name}' has no control cells labelled '{card.control_label}' (its most frequent "
-            f"labels are {frequent}); name the right one with --control-label."
-        )
-    if len(sizes) == 1:
-        raise BenchmarkError(
-            f"Dataset '{card.name}' has control cells only; check --perturbation-column, which is "
-            f"'{card.perturbation_column}'."
-        )
-    small = sorted(label for label, size in sizes.items() if size < 2)
-    if small:
-        raise BenchmarkError(
-            f"{len(small)} perturbations of dataset '{card.name}' have fewer than 2 cells, such as "
-            f"'{small[0]}'; remove those cells."
-        )
-    return labels
-
-
-def _parsed(source: np.ndarray, card: DatasetCard) -> np.ndarray:
-    written, codes = np.unique(source.astype(str), return_inverse=True)
-    parsed = [
-        str(Perturbation.parse(str(label), separator=card.separator, control_label=card.control_label))
-        for label in written
-    ]
-    return np.array(parsed, dtype=object)[codes]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.machine.paths import data_files
 
 Expression = Literal["counts", "log1p"]
 GeneSelection = Literal["none", "all cells", "unknown"]
+LeftOut = Literal["triples", "empty", "unlabelled"]
 Modality = Literal["CRISPRa", "CRISPRi", "knock-out", "Cas13d", "simulated", "unknown"]
 
 
@@ -55,6 +57,11 @@ class FileCard(BaseModel):
             raise ValueError("a card with 'url' needs 'local_file', the name to store the download under")
         return self
 
+    @property
+    def is_by_path(self) -> bool:
+        """Whether its file stays where its owner has it."""
+        return self.local_file is not None and Path(self.local_file).is_absolute()
+
 
 class DatasetCard(FileCard):
     """What is known about a dataset before it is opened.
@@ -64,18 +71,39 @@ class DatasetCard(FileCard):
     Attributes
     ----------
     perturbation_column, control_label, separator
-        The column of ``obs`` with the labels, the label of control cells, what stands between two genes.
+        The column of ``obs`` with the labels, the label of control cells (or several, or patterns such as
+        ``NT*``), what stands between two genes.
+    collapse_guides
+        Whether labels of guides, such as ``KLF1_sg2``, are read as their genes.
+    ignore_case
+        Whether a perturbed gene is the measured one that is spelt alike but for upper and lower case.
+    as_labelled
+        Whether labels are taken for genes also where they look like guides, or like pairs written otherwise.
     keep
-        Column of ``obs`` -> value: only cells that have these values are kept.
+        Column of ``obs`` -> value, or values: only cells that have these are kept.
     drop
-        Canonical labels of perturbations whose cells are left out.
+        Labels of perturbations whose cells are left out, as the source or as this project writes them, or
+        ``column=value`` for the cells with that value.
+    min_cells
+        Perturbations with fewer cells are left out; unless said, one with a single cell is refused.
+    max_controls
+        Control cells that are kept, drawn with a fixed seed.
+    leave_out
+        What is left out and counted instead of refused: ``triples``, labels of more than two genes;
+        ``empty``, cells without counts; ``unlabelled``, cells without a label.
     genes
-        Name of the list of genes that are kept (`benchmark.data.genes`); all unless said.
+        Name of the list of genes that are kept (`benchmark.data.genes`), or ``hvg:N`` for the N that vary
+        most among control cells, and the perturbed ones; all unless said.
     gene_selection
         Which cells decided what genes there are, when the file or the list was made: ``none`` where their
         expression did not matter, ``all cells`` where that of test cells counted too.
+    layer, raw
+        Which matrix is read instead of ``X``: a layer, or ``.raw``.
     expression
-        What ``X`` holds: raw ``counts``, or ``log1p`` of normalised counts. Declared, never guessed.
+        What the matrix holds: raw ``counts``, or ``log1p`` of normalised counts. Declared, never guessed.
+    as_published
+        Whether values are taken as the file has them, also where their sums say another scale, because
+        published numbers rest on them.
     depth_column
         The column of ``obs`` with the counts of the cell over all genes, kept or not.
     gene_name_column
@@ -91,24 +119,59 @@ class DatasetCard(FileCard):
     kind: ClassVar[str] = "dataset"
 
     perturbation_column: str = "perturbation"
-    control_label: str = "control"
+    control_label: str | tuple[str, ...] = "control"
     separator: str = Field(default="+", min_length=1)
-    keep: dict[str, str] = Field(default_factory=dict)
+    collapse_guides: bool = False
+    ignore_case: bool = False
+    as_labelled: bool = False
+    keep: dict[str, str | tuple[str, ...]] = Field(default_factory=dict)
     drop: tuple[str, ...] = ()
+    min_cells: int | None = Field(default=None, ge=2)
+    max_controls: int | None = Field(default=None, ge=2)
+    leave_out: tuple[LeftOut, ...] = ()
     genes: str | None = None
     gene_selection: GeneSelection = "unknown"
+    layer: str | None = None
+    raw: bool = False
     expression: Expression = "log1p"
+    as_published: bool = False
     depth_column: str | None = None
     gene_name_column: str | None = None
     modality: Modality = "unknown"
     gene_sets: str = "go_basic"
     simulator: dict[str, Any] | None = None
 
+    @field_validator("keep", mode="before")
+    @classmethod
+    def _pairs(cls, value: object) -> object:
+        """Take column=value, too; several values of a column are alternatives."""
+        if isinstance(value, Mapping) or not isinstance(value, Sequence):
+            return value
+        values: dict[str, tuple[str, ...]] = {}
+        for text in map(str, value):
+            column, equals, wanted = text.partition("=")
+            if not equals or not column:
+                raise ValueError(f"it takes COLUMN=VALUE, not '{text}'")
+            values[column] = (*values.get(column, ()), wanted)
+        return {column: some[0] if len(some) == 1 else some for column, some in values.items()}
+
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if self.simulator is not None and self.local_file is not None:
             raise ValueError("a card has either 'local_file' or 'simulator', not both")
+        if self.raw and self.layer is not None:
+            raise ValueError("either a 'layer' is read or 'raw', not both")
         return self
+
+    @property
+    def controls(self) -> tuple[str, ...]:
+        """The labels of control cells, and patterns of them."""
+        return (self.control_label,) if isinstance(self.control_label, str) else self.control_label
+
+    @property
+    def matrix(self) -> str:
+        """The matrix that is read, as its place in the file."""
+        return "raw/X" if self.raw else f"layers/{self.layer}" if self.layer else "X"
 
 
 class PriorCard(FileCard):

@@ -8,27 +8,34 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import re
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pydantic import ValidationError
-
-from benchmark.data import download
+from benchmark.data import download, files
 from benchmark.data.canonical import canonicalise
-from benchmark.data.cards import DatasetCard, Expression, list_cards, load_card
+from benchmark.data.cards import DatasetCard, load_card
 from benchmark.data.digests import content_digest, note_digest, noted_digest, state_of
 from benchmark.data.genes import gene_list
+from benchmark.data.source import (
+    UnreadableError,
+    canonical_download,
+    canonical_file,
+    read,
+    readable,
+    source_cells,
+)
+from benchmark.data.variable_genes import number_of
 from benchmark.errors import BenchmarkError
 from benchmark.machine.paths import cache_folder
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
+FOR_PEOPLE = {"name", "title", "licence", "citation", "notes", "url", "local_file", "member", "sha256"}
+"""Fields of a card that do not change what is prepared."""
 
 PREPARATION_VERSION = 1
 """Raised whenever `canonicalise` gives other data than before; older prepared files are then not used."""
@@ -81,56 +88,45 @@ class _Source(NamedTuple):
     canonical: Callable[[], AnnData]
 
 
-def load_dataset(
-    name: str,
-    *,
-    perturbation_column: str | None = None,
-    control_label: str | None = None,
-    separator: str | None = None,
-    expression: Expression | None = None,
-) -> Dataset:
+def load_dataset(name: str, **reading: Any) -> Dataset:
     """Load a dataset by the name of its card, or any ``.h5ad`` by its path.
 
     Parameters
     ----------
     name
-        "simulated", "norman19", ..., or a path that ends in ``.h5ad``.
-    perturbation_column, control_label
-        Needed for a path: the column of ``obs`` with the labels, and the label of control cells.
-    separator
-        What stands between the two genes of a label ("+" unless said).
-    expression
-        What ``X`` holds: "counts", or "log1p" of normalised counts, which is taken unless said.
+        "simulated", "norman19", ..., a path that ends in ``.h5ad``, or what a file was called before.
+    reading
+        How a file is read, as the fields of `benchmark.data.cards.DatasetCard` say; None is as good as
+        nothing. A path without a card needs perturbation_column, the column of ``obs`` with the labels, and
+        control_label; "log1p" is expected unless expression says "counts".
 
     Raises
     ------
     BenchmarkError
         When there is no such dataset or its content cannot be used.
     """
-    options = {
-        "perturbation_column": perturbation_column,
-        "control_label": control_label,
-        "separator": separator,
-        "expression": expression,
-    }
-    return _load(_source(name, {option: value for option, value in options.items() if value is not None}))
+    return _load(_source(name, reading))
 
 
-def find_dataset(name: str, **options: Any) -> Dataset:
+def find_dataset(name: str, **reading: Any) -> Dataset:
     """Find a dataset as `load_dataset` does, but read its cells when they are first asked for.
 
     What it is recognised by was noted when it was last read and checked; where there is no note that fits the
     prepared file, it is read at once.
     """
-    source = _source(name, options)
+    source = _source(name, reading)
     digest = noted_digest(_prepared_file(source.card, source.checksum))
-    return _load(source) if digest is None else _Unread(source.card, digest, lambda: _load(source))
+    if digest is None:
+        return _load(source)
+    return _Unread(_named(source.card, digest), digest, lambda: _load(source))
 
 
-def _source(name: str, options: Mapping[str, str]) -> _Source:
-    card = card_of(name, options)
-    if name.endswith(".h5ad"):
-        return _Source(card, download.sha256_of(Path(name)), lambda: _canonical(card, Path(name)))
+def _source(name: str, reading: Mapping[str, Any]) -> _Source:
+    card = card_of(name, reading)
+    if card.is_by_path:
+        return _Source(
+            card, download.checksum_in_place(card), lambda: canonical_file(card, Path(str(card.local_file)))
+        )
     if card.simulator is not None:
         from benchmark.data.simulator import embedded
 
@@ -139,10 +135,10 @@ def _source(name: str, options: Mapping[str, str]) -> _Source:
     if checksum is None:
         download.find(card)
         checksum = download.known_checksum(card)
-    return _Source(card, str(checksum), lambda: _canonical_download(card))
+    return _Source(card, str(checksum), lambda: canonical_download(card))
 
 
-def card_of(name: str, options: Mapping[str, str]) -> DatasetCard:
+def card_of(name: str, reading: Mapping[str, Any]) -> DatasetCard:
     """Return the card of a dataset, or for a path one that says how to read it; no cells are read.
 
     Raises
@@ -150,23 +146,43 @@ def card_of(name: str, options: Mapping[str, str]) -> DatasetCard:
     BenchmarkError
         When there is no such dataset, or the options do not fit it.
     """
+    options = {option: value for option, value in reading.items() if value is not None}
     if name.endswith(".h5ad"):
-        return _card_of_file(Path(name), options)
-    card = load_card(name)
+        return files.card_of_file(Path(name), options)
+    card = files.known(name) or load_card(name)
     if options:
         option = next(iter(options)).replace("_", "-")
         raise BenchmarkError(f"--{option} is for .h5ad files and the card of '{name}' says it; leave it out.")
     return card
 
 
-def source_cells(card: DatasetCard) -> AnnData:
-    """Return the cells of a card as its file or the simulator has them, before they are prepared."""
-    if card.simulator is not None:
-        from benchmark.data.simulator import embedded
+def add_file(path: Path, reading: Mapping[str, Any], name: str | None = None) -> tuple[Dataset, Path]:
+    """Read a file, and write the card that reads it so again.
 
-        return embedded.cells(card)
-    with download.opened(card, download.find(card)) as path:
-        return read(path)
+    Parameters
+    ----------
+    path
+        An ``.h5ad``.
+    reading
+        As for `load_dataset`.
+    name
+        What it is called; as the file unless said.
+
+    Returns
+    -------
+    tuple
+        The dataset, and where its card is.
+
+    Raises
+    ------
+    BenchmarkError
+        When the file cannot be used, or there is another dataset of this name; no card is written then.
+    """
+    card = files.card_of_file(path, reading)
+    checksum = download.checksum_in_place(card)
+    card = files.named(card, name or files.name_of(path))
+    dataset = _prepared(_Source(card, checksum, lambda: canonical_file(card, path)))
+    return dataset, files.add_card(card, checksum)
 
 
 def availability(card: DatasetCard) -> str:
@@ -179,74 +195,49 @@ def availability(card: DatasetCard) -> str:
     return "downloaded on first use" if card.url else f"missing: put {card.local_file} into BENCHMARK_DATA"
 
 
-def read(path: Path) -> AnnData:
-    """Read an ``.h5ad``.
-
-    Raises
-    ------
-    BenchmarkError
-        When it is missing, truncated or something else.
-    """
-    from anndata import read_h5ad
-
-    if not path.is_file():
-        raise BenchmarkError(f"There is no file {path}; check the path.")
-    with _readable(path), warnings.catch_warnings():
-        # Repeated names are refused or made unique by `canonicalise`, which says so better.
-        warnings.filterwarnings("ignore", message=".*names are not unique", category=UserWarning)
-        return read_h5ad(path)
-
-
-class UnreadableError(BenchmarkError):
-    """A file is damaged, or no .h5ad."""
-
-
-@contextmanager
-def _readable(path: Path, kind: type[Exception] = Exception) -> Iterator[None]:
-    """Say in one sentence that a file cannot be read, whatever h5py or anndata raise for it."""
-    try:
-        yield
-    except BenchmarkError:
-        raise
-    except kind as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UnreadableError(f"{path} cannot be read as an .h5ad file ({reason}); get it again.") from error
-
-
-def _canonical_download(card: DatasetCard) -> AnnData:
-    with download.opened(card, download.find(card)) as path:
-        return _canonical(card, path)
-
-
-def _canonical(card: DatasetCard, path: Path) -> AnnData:
-    """Bring a file into canonical form, block by block where it is large and its rows can be read alone."""
-    from benchmark.data.h5ad import matrix_bytes, open_rows
-    from benchmark.data.on_disk import belongs_on_disk
-
-    with _readable(path):
-        cells = open_rows(path) if belongs_on_disk(matrix_bytes(path)) else None
-    if cells is None:
-        return canonicalise(read(path), card)
-    with _readable(path, OSError):
-        return canonicalise(cells, card, on_disk=True)
-
-
 def _load(source: _Source) -> Dataset:
+    """Return the prepared dataset under its name."""
+    dataset = _prepared(source)
+    card = _named(source.card, dataset.digest)
+    return replace(dataset, name=card.name, card=card)
+
+
+def _prepared(source: _Source) -> Dataset:
     """Return the prepared dataset, made from its source where it is not in the cache yet."""
     card, checksum, canonical = source
     path = _prepared_file(card, checksum)
     dataset = _read_prepared(card, path) if path.exists() else None
     if dataset is None:
-        _write_prepared(canonical(), path)
+        cells = canonical()
+        if card.is_by_path:
+            _describe(card)
+        _write_prepared(cells, path)
+        del cells
         dataset = _read_prepared(card, path)
     if dataset is None:
         raise BenchmarkError(f"{path} changed while it was read; delete it and check the disk.")
     return dataset
 
 
+def _describe(card: DatasetCard) -> None:
+    """Say what a file holds when it is read for the first time."""
+    from benchmark.data.describe import describe
+    from benchmark.data.file_text import as_text
+    from benchmark.data.refusal import reading
+
+    about = describe(Path(str(card.local_file)), reading(card), is_settled=True)
+    _log.log(logging.WARNING if about.warnings else logging.INFO, "%s\n", as_text(about, with_command=False))
+
+
+def _named(card: DatasetCard, digest: str) -> DatasetCard:
+    """Give a file that has no card a name of its own: other cells never share it."""
+    return files.registered(card, digest) if card.is_by_path else card
+
+
 def _prepared_file(card: DatasetCard, checksum: str) -> Path:
-    genes = card.genes and gene_list(card.genes)
-    recipe = json.dumps([card.model_dump(), checksum, PREPARATION_VERSION, genes], sort_keys=True)
+    genes = card.genes and number_of(card.genes) is None and gene_list(card.genes)
+    said = card.model_dump(exclude=FOR_PEOPLE)
+    recipe = json.dumps([said, checksum, PREPARATION_VERSION, genes], sort_keys=True)
     key = hashlib.sha256(recipe.encode()).hexdigest()[:16]
     return cache_folder("prepared") / f"{card.name}-{key}.h5ad"
 
@@ -269,7 +260,7 @@ def _read_prepared(card: DatasetCard, path: Path) -> Dataset | None:
     from benchmark.data.on_disk import belongs_on_disk
 
     try:
-        with _readable(path):
+        with readable(path):
             state = state_of(path)
             adata = map_h5ad(path) if belongs_on_disk(matrix_bytes(path)) else read(path)
         digest = str(adata.uns.pop("digest"))
@@ -281,24 +272,3 @@ def _read_prepared(card: DatasetCard, path: Path) -> Dataset | None:
         return None
     note_digest(path, state, digest)
     return Dataset(card.name, adata, digest, card)
-
-
-def _card_of_file(path: Path, options: Mapping[str, str]) -> DatasetCard:
-    if not path.is_file():
-        raise BenchmarkError(f"There is no file {path}; check the path.")
-    for needed in ("perturbation_column", "control_label"):
-        if needed not in options:
-            option = needed.replace("_", "-")
-            raise BenchmarkError(f"{path} is a file without a card; say how to read it with --{option}.")
-    try:
-        return DatasetCard.model_validate({"name": _name_of_file(path), **options})
-    except ValidationError as error:
-        first = error.errors()[0]
-        option = str(first["loc"][0]).replace("_", "-")
-        raise BenchmarkError(f"--{option} is '{first['input']}', but: {first['msg']}.") from error
-
-
-def _name_of_file(path: Path) -> str:
-    """Return the file's name, kept apart from the names of cards."""
-    name = re.sub(r"[^\w.-]+", "_", path.stem)
-    return f"{name}.file" if name in {card.name for card in list_cards()} else name

@@ -49,6 +49,26 @@ def sha256_of(path: Path) -> str:
     return str(pooch.file_hash(str(path), alg="sha256"))
 
 
+def checksum_in_place(card: FileCard) -> str:
+    """Return the SHA-256 of a file that stays where its owner has it.
+
+    Raises
+    ------
+    BenchmarkError
+        When it is gone, or is another one than when its card was written; it is left as it is.
+    """
+    path = Path(str(card.local_file))
+    if not path.is_file():
+        raise BenchmarkError(f"There is no file {path}; check the path.")
+    found = sha256_of(path)
+    if card.sha256 not in (None, found):
+        raise BenchmarkError(
+            f"{path} has changed since it was added as '{card.name}' (SHA-256 {found[:12]}, not "
+            f"{str(card.sha256)[:12]}); add it again under another name: python -m benchmark datasets add."
+        )
+    return found
+
+
 @contextmanager
 def opened(card: FileCard, path: Path) -> Iterator[Path]:
     """Give the ``.h5ad`` of a card's file: the file itself, or its zip member as a temporary file."""

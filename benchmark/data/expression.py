@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,11 +15,12 @@ from scipy.sparse import csr_matrix
 from benchmark.data.blocks import row_blocks
 from benchmark.data.cards import DatasetCard
 from benchmark.data.on_disk import gathered
+from benchmark.data.rows import raw_rows, some_cells
+from benchmark.data.scale import converted, exceeding, find_scale, off_scale
 from benchmark.data.values import Values
 from benchmark.errors import BenchmarkError, unknown
 
 TARGET_DEPTH = 1e4
-LARGEST_LOG_VALUE = 15.0  # log1p(CP10K) ends at log1p(1e4) = 9.2; other depths in use stay below this.
 COUNT_TOLERANCE = 0.01
 
 _log = logging.getLogger("benchmark")
@@ -75,6 +77,14 @@ def read_expression(
     return reader.result()
 
 
+class WrongValuesError(BenchmarkError):
+    """A matrix does not hold what was declared; `mend` is what a card says to read it, or None."""
+
+    def __init__(self, sentence: str, mend: Mapping[str, Any] | None = None) -> None:
+        super().__init__(sentence)
+        self.mend = mend
+
+
 def log_normalise(counts: csr_matrix, depth: np.ndarray) -> csr_matrix:
     """Return log1p(counts / depth * 1e4) for counts (cells, genes) and depth (cells,), in float64."""
     scaled = counts.astype(np.float64)
@@ -102,7 +112,7 @@ class _Counts:
 
     def read(self, part: slice) -> None:
         """Normalise the cells of a block, unless something is wrong and `result` will say so."""
-        counts = _raw(self._x[part], self._rows[part])
+        counts = raw_rows(self._x[part], self._rows[part])
         before = self._seen.n_rows
         self._seen.see(counts)
         depth = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
@@ -117,16 +127,21 @@ class _Counts:
         """Everything that was read, if it is counts."""
         self._seen.require_possible()
         if self._seen.broken:
-            raise BenchmarkError(
+            scale = find_scale(some_cells(self._x, self._rows), self._x.dtype == np.float16)
+            raise WrongValuesError(
                 f"Raw counts are declared, but {self._seen.broken} values are not whole numbers, such as "
-                f"{self._seen.example:.4g}; if they are log1p values, declare --expression log1p."
+                f"{self._seen.example:.4g}; if they are log1p values, declare --expression log1p "
+                f"(they look like: {scale}).",
+                {"expression": "log1p"} if scale.is_exact else None,
             )
         depth = np.concatenate(self._depth)
         empty = ~_has_counts(depth)
         if empty.any():
-            raise BenchmarkError(
+            raise WrongValuesError(
                 f"{int(empty.sum())} cells of dataset '{self._card.name}' have no counts, the first is cell "
-                f"{int(np.flatnonzero(empty)[0])}; remove those cells."
+                f"{int(np.flatnonzero(empty)[0])}; remove those cells, or leave them out with --leave-out "
+                "empty.",
+                {"leave_out": ("empty",)},
             )
         return Matrices(self._expression.matrix(), self._counts.matrix(), depth)
 
@@ -137,26 +152,37 @@ class _Logs:
     def __init__(
         self, adata: AnnData, rows: np.ndarray, columns: np.ndarray | None, card: DatasetCard, on_disk: bool
     ) -> None:
-        self._x, self._rows, self._columns = adata.X, rows, columns
+        self._x, self._rows, self._columns, self._card = adata.X, rows, columns, card
         self._given = adata.layers.get("counts")
         self._depth = None
         if self._given is None and card.depth_column is not None:
             self._depth = _numbers(adata, card.depth_column)[rows]
+        self._scale = find_scale(some_cells(adata.X, rows), adata.X.dtype == np.float16)
+        self._is_converted = self._scale.is_exact and not self._scale.is_canonical and not card.as_published
+        self._off = self._exceeding = 0
         self._seen, self._seen_counts = Values("expression"), Values("counts")
         self._expression, self._counts = gathered(on_disk), gathered(on_disk)
         self._has_counts = self._given is not None or self._depth is not None
 
     def read(self, part: slice) -> None:
-        """Take the values of a block as they are, and its counts as long as there are some."""
-        values = _raw(self._x[part], self._rows[part])
+        """Bring a block to log1p of counts per 10,000, and take its counts as long as there are some."""
+        values = raw_rows(self._x[part], self._rows[part])
         cells = slice(self._seen.n_rows, self._seen.n_rows + values.shape[0])
         self._seen.see(values)
+        if self._seen.impossible:
+            return
+        if self._scale.is_exact:
+            self._off += off_scale(values, self._scale)
+        else:
+            self._exceeding += exceeding(values)
+        if self._is_converted:
+            values = converted(values, self._scale)
         self._expression.append(_cut(values, self._columns))
         if self._given is not None:
-            counts = _raw(self._given[part], self._rows[part])
+            counts = raw_rows(self._given[part], self._rows[part])
             self._seen_counts.see(counts)
             self._counts.append(_cut(counts, self._columns))
-        elif self._has_counts and not self._seen.impossible and self._seen.largest <= LARGEST_LOG_VALUE:
+        elif self._has_counts and not self._exceeding:
             assert self._depth is not None
             recovered = _recovered(values, self._depth[cells])
             self._has_counts = recovered is not None
@@ -164,28 +190,51 @@ class _Logs:
                 self._counts.append(_cut(recovered, self._columns))
 
     def result(self) -> Matrices:
-        """Everything that was read, if it is log1p values."""
+        """Everything that was read, if its scale is known."""
         self._seen.require_possible()
-        whole, largest = not self._seen.broken, self._seen.largest
-        if whole or largest > LARGEST_LOG_VALUE:
-            found = "all values are whole numbers" if whole else "the values are too large"
-            raise BenchmarkError(
-                f"log1p values are declared, but {found} (the largest is {largest:.4g}); if they are raw "
-                "counts, declare --expression counts."
+        if not self._seen.broken:
+            raise WrongValuesError(
+                f"{self._declared()}, but all values are whole numbers (the largest is "
+                f"{self._seen.largest:.4g}); "
+                "if they are raw counts, declare --expression counts.",
+                {"expression": "counts"},
             )
+        self._require_scale()
         self._seen_counts.require_possible()
         if self._seen_counts.broken:
             _log.warning("layers['counts'] holds values that are not whole numbers and was left out.")
         has_counts = self._has_counts and not self._seen_counts.broken
         return Matrices(self._expression.matrix(), self._counts.matrix() if has_counts else None, None)
 
+    def _declared(self) -> str:
+        was_said = "expression" in self._card.model_fields_set
+        return f"log1p values are {'declared' if was_said else 'expected where --expression is not given'}"
 
-def _raw(values: Any, rows: np.ndarray) -> csr_matrix:
-    """Copy some rows to CSR with sorted indices and no stored zeros."""
-    matrix = csr_matrix(values if rows.all() else values[rows], copy=True)
-    matrix.sum_duplicates()
-    matrix.eliminate_zeros()
-    return matrix
+    def _require_scale(self) -> None:
+        """Refuse values that cannot be made log1p of counts per 10,000; say what was made of them."""
+        scale, name = self._scale, self._card.name
+        if self._card.as_published:
+            if self._exceeding or (scale.is_exact and not scale.is_canonical):
+                _log.info("The values of '%s' are taken as published, and look like %s.", name, scale)
+            return
+        if self._is_converted and self._off:
+            raise WrongValuesError(
+                f"{self._declared()}, but values are {scale}, and {self._off} cells have another sum; "
+                "give raw "
+                "counts, or cells that were normalised alike."
+            )
+        if self._is_converted:
+            _log.warning("The values of '%s' are %s: converted to log1p of counts per 10,000.", name, scale)
+        elif self._exceeding or (scale.kind == "log" and scale.base != np.e):
+            raise WrongValuesError(
+                f"{self._declared()}, but the values are too large (the largest is "
+                f"{self._seen.largest:.4g}): in "
+                f"{self._exceeding} cells they stand for more than 10,000 counts per 10,000; they look "
+                f"like {scale}, "
+                "which cannot be converted exactly: give raw counts."
+            )
+        elif self._off:
+            _log.warning("%d cells of '%s' do not sum to 10,000 as the others do.", self._off, name)
 
 
 def _cut(matrix: csr_matrix, columns: np.ndarray | None) -> csr_matrix:

@@ -36,31 +36,40 @@ def write_h5ad(adata: AnnData, path: Path, *, compress: bool = True) -> None:
         draft.write_bytes(buffer.getbuffer())
 
 
-def matrix_bytes(path: Path) -> int:
-    """How much memory X and the counts of an .h5ad take: sparse as they are, dense as float32."""
+def matrix_bytes(path: Path, matrix: str = "X") -> int:
+    """How much memory a matrix and the counts of an .h5ad take: sparse as they are, dense as float32."""
     with h5py.File(path, "r") as file:
-        return sum(_bytes_of(file[name]) for name in ("X", "layers/counts") if name in file)
+        return sum(_bytes_of(file[name]) for name in {matrix, "layers/counts"} if name in file)
 
 
-def has_readable_rows(file: h5py.File) -> bool:
-    """Whether single rows of X and of counts can be read, and names are written as since anndata 0.7."""
+def has_readable_rows(file: h5py.File, matrix: str = "X") -> bool:
+    """Whether rows of a matrix and of counts can be read, and names are written as since anndata 0.7."""
     modern = all("encoding-type" in file[part].attrs for part in ("obs", "var"))
-    counts = "layers/counts" not in file or _is_by_row(file["layers/counts"])
-    return modern and "X" in file and _is_by_row(file["X"]) and counts
+    counts = "layers/counts" not in file or is_by_row(file["layers/counts"])
+    return modern and matrix in file and is_by_row(file[matrix]) and counts
 
 
-def open_rows(path: Path) -> AnnData | None:
-    """Open an .h5ad whose X and counts are read when they are indexed; None where rows cannot be read alone.
+def open_rows(path: Path, matrix: str = "X") -> AnnData | None:
+    """Open an .h5ad whose matrices are read when they are indexed; None where rows cannot be read alone.
 
     The file stays open for as long as the answer is used.
+
+    Parameters
+    ----------
+    path
+        The file.
+    matrix
+        Where the matrix is that becomes X: ``X``, ``layers/NAME`` or ``raw/X``, which has genes of its own.
     """
     file = h5py.File(path, "r")
-    if not has_readable_rows(file):
+    if not has_readable_rows(file, matrix):
         file.close()
         return None
-    adata = AnnData(_rows_of(file["X"]), obs=read_elem(file["obs"]), var=read_elem(file["var"]))
-    if "layers/counts" in file:
-        adata.layers["counts"] = _rows_of(file["layers/counts"])
+    is_raw = matrix == "raw/X"
+    var = read_elem(file["raw/var" if is_raw else "var"])
+    adata = AnnData(rows_of(file[matrix]), obs=read_elem(file["obs"]), var=var)
+    if "layers/counts" in file and not is_raw and matrix != "layers/counts":
+        adata.layers["counts"] = rows_of(file["layers/counts"])
     return adata
 
 
@@ -109,11 +118,13 @@ def _bytes_of(stored: h5py.Group | h5py.Dataset) -> int:
     return sum(stored[part].dtype.itemsize * len(stored[part]) for part in ("data", "indices", "indptr"))
 
 
-def _is_by_row(stored: h5py.Group | h5py.Dataset) -> bool:
+def is_by_row(stored: h5py.Group | h5py.Dataset) -> bool:
+    """Whether rows of a stored matrix can be read alone."""
     return isinstance(stored, h5py.Dataset) or stored.attrs.get("encoding-type") == "csr_matrix"
 
 
-def _rows_of(stored: h5py.Group | h5py.Dataset) -> Any:
+def rows_of(stored: h5py.Group | h5py.Dataset) -> Any:
+    """Give a stored matrix in a form that is read when it is indexed."""
     return stored if isinstance(stored, h5py.Dataset) else sparse_dataset(stored)
 
 

@@ -30,6 +30,9 @@ VARIABLE = "BENCHMARK_CELLS"
 SHARE = 0.5
 """Part of the available memory that matrices may take before ``auto`` keeps them on disk."""
 
+LARGE = 2**28
+"""Bytes of matrices that are never held twice: they are prepared on disk, and then read."""
+
 
 def belongs_on_disk(size: int) -> bool:
     """Whether matrices of `size` bytes are to be mapped from disk.
@@ -43,6 +46,11 @@ def belongs_on_disk(size: int) -> bool:
     if chosen not in ("auto", "memory", "disk"):
         raise BenchmarkError(f"{VARIABLE} is '{chosen}', but must be 'auto', 'memory' or 'disk'; set it so.")
     return size > SHARE * available_memory() if chosen == "auto" else chosen == "disk"
+
+
+def prepares_on_disk(size: int) -> bool:
+    """Whether matrices of `size` bytes are prepared on disk, from where they are then read or mapped."""
+    return belongs_on_disk(size) or (size > LARGE and (os.environ.get(VARIABLE) or "auto") == "auto")
 
 
 def available_memory() -> int:

@@ -63,7 +63,7 @@ def require_independence(real: Mapping[str, Matrix], scores: pd.DataFrame) -> No
     The mean of n real cells is off by v / n from what it estimates, in expected square, and no prediction
     that is independent of the cells can know how. So its expected `mse` is at least v / n, averaged over
     genes: E(p - m)^2 = E(p - mu)^2 + v / n for a prediction p, the mean m of the cells and its expectation
-    mu. Refused is what is below `TOO_CLOSE` of that for a share `MANY` of the perturbations.
+    mu. RefusedDataError is what is below `TOO_CLOSE` of that for a share `MANY` of the perturbations.
 
     Parameters
     ----------

@@ -23,9 +23,11 @@ from scipy.sparse import csr_matrix
 
 from benchmark.data.blocks import row_blocks
 from benchmark.data.canonical import canonicalise
-from benchmark.data.dataset import Dataset, source_cells
+from benchmark.data.dataset import Dataset
 from benchmark.data.fingerprints import FEWEST, fingerprints
+from benchmark.data.source import source_cells
 from benchmark.errors import BenchmarkError
+from benchmark.evaluation.sisters import sister_guides
 from benchmark.perturbation import CONTROL
 from benchmark.splits import Split
 from benchmark.splits.views import scored_controls, training_views
@@ -75,7 +77,7 @@ def examine(dataset: Dataset, split: Split) -> list[Finding]:
         When the source of the data set cannot be read again.
     """
     findings = inspect_views(dataset, split, *training_views(dataset, split))
-    return [*findings, _preparation(dataset, split), _gene_selection(dataset)]
+    return [*findings, _preparation(dataset, split), _gene_selection(dataset), _sisters(dataset, split)]
 
 
 def inspect_views(dataset: Dataset, split: Split, train: AnnData, validation: AnnData) -> list[Finding]:
@@ -193,7 +195,8 @@ def _preparation(dataset: Dataset, split: Split) -> Finding:
     source = source_cells(card)
     kept = dataset.adata[~_is_test(dataset, split)]
     labels = set(dataset.adata.obs["source_label"][_is_test(dataset, split)])
-    again = canonicalise(source[~source.obs[card.perturbation_column].astype(str).isin(labels)], card)
+    others = ~source.obs[card.perturbation_column].astype(str).isin(labels)
+    again = canonicalise(source[others], card, is_whole=False)
     wrong = []
     if list(again.var_names) != list(kept.var_names):
         here = len(set(kept.var_names) - set(again.var_names))
@@ -223,6 +226,17 @@ def _gene_selection(dataset: Dataset) -> Finding:
     }
     selection = dataset.card.gene_selection
     return Finding("genes", sentences[selection], selection == "all cells")
+
+
+def _sisters(dataset: Dataset, split: Split) -> Finding:
+    """No test perturbation is of the same genes as one that is learned from, by another guide."""
+    found = sister_guides(dataset, split)
+    label = next(iter(found), "")
+    wrong = f"{len(found)} test perturbations have a sister in training, such as '{label}'"
+    wrong += f" with '{found.get(label)}': read guides as their genes with --collapse-guides"
+    return _finding(
+        "guides", [wrong] if found else [], "no test perturbation is another guide of a training one"
+    )
 
 
 def _finding(subject: str, wrong: list[str], fine: str) -> Finding:

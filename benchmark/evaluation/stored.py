@@ -15,8 +15,8 @@ import scipy.sparse as sp
 from anndata import OldFormatWarning
 from anndata.io import read_elem
 
-from benchmark.data.dataset import read
 from benchmark.data.h5ad import has_readable_rows
+from benchmark.data.source import read
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.metrics.sorted_cells import Matrix
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.data.expression import LARGEST_LOG_VALUE, TARGET_DEPTH
+from benchmark.data.expression import TARGET_DEPTH
 from benchmark.data.fingerprints import FEWEST
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.independence import Originals
-from benchmark.evaluation.metrics.sorted_cells import Matrix
+from benchmark.evaluation.metrics.sorted_cells import LARGEST_LOG_VALUE, Matrix
 
 DEPTH_FACTOR = 10
 """A cell whose counts add up to more than this many times those of any real cell is refused."""

@@ -95,7 +95,7 @@ def keep_results(
     processor_seconds
         Of the training; None where there was none here.
     fallbacks
-        Refused perturbations with the reason, if any.
+        RefusedDataError perturbations with the reason, if any.
     archive
         The file with the predictions; None where nothing was predicted.
     digest

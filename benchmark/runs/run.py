@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.config import MethodConfig
 from benchmark.data import Dataset
 from benchmark.data.dataset import find_dataset
-from benchmark.errors import BenchmarkError, unknown
+from benchmark.errors import BenchmarkError
 from benchmark.machine import peers
 from benchmark.machine.device import choose_device
 from benchmark.machine.progress import CurveKeeper, report_to
@@ -26,7 +26,7 @@ from benchmark.predicting import CELLS, predict_all, require_draws, sample_cells
 from benchmark.records.record import Coordinates, Record, Tuning, configuration_label
 from benchmark.records.tracking import Recording, Tracker
 from benchmark.registry import load_method, source_digest
-from benchmark.splits import SCHEMES, Split, load_split
+from benchmark.splits import Split, load_split, require_scheme
 
 if TYPE_CHECKING:
     import numpy as np
@@ -224,8 +224,7 @@ def check(request: Request) -> tuple[type[Method], MethodConfig]:
         raise BenchmarkError(f"{method_class.name} works on one device alone; leave out --devices.")
     if request.device != "auto":
         choose_device(request.device)
-    if request.split not in SCHEMES:
-        raise unknown("split", request.split, SCHEMES, "`python -m benchmark splits` lists them")
+    require_scheme(request.split)
     return method_class, config
 
 

@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, unknown
 from benchmark.machine.paths import data_folders, project_home, replacing
-from benchmark.splits.split import Split, make_split
+from benchmark.splits.own import is_own_list, read_own_list
+from benchmark.splits.schemes import SCHEMES
+from benchmark.splits.split import Split, fitting_scheme, make_split
 
 if TYPE_CHECKING:
     from benchmark.data import Dataset
+
+AUTO = "auto"
+"""The scheme that suits the data, see `benchmark.splits.split.fitting_scheme`."""
 
 _log = logging.getLogger("benchmark")
 
@@ -22,12 +27,26 @@ _log = logging.getLogger("benchmark")
 def load_split(dataset: Dataset, scheme: str, seed: int) -> Split:
     """Return the frozen split of a dataset; where there is none yet, it is made and frozen now.
 
+    Parameters
+    ----------
+    dataset
+        What is divided.
+    scheme
+        One of `SCHEMES`; "auto", the one that suits the data; a list of one's own, as a path to a
+        .json or .csv file (`benchmark.splits.own`), or by the name that it was frozen under.
+    seed
+        Of the draw; a list of one's own has none but that of the control cells.
+
     Raises
     ------
     BenchmarkError
         When the file is damaged, was edited or was made for other data, or the scheme is unknown or
         does not suit the data.
     """
+    if is_own_list(scheme):
+        return _frozen_list(dataset, Path(scheme), seed)
+    if scheme == AUTO:
+        scheme = fitting_scheme(dataset, seed)
     path = split_file(dataset.name, scheme, seed)
     if path is None:
         split = make_split(dataset, scheme, seed)
@@ -39,6 +58,19 @@ def load_split(dataset: Dataset, scheme: str, seed: int) -> Split:
             f"The split file {path} was made for other data (digest {split.dataset_digest[:12]}, but "
             f"'{dataset.name}' has {dataset.digest[:12]}); use those data, or delete the file."
         )
+    return split
+
+
+def frozen_file(dataset: Dataset, scheme: str, seed: int) -> Path | None:
+    """Return the file that `load_split` would read, or None where nothing is frozen yet."""
+    if is_own_list(scheme):
+        scheme = read_own_list(Path(scheme), dataset, seed).scheme
+    return split_file(dataset.name, fitting_scheme(dataset, seed) if scheme == AUTO else scheme, seed)
+
+
+def _frozen_list(dataset: Dataset, path: Path, seed: int) -> Split:
+    split = read_own_list(path, dataset, seed)
+    _log.info("Froze the split %s", save_split(split))
     return split
 
 
@@ -106,6 +138,17 @@ def split_file(dataset: str, scheme: str, seed: int) -> Path | None:
     """Return the file of a split, a shipped one before a user's, or None where there is none."""
     candidates = [folder / dataset / f"{scheme}-{seed}.json" for folder in data_folders("splits")]
     return next((path for path in candidates if path.is_file()), None)
+
+
+def require_scheme(scheme: str) -> None:
+    """Refuse a split that is neither a scheme nor a list of one's own, by its file or as it was frozen."""
+    own = {
+        path.stem.rpartition("-")[0]
+        for folder in data_folders("splits")
+        for path in folder.glob("*/*-*.json")
+    }
+    if not is_own_list(scheme) and scheme not in {AUTO, *SCHEMES, *own}:
+        raise unknown("split", scheme, {AUTO, *SCHEMES, *own}, "`python -m benchmark splits` lists them")
 
 
 def list_splits() -> list[Split]:

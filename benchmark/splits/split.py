@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 GENERATOR = "benchmark.splits 2"
 """Raised whenever a scheme divides the same labels, or control cells are divided, otherwise than before."""
 
+USUAL = ("doubles", "singles")
+"""Schemes that are proposed before others."""
+
 FEWEST_CONTROLS = 4
 """Control cells that can be divided: a mean with a spread needs two on each side. Fewer are shared."""
 
@@ -155,7 +158,7 @@ def make_split(dataset: Dataset, scheme: str, seed: int) -> Split:
         if not labels:
             raise BenchmarkError(
                 f"Dataset '{dataset.name}' has too few perturbations for the split '{scheme}' with seed "
-                f"{seed}: its {part} part would be empty; choose another split."
+                f"{seed}: its {part} part would be empty{_instead(dataset, scheme, seed)}."
             )
     n_controls = int((dataset.adata.obs["perturbation"] == CONTROL).sum())
     return Split(
@@ -173,6 +176,38 @@ def make_split(dataset: Dataset, scheme: str, seed: int) -> Split:
     ).sealed()
 
 
+def fitting_scheme(dataset: Dataset, seed: int) -> str:
+    """Return the scheme that suits a dataset: `doubles`, else `singles`, else any other.
+
+    Raises
+    ------
+    BenchmarkError
+        When there is none.
+    """
+    fitting = _fitting(dataset, seed)
+    if not fitting:
+        raise BenchmarkError(
+            f"Dataset '{dataset.name}' has too few perturbations for any split "
+            f"({', '.join(SCHEMES)}); give a list of your own with --split FILE.csv."
+        )
+    return fitting[0]
+
+
+def _fitting(dataset: Dataset, seed: int) -> list[str]:
+    labels = source_labels(dataset)
+    drawn = {name: scheme(labels, seed) for name, scheme in SCHEMES.items()}
+    fitting = {name for name, parts in drawn.items() if parts.train and parts.validation and parts.test}
+    return [name for name in dict.fromkeys((*USUAL, *SCHEMES)) if name in fitting]
+
+
+def _instead(dataset: Dataset, scheme: str, seed: int) -> str:
+    """What to do where a scheme has too few perturbations."""
+    pairs = sum("+" in label for label in dataset.adata.obs["perturbation"].unique())
+    reason = "; there are no pairs" if not pairs and scheme != "singles" else ""
+    others = [name for name in _fitting(dataset, seed) if name != scheme]
+    return f"{reason}: use --split {others[0]}" if others else f"{reason}; choose another split"
+
+
 def group_of(label: str, seen: Collection[str]) -> str:
     """Return the group of a test label, given the genes that are seen in training."""
     genes = Perturbation.parse(label).genes
@@ -180,17 +215,23 @@ def group_of(label: str, seen: Collection[str]) -> str:
 
 
 def source_labels(dataset: Dataset) -> list[str]:
-    """Return the labels of a dataset, in its source's order of genes, in the form that schemes take."""
-    card = dataset.card
+    """Return the labels of a dataset, in its source's order of genes, in the form that schemes take.
 
-    def rewrite(label: str) -> str:
-        genes = Perturbation.parse(label, separator=card.separator, control_label=card.control_label).genes
-        written = [part.strip() for part in label.split(card.separator)]
+    Where a source writes something else than the genes themselves, such as their guides, they are in
+    alphabetical order.
+    """
+
+    def rewrite(label: str, canonical: str) -> str:
+        genes = Perturbation.parse(canonical).genes
+        written = [part.strip() for part in label.split(dataset.card.separator)]
         parts = [part if part in genes else NO_GENE for part in written]
+        if sorted(part for part in parts if part != NO_GENE) != list(genes):
+            parts = list(genes)
         return "+".join(parts if len(parts) == 2 else [*parts, NO_GENE])
 
-    perturbed = dataset.adata.obs["perturbation"] != CONTROL
-    return sorted({rewrite(label) for label in dataset.adata.obs.loc[perturbed, "source_label"].unique()})
+    obs = dataset.adata.obs
+    perturbed = obs.loc[obs["perturbation"] != CONTROL, ["source_label", "perturbation"]].drop_duplicates()
+    return sorted({rewrite(*pair) for pair in perturbed.itertuples(index=False)})
 
 
 def check_split(split: Split, dataset: Dataset | None = None) -> list[str]:

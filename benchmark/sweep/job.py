@@ -22,7 +22,7 @@ class Job:
     preset: str | None = None
     settings: tuple[tuple[str, Any], ...] = ()
     device: str = "auto"
-    columns: tuple[tuple[str, str], ...] = ()
+    columns: tuple[tuple[str, Any], ...] = ()
 
     @property
     def identity(self) -> tuple[Any, ...]:

@@ -53,7 +53,7 @@ class Plan(BaseModel):
     cells: int = CELLS
     samples: int = 1
     device: str = "auto"
-    columns: dict[str, str] = {}
+    columns: dict[str, Any] = {}
     anchors: bool = True
 
     @field_validator("seeds", mode="before")
@@ -105,7 +105,9 @@ class Plan(BaseModel):
                 "split": split,
                 "seed": seed,
                 "cells": self.cells,
-                "columns": tuple(self.columns.items()),
+                "columns": tuple(
+                    (name, tuple(v) if isinstance(v, list) else v) for name, v in self.columns.items()
+                ),
             }
             if self.anchors:
                 jobs += [Job(method=name, **place) for name in (*ANCHORS, *BOUNDS)]

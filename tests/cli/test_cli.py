@@ -13,7 +13,7 @@ import pytest
 
 from benchmark.cli import main
 from tests.machine.process_case import COMMAND, environment
-from tests.tiny import PATH_OPTIONS, write_screen
+from tests.tiny import PATH_OPTIONS
 
 
 @pytest.mark.parametrize(
@@ -127,15 +127,6 @@ def test_a_truncated_file_is_named(type_, screen):
     code, _, err = type_("run", "--method", "additive", "--dataset", screen, *PATH_OPTIONS)
     assert code == 2
     assert "screen.h5ad" in err
-
-
-@pytest.mark.slow
-def test_a_split_file_made_for_other_data_is_refused(type_, home, screen):
-    assert type_("run", "--method", "additive", "--dataset", screen, *PATH_OPTIONS, "--cells", "20")[0] == 0
-    write_screen(screen, seed=5)
-    code, _, err = type_("run", "--method", "additive", "--dataset", screen, *PATH_OPTIONS)
-    assert code == 2
-    assert "was made for other data" in err
 
 
 def test_a_method_that_breaks_exits_with_1_and_one_line(type_, store, screen, tmp_path):

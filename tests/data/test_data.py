@@ -74,7 +74,7 @@ def test_the_second_load_is_equal_and_does_not_prepare_again(
 ) -> None:
     """The prepared file stands in for the source."""
     first = load_dataset(str(screen), **OPTIONS)
-    monkeypatch.delattr("benchmark.data.dataset.canonicalise")
+    monkeypatch.delattr("benchmark.data.source.canonicalise")
     second = load_dataset(str(screen), **OPTIONS)
     assert first.digest == second.digest
     assert first.adata.obs.equals(second.adata.obs)
@@ -85,7 +85,7 @@ def test_the_second_load_is_equal_and_does_not_prepare_again(
 def test_other_options_or_content_are_prepared_separately(screen: Path, tmp_path: Path) -> None:
     """The cache is keyed by what is read and how."""
     first = load_dataset(str(screen), **OPTIONS)
-    other = load_dataset(str(screen), **{**OPTIONS, "control_label": "A"}, separator="|")
+    other = load_dataset(str(screen), **{**OPTIONS, "control_label": "A"}, drop=("C",))
     write(screen, LABELS[:-1])
     third = load_dataset(str(screen), **OPTIONS)
     assert len({first.digest, other.digest, third.digest}) == 3

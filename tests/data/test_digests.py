@@ -91,7 +91,7 @@ def test_another_source_or_way_of_preparing_is_not_taken_for_the_noted_one(scree
     assert find_dataset(str(screen), **COLUMNS).digest != loaded.digest
     write_screen(screen, seed=0)
     monkeypatch.setattr(module, "PREPARATION_VERSION", 0)
-    monkeypatch.setattr(module, "canonicalise", lambda adata, card: pytest.fail("it was prepared anew"))
+    monkeypatch.setattr(module, "canonical_file", lambda card, path: pytest.fail("it was prepared anew"))
     with pytest.raises(pytest.fail.Exception, match="anew"):
         find_dataset(str(screen), **COLUMNS)
 

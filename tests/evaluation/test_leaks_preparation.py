@@ -31,12 +31,12 @@ def test_a_gene_selection_that_test_cells_decide_is_found(
     """A preparation that keeps the 25 genes of largest variance over all cells."""
     whole = canonical.canonicalise
 
-    def selecting(adata: AnnData, card: object) -> AnnData:
-        prepared = whole(adata, card)
+    def selecting(adata: AnnData, card: object, **options: bool) -> AnnData:
+        prepared = whole(adata, card, **options)
         variance = prepared.X.toarray().var(axis=0)
         return prepared[:, np.sort(np.argsort(-variance, kind="stable")[:25])].copy()
 
-    monkeypatch.setattr("benchmark.data.dataset.canonicalise", selecting)
+    monkeypatch.setattr("benchmark.data.source.canonicalise", selecting)
     monkeypatch.setattr("benchmark.evaluation.leaks.canonicalise", selecting)
     write_card(home, "picky", 'expression = "counts"\n', lambda adata: spike(adata))
     assert type_("splits", "make", "--dataset", "picky")[0] == 0
@@ -64,13 +64,13 @@ def test_counts_that_test_cells_decide_are_found(home: Path, monkeypatch: pytest
     """A preparation that scales all cells by the deepest one."""
     whole = canonical.canonicalise
 
-    def scaling(adata: AnnData, card: object) -> AnnData:
-        prepared = whole(adata, card)
+    def scaling(adata: AnnData, card: object, **options: bool) -> AnnData:
+        prepared = whole(adata, card, **options)
         prepared.X = csr_matrix(prepared.X / prepared.X.max())
         return prepared
 
     write_card(home, "scaled", 'expression = "counts"\n', lambda adata: spike(adata))
-    monkeypatch.setattr("benchmark.data.dataset.canonicalise", scaling)
+    monkeypatch.setattr("benchmark.data.source.canonicalise", scaling)
     monkeypatch.setattr("benchmark.evaluation.leaks.canonicalise", scaling)
     dataset = load_dataset("scaled")
     finding = examine(dataset, load_split(dataset, "doubles", 0))[4]

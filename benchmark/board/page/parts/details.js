@@ -27,7 +27,7 @@ function facts(row) {
     ["Samples per cell", row.samples === 1 ? null : String(row.samples)],
     ["Time of a run", row.seconds === null ? null : duration(row.seconds)],
     ["Predicted", row.coverage === null || row.kind === "bound" ? null : percent(row.coverage)],
-    ["Refused", row.fallbacks ? plural(row.fallbacks, "perturbation") : null],
+    ["RefusedDataError", row.fallbacks ? plural(row.fallbacks, "perturbation") : null],
     ["Noise of drawing cells, in mse", isNumber(row.sampling_noise) ? row.sampling_noise.toPrecision(2) : null],
     ["Of the uncertainty, from trainings", row.training ? `up to ${percent(row.training)}` : null],
     ["Tuning", row.trials ? `${plural(row.trials, "trial")}, ${duration(row.tuning_seconds)}` : null],

@@ -1,0 +1,98 @@
+"""``benchmark datasets``: what there is, what a file holds, and a card for it."""
+
+from __future__ import annotations
+
+import json as json_module
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from benchmark.cli import options
+from benchmark.cli.listings import AsJson, show
+
+app = typer.Typer(
+    help="List data sets, look into a file, and make it one of them.",
+    invoke_without_command=True,
+    rich_markup_mode=None,
+)
+
+File = Annotated[Path, typer.Argument(metavar="FILE.h5ad", help="Single cells with a column of labels.")]
+
+
+@app.callback()
+def datasets(context: typer.Context, json: AsJson = False) -> None:
+    """List the data sets that have a card, and whether their cells are at hand."""
+    if context.invoked_subcommand is None:
+        list_(json)
+
+
+@app.command("list")
+def list_(json: AsJson = False) -> None:
+    """List the data sets that have a card, and whether their cells are at hand."""
+    from benchmark.data.cards import list_cards
+    from benchmark.data.dataset import availability
+
+    show(
+        [
+            {
+                "name": card.name,
+                "title": card.title,
+                "modality": card.modality,
+                "licence": card.licence,
+                "cells": availability(card),
+            }
+            for card in list_cards()
+        ],
+        json,
+    )
+
+
+@app.command()
+@options.reads_files
+def describe(
+    file: File,
+    *,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    columns: Mapping[str, Any],
+) -> None:
+    """Say what a file holds, what is doubtful about it, and which command reads it.
+
+    Little of the matrices is read. What is not said is proposed.
+    """
+    from benchmark.data.describe import describe as describe_file
+    from benchmark.data.file_text import as_json, as_text
+
+    about = describe_file(file, columns)
+    print(json_module.dumps(as_json(about), indent=1) if json else as_text(about))
+
+
+@app.command()
+@options.reads_files
+def add(
+    file: File,
+    *,
+    name: Annotated[str | None, typer.Option(help="What it is called; as the file unless said.")] = None,
+    columns: Mapping[str, Any],
+) -> None:
+    """Write a card for a file, so that it is read in this way by its name; the file is read first."""
+    from benchmark.data.dataset import add_file
+
+    dataset, path = add_file(file, columns, name)
+    cells, genes = dataset.adata.shape
+    print(f"{path}\n{dataset.name}: {cells:,} cells, {genes:,} genes; try")
+    print(f"  python -m benchmark run --method additive --dataset {dataset.name} --split auto")
+
+
+@app.command()
+def fetch(name: Annotated[str, typer.Argument(help="Name of a data set.")]) -> None:
+    """Download a data set where it is not at hand, check it and prepare it, without a run."""
+    from benchmark.cli.screen import ProgressBars
+    from benchmark.data import load_dataset
+    from benchmark.machine.progress import report_to
+
+    with report_to(ProgressBars()):
+        dataset = load_dataset(name)
+    labels = dataset.adata.obs["perturbation"].nunique()
+    print(f"{name}: {dataset.adata.n_obs:,} cells, {dataset.adata.n_vars:,} genes, {labels:,} labels, ready")

@@ -4,6 +4,7 @@ BIN := .venv/bin
 # A worker a core, one thread each; what shares a fixture stays together.
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup
 READY := .venv/.ready
+HOSTS := gears cpa biolord cellflow scgpt state
 ELSEWHERE := tests/methods/flow tests/methods/scdfm tests/evaluation/metrics
 
 .PHONY: help tracking-server setup hosts demo test test-all test-page test-elsewhere coverage lint docs board clean
@@ -31,7 +32,7 @@ $(READY): pyproject.toml constraints.txt
 setup: $(READY)
 
 hosts: setup
-	for method in gears cpa biolord cellflow scgpt state; do $(BIN)/python -m benchmark install $$method || exit $$?; done
+	for method in $(HOSTS); do $(BIN)/python -m benchmark install $$method || exit $$?; done
 
 demo: setup
 	for method in no_change train_mean additive linear main_effects grnflow_sparse_pca; do \

@@ -9,6 +9,7 @@ from pydantic import model_validator
 
 from benchmark.config import parameter
 from benchmark.errors import BenchmarkError
+from benchmark.method import Resources
 from benchmark.perturbation import CONTROL
 from methods._gene_vectors import DescribedConfig, DescribedMethod
 
@@ -92,7 +93,7 @@ class CellFlow(DescribedMethod):
     The loop of the package's own `train` draws the same numbers whatever seed is given, and says nothing of
     where it is. Here its sampler and its step are called one by one, with the seed of the run. The step of
     least squared error of the means of validation perturbations is kept, the last one where there are none
-    whose genes all have vectors.
+    whose genes all have vectors. The JAX of the requirements computes on the CPU.
 
     `small` is what a CPU trains, with plain Adam: the package's default, which sums twenty gradients at a
     rate of 5e-5, moves nothing in a few thousand steps. `paper` is only larger; it is not a published
@@ -110,6 +111,7 @@ class CellFlow(DescribedMethod):
 
     name = "cellflow"
     draws = False
+    resources = Resources(memory_gb=4)
     licence = (
         "cellflow-tools 0.0.9: MIT by the licence file of its wheel, while its metadata say PolyForm "
         "Noncommercial 1.0.0"
@@ -124,3 +126,8 @@ class CellFlow(DescribedMethod):
                 "The training cells hold no perturbed cells; nothing can be learned from them."
             )
         return super().about(train, validation)
+
+    @property
+    def device_used(self) -> str:
+        """The JAX of the requirements computes on the CPU alone."""
+        return "cpu"

@@ -59,11 +59,10 @@ def predict(job: Job) -> None:
 
 
 def _settle(job: Job) -> None:
-    """Silence the package, and have its compiler keep to threads and device; before it is imported."""
+    """Silence the package, and have its compiler keep to the threads; before it is imported."""
     os.chdir(job.folder)
     os.environ["MPLCONFIGDIR"] = str(job.folder)
-    if job.device == "cpu":
-        os.environ["JAX_PLATFORMS"] = "cpu"
+    os.environ["JAX_PLATFORMS"] = "cpu"
     if job.threads == 1:
         os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
     logging.disable(logging.WARNING)

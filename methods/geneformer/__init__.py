@@ -58,7 +58,7 @@ class Geneformer(ShiftMethod):
     (in-domain)", and it is not Geneformer. Where the card does not say the modality, the action is the one
     that training perturbations show in their own genes, which is logged.
 
-    **The control.** ``--preset random`` is the same with random weights and the same ridge, and belongs
+    **The control.** ``--preset control`` is the same with random weights and the same ridge, and belongs
     beside every row: random codes of two inserted tokens can act as a regression on which genes are
     perturbed, so that a score says something of the weights only where it is better.
 

@@ -47,7 +47,7 @@ class GeneformerConfig(MethodConfig):
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "small": {},
-        "random": {"weights": "random"},
+        "control": {"weights": "random"},
         "smoke": {"cells": 8, "width": 16, "layers": 2, "heads": 2, "steps": 5, "batch_size": 8},
     }
 

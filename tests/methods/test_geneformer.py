@@ -117,7 +117,7 @@ def test_pretraining_lowers_its_loss_and_other_weights_are_other_numbers():
 
 def test_the_board_never_calls_it_geneformer_alone_without_published_weights():
     assert configuration_label(GeneformerConfig()) == "in-domain"
-    assert configuration_label(GeneformerConfig.build("random")) == "random weights, random"
+    assert configuration_label(GeneformerConfig.build("control")) == "random weights, control"
     assert configuration_label(GeneformerConfig(checkpoint="V1")) == "checkpoint=V1"
 
 

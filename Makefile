@@ -4,6 +4,7 @@ BIN := .venv/bin
 # A worker a core, one thread each; what shares a fixture stays together.
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup
 READY := .venv/.ready
+HOSTS := gears cpa biolord cellflow scgpt state
 ELSEWHERE := tests/methods/flow tests/methods/scdfm tests/evaluation/metrics
 
 .PHONY: help tracking-server setup hosts demo test test-all test-page test-elsewhere coverage lint docs board clean
@@ -16,7 +17,7 @@ help:
 	@echo "make test-elsewhere    some tests as another processor would run them"
 	@echo "make coverage    which branches the tests take, room by room"
 	@echo "make setup   the environment alone (.venv)"
-	@echo "make hosts   the environments of GEARS and CPA, which their tests need (2.5 GB each)"
+	@echo "make hosts   the environments of published packages, which their tests need (9 GB in all)"
 	@echo "make lint    ruff and mypy"
 	@echo "make docs    build the documentation site into build/site, without a network"
 	@echo "make board   publish the records of finished runs, and render the leaderboard from all that are published"
@@ -31,7 +32,7 @@ $(READY): pyproject.toml constraints.txt
 setup: $(READY)
 
 hosts: setup
-	for method in gears cpa; do $(BIN)/python -m benchmark install $$method || exit $$?; done
+	for method in $(HOSTS); do $(BIN)/python -m benchmark install $$method || exit $$?; done
 
 demo: setup
 	for method in no_change train_mean additive linear main_effects grnflow_sparse_pca; do \

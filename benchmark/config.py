@@ -97,6 +97,11 @@ class MethodConfig(BaseModel):
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
+    @property
+    def remark(self) -> str:
+        """What a board has to say of this configuration beside its name, such as "no pretraining"."""
+        return ""
+
     @classmethod
     def build(cls, preset: str | None = None, settings: Mapping[str, Any] | None = None) -> Self:
         """Take the defaults, then a preset, then single settings; text is read as the field's type.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import logging
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -11,15 +12,20 @@ from pathlib import Path
 import pandas as pd
 
 from benchmark.data.cards import PriorCard, load_card, load_prior_card
-from benchmark.data.download import find
+from benchmark.data.download import find, nearby
 from benchmark.data.simulator import embedded
 from benchmark.errors import BenchmarkError, unknown
+
+_log = logging.getLogger("benchmark")
 
 GO_TERM = re.compile(r"GO:\d{7}")
 FIRST_CELL = re.compile(r'^"?(?P<name>.*\(GO:\d{7}\))"?,(?P<gene>[^,"]+)$')
 """How the libraries of 2018 begin a line: name and first gene share a cell."""
 SYMBOL, QUALIFIER, TERM = 2, 3, 4
 """Columns of the Gene Annotation File format 2.2, from 0."""
+
+FALLBACK = "go_basic"
+"""The gene sets that stand in for those of a data set's card where these are nowhere to be had."""
 
 ENDS = ("source", "target")
 """Columns of a list of edges."""
@@ -84,9 +90,44 @@ def gene_sets(name: str) -> dict[str, frozenset[str]]:
     BenchmarkError
         When there is no such prior, or its file cannot be had or read.
     """
-    if any(name.endswith(ending) or name.endswith(f"{ending}.gz") for ending in READERS):
+    if _is_file(name):
         return _read(Path(name).expanduser())
     return _of_card(load_prior_card(name))
+
+
+def suited(name: str) -> str:
+    """Name the gene sets to use for data whose card names some.
+
+    Parameters
+    ----------
+    name
+        What the card names, as for `gene_sets`.
+
+    Returns
+    -------
+    str
+        The same, or `FALLBACK` where a file of it is not on this machine and has no public address; a line
+        says so then.
+    """
+    if _is_file(name) or _can_be_had(load_prior_card(name)):
+        return name
+    _log.warning(
+        "The gene sets '%s' are not on this machine and have no public address: '%s' stand in for them, and "
+        "what is predicted differs.",
+        name,
+        FALLBACK,
+    )
+    return FALLBACK
+
+
+def _is_file(name: str) -> bool:
+    return any(name.endswith(ending) or name.endswith(f"{ending}.gz") for ending in READERS)
+
+
+def _can_be_had(card: PriorCard) -> bool:
+    if card.parts:
+        return all(_can_be_had(load_prior_card(part)) for part in card.parts)
+    return card.simulated is not None or card.url is not None or nearby(card) is not None
 
 
 def _of_card(card: PriorCard) -> dict[str, frozenset[str]]:

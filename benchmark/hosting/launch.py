@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -67,6 +67,10 @@ class Job:
         yield _Stage(self._say)
         self._say({"end": name})
 
+    def vectors(self) -> dict[str, np.ndarray]:
+        """Vectors of perturbed genes, where the harness describes these; float32."""
+        return {gene: np.array(values, np.float32) for gene, values in self.about["vectors"].items()}
+
     def save_model(self, **arrays: np.ndarray) -> None:
         """Keep what was learned; `model` of a later job gives it back."""
         np.savez(self.folder / "model.npz", **arrays)  # type: ignore[arg-type]
@@ -84,6 +88,37 @@ class Job:
     def _say(self, message: dict[str, Any]) -> None:
         self._messages.write(json.dumps(message) + "\n")
         self._messages.flush()
+
+
+class Best:
+    """The state of the least error so far, such as of predictions for validation perturbations."""
+
+    def __init__(self) -> None:
+        self.error = float("inf")
+        self.state: Any = None
+
+    def offer(self, error: float, state: Callable[[], Any]) -> None:
+        """Keep a state, which is made only then, where its error is less."""
+        if error < self.error:
+            self.error, self.state = error, state()
+
+    def chosen(self, package: str) -> Any:
+        """The state, or a refusal where no error was a number."""
+        if self.state is None:
+            raise Refusal(f"Training {package} gave nothing that predicts finite numbers; lower its rates.")
+        return self.state
+
+
+def mean_cells(cells: Any) -> dict[str, np.ndarray]:
+    """Mean expression of each label, (genes,), float64."""
+    labels = cells.obs["perturbation"].to_numpy(str)
+    means = {label: cells.X[labels == label].mean(axis=0, dtype=np.float64) for label in np.unique(labels)}
+    return {str(label): np.asarray(mean).ravel() for label, mean in means.items()}
+
+
+def genes_of(label: str) -> list[str]:
+    """The genes that a label names; none for the control."""
+    return [] if label == "control" else label.split("+")
 
 
 class _Stage:
@@ -125,6 +160,10 @@ def _settle(job: Job) -> None:
     if importlib.util.find_spec("torch"):
         import torch
 
+        if job.device == "cuda" and not torch.cuda.is_available():
+            raise Refusal(
+                "The torch in this method's environment finds no CUDA device; choose the device cpu."
+            )
         torch.manual_seed(job.seed)
         torch.set_num_threads(job.threads)
 

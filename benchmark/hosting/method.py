@@ -43,6 +43,8 @@ class SubprocessMethod(Method):
     ----------
     worker
         The worker's file, looked for beside the class's.
+    licence
+        The licence of the package that the worker calls; `install` says it.
     model_
         uint8, (bytes,): the ``model.npz`` that the worker's `fit` left.
     """
@@ -50,6 +52,7 @@ class SubprocessMethod(Method):
     Config: ClassVar[type[MethodConfig]] = HostedConfig
     resources: ClassVar[Resources] = Resources(gpus=1, memory_gb=4)
     worker: ClassVar[str] = "worker.py"
+    licence: ClassVar[str] = ""
     config: HostedConfig
 
     @classmethod
@@ -64,6 +67,10 @@ class SubprocessMethod(Method):
 
     def about(self, train: AnnData, validation: AnnData) -> dict[str, Any]:
         """What the worker's `fit` is told beside cells and hyper-parameters; JSON."""
+        return {}
+
+    def asked(self, perturbations: Sequence[Perturbation]) -> dict[str, Any]:
+        """What the worker's `predict` is told beside control cells and perturbations; JSON."""
         return {}
 
     def finish(self, cells: np.ndarray, answer: np.ndarray) -> np.ndarray:
@@ -99,7 +106,7 @@ class SubprocessMethod(Method):
             return
         cells = control.X.toarray()
         shape = cells.shape if self.predicts == "cells" else cells.shape[1:]
-        with self._job("predict", {"control": control}, {}, perturbations) as worker:
+        with self._job("predict", {"control": control}, self.asked(perturbations), perturbations) as worker:
             for index in worker.answers():
                 answer = worker.answer(index, shape, str(perturbations[index]))
                 yield self.finish(cells, answer)

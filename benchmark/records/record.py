@@ -147,7 +147,12 @@ class Record(BaseModel):
 
 
 def configuration_label(config: MethodConfig) -> str:
-    """Name a configuration: "default", the preset that it equals, or what differs from the default."""
+    """Name a configuration: its remark, and the preset that it equals or what differs from the default."""
+    name = _configuration_name(config)
+    return ", ".join(filter(None, [config.remark, "" if config.remark and name == "default" else name]))
+
+
+def _configuration_name(config: MethodConfig) -> str:
     if config == type(config)():
         return "default"
     for name in config.presets:

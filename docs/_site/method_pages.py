@@ -95,8 +95,10 @@ def _resources(method: type[Method], listing: Listing) -> str:
     parts = ["## Resources"]
     if listing.folder is not None and (listing.folder / REQUIREMENTS).is_file():
         parts.append(
-            "It runs in an environment of its own (about 2.5 GB), which "
-            f"`python -m benchmark install {listing.name}` makes from pinned requirements."
+            "It runs in an environment of its own (2 GB and more, which methods with the same requirements "
+            "share), "
+            f"made by `python -m benchmark install {listing.name}` from pinned requirements. "
+            f"**Licence** of the package: {method.licence}."
         )
     counts = {
         name: method.parameter_count(method.Config.build(name), GENES, PERTURBED)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Set
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
-import numpy as np
 from anndata import AnnData
 from pydantic import model_validator
 
@@ -15,9 +12,7 @@ from benchmark.config import parameter
 from benchmark.errors import BenchmarkError
 from benchmark.hosting.method import HostedConfig, SubprocessMethod
 from benchmark.perturbation import CONTROL, Perturbation
-
-SHOWN = 3
-"""Genes that a message names before it says how many more there are."""
+from methods._gene_vectors import read_vectors, require_all
 
 
 class CpaConfig(HostedConfig):
@@ -165,6 +160,7 @@ class Cpa(SubprocessMethod):
     """
 
     name = "cpa"
+    licence = "cpa-tools 0.8.1: BSD 3-Clause"
     Config = CpaConfig
     predicts = "cells"
 
@@ -209,58 +205,7 @@ class Cpa(SubprocessMethod):
         seen = {gene for label in train.obs["perturbation"].unique() for gene in label.split("+")} - {CONTROL}
         if not self.config.gene_embeddings:
             return sorted(seen)
-        return read_genes(Path(self.config.gene_embeddings), seen)
-
-
-def read_genes(path: Path, needed: Set[str]) -> list[str]:
-    """Check a file of gene vectors and return its genes, sorted.
-
-    Parameters
-    ----------
-    path
-        CSV without a header, one line per gene: symbol, then as many finite numbers as in every other line.
-    needed
-        Genes that must be there.
-
-    Raises
-    ------
-    BenchmarkError
-        When the file is missing or not of this form, or a needed gene is not in it.
-    """
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            lines = {number: line for number, line in enumerate(csv.reader(file), 1) if line}
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise BenchmarkError(
-            f"The gene vectors in {path} cannot be read ({reason}); check the file."
-        ) from error
-    vectors: dict[str, int] = {}
-    for number, (gene, *texts) in lines.items():
-        if gene in vectors:
-            raise BenchmarkError(f"{path}, line {number}: {gene} has a vector already; keep one of them.")
-        vectors[gene] = len(_numbers(path, number, texts))
-    widths = sorted(set(vectors.values()))
-    if len(widths) != 1:
-        found = f"{widths[0]} to {widths[-1]} numbers" if widths else "no line"
-        raise BenchmarkError(f"{path} holds {found} for a gene; give every gene equally many numbers.")
-    missing = sorted(needed - vectors.keys())
-    if missing:
-        more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
-        raise BenchmarkError(
-            f"{path} has no vector of {', '.join(missing[:SHOWN])}{more}, which training perturbations name; "
-            "CPA takes vectors for all genes or none."
-        )
-    return sorted(vectors)
-
-
-def _numbers(path: Path, line: int, texts: list[str]) -> np.ndarray:
-    try:
-        values = np.array(texts, dtype=np.float32)
-    except ValueError as error:
-        raise BenchmarkError(f"{path}, line {line}: {error}; write 'SYMBOL,0.1,-0.2,...'.") from error
-    if not len(values) or not np.isfinite(values).all():
-        raise BenchmarkError(
-            f"{path}, line {line} is not a symbol with finite numbers; correct or remove it."
-        )
-    return values
+        path = Path(self.config.gene_embeddings)
+        vectors = read_vectors(path)
+        require_all(seen, vectors, path)
+        return sorted(vectors)

@@ -168,10 +168,7 @@ def _package(job: Job) -> ModuleType:
         sys.modules["tkinter"] = ModuleType("tkinter")
         sys.modules["tkinter"].N = "n"  # type: ignore[attr-defined]
     import cpa
-    import torch
 
-    if job.device == "cuda" and not torch.cuda.is_available():
-        raise Refusal("The torch in the environment of 'cpa' finds no CUDA device; choose the device cpu.")
     cpa._model.tqdm = iter  # no bars of its own
     return cpa
 

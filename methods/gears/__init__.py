@@ -11,7 +11,7 @@ import numpy as np
 from anndata import AnnData
 
 from benchmark.config import parameter
-from benchmark.data.priors import gene_sets
+from benchmark.data.priors import gene_sets, suited
 from benchmark.errors import BenchmarkError
 from benchmark.hosting.method import HostedConfig, SubprocessMethod
 from benchmark.means import MovableCells
@@ -98,6 +98,7 @@ class Gears(SubprocessMethod):
     """
 
     name = "gears"
+    licence = "cell-gears 0.1.2: MIT"
     version = "2"
     predicts = "mean"
     Config = GearsConfig
@@ -115,12 +116,13 @@ class Gears(SubprocessMethod):
             ``train`` and ``validation``: labels of the perturbations that are used. ``genes``: the nodes of
             the graph, sorted; ``edges`` and ``weights``: see `similarity_graph`.
         """
-        self.gene_sets_ = self.config.gene_sets or train.uns.get("gene_sets", "")
-        if not self.gene_sets_:
+        of_card = train.uns.get("gene_sets", "")
+        if not (self.config.gene_sets or of_card):
             raise BenchmarkError(
                 "GEARS needs gene sets, and the card of the data names none; choose some with "
                 "`--set gene_sets=NAME`, or the path of a .gmt file."
             )
+        self.gene_sets_ = self.config.gene_sets or suited(of_card)
         sets = gene_sets(self.gene_sets_)
         annotated = frozenset[str]().union(*sets.values())
         self.control_mean_ = mean_expression(train)[CONTROL]

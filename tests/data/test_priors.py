@@ -8,7 +8,7 @@ import pytest
 
 from benchmark.data import load_dataset
 from benchmark.data.cards import list_cards, load_card, load_prior_card
-from benchmark.data.priors import gene_sets, read_edges
+from benchmark.data.priors import FALLBACK, gene_sets, read_edges, suited
 from benchmark.data.simulator.embedded import load_truth
 from benchmark.errors import BenchmarkError
 from benchmark.perturbation import Perturbation
@@ -81,6 +81,22 @@ def test_a_card_may_unite_others(home, monkeypatch):
     (home / "two.gmt").write_text("B\tx\tY\n")
     monkeypatch.setenv("BENCHMARK_DATA", str(home))
     assert gene_sets("both") == {"A": {"X"}, "B": {"Y"}}
+
+
+def test_sets_that_are_nowhere_to_be_had_are_replaced_by_the_current_ones_and_this_is_said(
+    tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setenv("BENCHMARK_DATA", str(tmp_path))
+    assert suited("go_2018") == FALLBACK == "go_basic"
+    assert load_prior_card(FALLBACK).url
+    (line,) = caplog.messages
+    assert "'go_2018' are not on this machine and have no public address: 'go_basic' stand in" in line
+    for name in ("go_basic", "simulated_modules", "some.gmt"):
+        assert suited(name) == name
+    for part in load_prior_card("go_2018").parts:
+        (tmp_path / load_prior_card(part).local_file).touch()
+    assert suited("go_2018") == "go_2018"
+    assert len(caplog.messages) == 1
 
 
 def test_modules_of_the_simulated_network_hold_the_regulator_and_its_targets():

@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 from benchmark.errors import BenchmarkError
-from benchmark.hosting.environment import Environment, install
+from benchmark.hosting.environment import Environment
+from benchmark.hosting.installing import install, installed, uninstall
 from benchmark.machine.paths import cache_folder
 from benchmark.machine.progress import report_to
 from tests.machine.process_case import COMMAND, PATIENCE, environment, wait_for_end, wait_until
@@ -104,8 +105,108 @@ def test_force_makes_it_anew_and_leaves_one(packed):
     assert install(packed, force=True)
     assert packed.python != first
     assert not first.exists()
-    assert len(left()) == 2
+    assert len(left()) == 4  # the packages, a link to them, the environment on top and what points to it
     assert versions(packed) == "1.0 1.0"
+
+
+@pytest.fixture
+def twin(tmp_path, packed, index) -> Environment:
+    """Another method with the same requirements, and a package of its own."""
+    folder = tmp_path / "twin"
+    folder.mkdir()
+    (folder / "requirements.txt").write_text("# pinned\none==1.0\n")
+    (folder / "requirements-no-deps.txt").write_text("three==1.0\n")
+    wheel(index, "three")
+    return Environment("twin", folder)
+
+
+@pytest.mark.slow
+def test_methods_with_the_same_requirements_share_what_takes_room(packed, twin):
+    install(packed)
+    (before,) = installed()
+    assert before.methods == ["packed"]
+    install(twin)
+    (after,) = installed()
+    assert after.folder == before.folder == twin.packages
+    assert after.methods == ["packed", "twin"]
+    assert before.size < after.size < before.size + 100_000
+    script = "import importlib.util as u, one; print(*[u.find_spec(n) is not None for n in ('two', 'three')])"
+    found = [
+        subprocess.run([each.python, "-I", "-c", script], capture_output=True, text=True).stdout.strip()
+        for each in (packed, twin)
+    ]
+    assert found == ["True False", "False True"]
+
+
+@pytest.mark.slow
+def test_what_another_method_uses_stays_until_nobody_does(packed, twin):
+    install(packed)
+    install(twin)
+    size = installed()[0].size
+    first = uninstall("packed")
+    assert 0 < first < 100_000
+    assert packed.python is None
+    assert subprocess.run([twin.python, "-I", "-c", "import one, three"]).returncode == 0
+    assert first + uninstall("twin") >= size
+    assert left() == []
+    assert uninstall("twin") == 0
+
+
+@pytest.mark.slow
+def test_made_anew_for_one_method_is_made_anew_for_all(packed, twin):
+    install(packed)
+    install(twin)
+    old = packed.packages.resolve()
+    install(twin, force=True)
+    assert not old.exists()
+    assert versions(packed) == "1.0 1.0"
+
+
+def test_an_environment_from_before_packages_were_shared_is_still_one(packed):
+    """What points to it named one folder."""
+    python = packed.pointer.parent / "packed-old" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.touch()
+    packed.pointer.write_text(json.dumps({"folder": "packed-old"}))
+    assert packed.python == python
+    assert [(each.folder.name, each.methods) for each in installed()] == [("packed-old", ["packed"])]
+    uninstall("packed")
+    assert left() == []
+
+
+UV = """#!/bin/sh
+echo "$@" >> {told}
+{what}
+"""
+
+
+def at_hand(folder: Path, monkeypatch, what: str) -> Path:
+    """Put a stand-in for uv on the path; returns the file where it writes what it was told."""
+    told = folder / "told"
+    folder.mkdir()
+    (folder / "uv").write_text(UV.format(told=told, what=what))
+    (folder / "uv").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    return told
+
+
+@pytest.mark.slow
+def test_uv_installs_where_it_is_at_hand(packed, tmp_path, monkeypatch):
+    pip = f'shift 2; shift 2; exec "{sys.executable}" -m pip --python "$python" install "$@"'
+    told = at_hand(tmp_path / "bin", monkeypatch, f'python="$4"\n{pip}')
+    install(packed)
+    assert versions(packed) == "1.0 1.0"
+    lines = told.read_text().splitlines()
+    assert [line.startswith("pip install --python ") for line in lines] == [True, True]
+    assert "--no-deps" in lines[1]
+
+
+@pytest.mark.slow
+def test_pip_installs_where_uv_cannot(packed, tmp_path, monkeypatch, caplog):
+    at_hand(tmp_path / "bin", monkeypatch, "echo no such index; exit 1")
+    install(packed)
+    assert versions(packed) == "1.0 1.0"
+    assert any("uv cannot install what packed needs, so pip does" in line for line in caplog.messages)
 
 
 @pytest.mark.slow
@@ -222,9 +323,26 @@ def test_the_command_installs_and_the_list_says_so(type_, packed):
     assert code == 0
     assert out == f"{method} is installed: {packed.python}\n"
     assert "was installed already" in type_("install", method)[1]
+    (listed,) = json.loads(type_("install", "--list", "--json")[1])
+    assert listed["used by"] == "packed"
     rows = {row["name"]: row["ready"] for row in json.loads(type_("methods", "--json")[1])}
     assert rows["additive"] == "yes"
     assert rows["gears"] == "`python -m benchmark install gears`"
+
+
+def test_the_licence_of_a_package_is_said_before_it_is_installed(type_, index):
+    """There is nothing to install from here; what was said is said by then."""
+    code, out, err = type_("install", "state")
+    assert code == 2
+    assert out.startswith("Licence: arc-state 0.11.1: CC BY-NC-SA 4.0, for non-commercial use only")
+    assert "could not be installed" in err
+
+
+def test_an_installation_needs_a_name_and_what_is_not_there_frees_nothing(type_):
+    code, _, err = type_("install")
+    assert (code, err) == (2, "Error: Name a method to install; `python -m benchmark methods` lists them.\n")
+    assert type_("uninstall", "gears")[:2] == (0, "gears is not installed; 0 MiB are free again.\n")
+    assert type_("install", "--list", "--json")[:2] == (0, "[]\n")
 
 
 def test_a_method_without_an_environment_of_its_own_is_not_installed(type_):

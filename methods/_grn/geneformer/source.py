@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,47 @@ def load_geneformer(
         For a folder that is incomplete or damaged, a pickle that holds more than text and numbers, a layer
         that is not there, and a vocabulary with fewer than half of the genes.
     """
+    found = read_geneformer(folder, genes)
+    index = chosen_layer(layer, found.config["num_hidden_layers"], "Geneformer")
+    return GeneformerSource(found.bert(), index, found.panel, found.missing, normalisation)
+
+
+@dataclass(frozen=True)
+class Geneformer:
+    """A checkpoint that can be read for a panel.
+
+    Attributes
+    ----------
+    weights
+        The file of the weights.
+    config
+        Settings of the BERT.
+    panel
+        How the genes become tokens.
+    missing
+        Names of the genes that have none.
+    """
+
+    weights: Path
+    config: dict[str, Any]
+    panel: PanelTokens
+    missing: list[str]
+
+    def bert(self) -> Any:
+        """Load the encoder, a `BertModel` of transformers."""
+        return _load_bert(self.weights.parent, self.weights)
+
+
+def read_geneformer(folder: Path, genes: Sequence[str], also: Sequence[str] = ()) -> Geneformer:
+    """Read what a checkpoint says of itself, but not its weights; see `load_geneformer`.
+
+    Parameters
+    ----------
+    folder, genes
+        As for `load_geneformer`.
+    also
+        Genes that need not be known, behind those of the panel.
+    """
     require_files(folder, ["config.json"], "Geneformer")
     weights = next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
     if weights is None:
@@ -130,20 +172,18 @@ def load_geneformer(
             f"The Geneformer checkpoint in {folder} lacks {' and '.join(WEIGHTS)}; put one of the two there."
         )
     config = _read_config(folder / "config.json")
-    index = chosen_layer(layer, config["num_hidden_layers"], "Geneformer")
     files = find_dictionaries(folder)
     dictionaries = [read_dictionary(files[stem], values) for stem, values in DICTIONARIES.items()]
-    panel = panel_tokens(genes, *dictionaries, longest=config["max_position_embeddings"])
-    missing = uncovered(
-        genes, panel.known.tolist(), f"the Geneformer checkpoint in {folder}", "symbol or Ensembl id"
-    )
+    panel = panel_tokens([*genes, *also], *dictionaries, longest=config["max_position_embeddings"])
+    known = panel.known.tolist()[: len(genes)]
+    missing = uncovered(genes, known, f"the Geneformer checkpoint in {folder}", "symbol or Ensembl id")
     numbers = dictionaries[0].values()
     if min(numbers) < 0 or max(numbers) >= config["vocab_size"]:
         raise SourceError(
             f"{files['token_dictionary']} has other tokens than the {config['vocab_size']} of the model; "
             "use the dictionary that belongs to the weights."
         )
-    return GeneformerSource(_load_bert(folder, weights), index, panel, missing, normalisation)
+    return Geneformer(weights, config, panel, missing)
 
 
 def _read_config(path: Path) -> dict[str, Any]:

@@ -136,8 +136,8 @@ def load_scgpt(
         vocabulary with fewer than half of the genes.
     """
     require_files(folder, FILES, "scGPT")
-    sizes = _read_sizes(folder / "args.json")
-    vocabulary = _read_vocabulary(folder / "vocab.json")
+    sizes = read_sizes(folder / "args.json")
+    vocabulary = read_vocabulary(folder / "vocab.json")
     index = chosen_layer(layer, sizes["nlayers"], "scGPT")
     known = [gene in vocabulary for gene in genes]
     missing = uncovered(genes, known, f"the scGPT checkpoint in {folder}", "symbol")
@@ -150,7 +150,7 @@ def load_scgpt(
     return ScGPTSource(encoder, torch.tensor(known), missing, sizes["n_bins"], normalisation, seed)
 
 
-def _read_sizes(path: Path) -> dict[str, int]:
+def read_sizes(path: Path) -> dict[str, int]:
     """Sizes of the model, once it is sure that it computes as here."""
     args: dict[str, Any] = read_json(path)
     broken = [name for name in SIZES if type(args.get(name)) is not int or args[name] < 1]
@@ -165,7 +165,7 @@ def _read_sizes(path: Path) -> dict[str, int]:
     return {name: args[name] for name in SIZES}
 
 
-def _read_vocabulary(path: Path) -> dict[str, int]:
+def read_vocabulary(path: Path) -> dict[str, int]:
     """Number of each token, once it is sure that each has its own."""
     vocabulary = read_json(path)
     numbers = list(vocabulary.values())

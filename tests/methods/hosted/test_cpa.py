@@ -17,7 +17,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.perturbation import Perturbation
 from benchmark.testing.case import tiny_panel
 from methods import cpa
-from methods.cpa import Cpa, CpaConfig, read_genes
+from methods.cpa import Cpa, CpaConfig
 from tests.hosting.hosted import needs
 
 PANEL = tiny_panel(0, 40)
@@ -79,26 +79,6 @@ def test_no_cell_is_left_alone_in_a_batch():
     labels = ["ctrl"] * 5 + ["A"] * 4 + ["A"] * 5
     parts = worker().divide(labels, 9, {"ctrl", "A"}, 4, 0)
     assert parts.tolist() == ["train"] * 8 + ["unused"] + ["valid"] * 4 + ["unused"]
-
-
-@pytest.mark.parametrize(
-    ("content", "sentence"),
-    [
-        (None, r"cannot be read \(No such file or directory\); check the file"),
-        ("", "holds no line for a gene; give every gene equally many numbers"),
-        ("A,1,2\nB,3\n", "holds 1 to 2 numbers for a gene"),
-        ("A,1\nA,2\n", "line 2: A has a vector already; keep one of them"),
-        ("A,one\n", "line 1: .*write 'SYMBOL,0.1,-0.2,...'"),
-        ("A,inf\n", "line 1 is not a symbol with finite numbers"),
-        ("A,1\n", "has no vector of B, which training perturbations name"),
-    ],
-)
-def test_a_file_of_vectors_that_cannot_be_used_says_where(tmp_path, content, sentence):
-    path = tmp_path / "vectors.csv"
-    if content is not None:
-        path.write_text(content)
-    with pytest.raises(BenchmarkError, match=sentence):
-        read_genes(path, {"A", "B"})
 
 
 def test_a_negative_binomial_without_counts_is_refused():

@@ -62,7 +62,9 @@ class BiolordConfig(DescribedConfig):
     step_size_lr: int = parameter(45, ge=1, le=1_000_000, help="Epochs between steps of the rates' schedule.")
     cosine_scheduler: bool = parameter(False, help="Whether that schedule is a cosine, else a tenth a step.")
     scheduler_final_lr: float = parameter(1e-5, ge=0, le=1, help="Where the cosine ends.")
-    max_epochs: int = parameter(100, ge=1, le=1_000_000, search=(50, 500), log=True, help="Epochs.")
+    max_epochs: int = parameter(
+        100, ge=1, le=1_000_000, search=(50, 500), log=True, budget=True, help="Epochs."
+    )
     batch_size: int = parameter(256, ge=2, le=1_000_000, search=(32, 512), log=True, help="Cells per step.")
     check_every: int = parameter(
         10, ge=1, le=100_000, help="Epochs between two looks at the validation perturbations."

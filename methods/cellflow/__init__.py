@@ -36,9 +36,11 @@ class CellFlowConfig(DescribedConfig):
         0.1, gt=0, le=100, search=(0.05, 1.0), log=True, help="Entropy of the transport that pairs cells."
     )
     iterations: int = parameter(
-        5000, ge=1, le=10_000_000, search=(1000, 20_000), log=True, help="Steps of training."
+        5000, ge=1, le=10_000_000, search=(1000, 20_000), log=True, budget=True, help="Steps of training."
     )
-    batch_size: int = parameter(256, ge=1, le=65536, search=(64, 1024), log=True, help="Cells per step.")
+    batch_size: int = parameter(
+        256, ge=1, le=65536, search=(64, 1024), log=True, budget=True, help="Cells per step."
+    )
     lr: float = parameter(
         1e-3,
         gt=0,

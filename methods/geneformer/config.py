@@ -38,7 +38,7 @@ class GeneformerConfig(MethodConfig):
     heads: int = parameter(4, ge=1, le=64, help="Attention heads, without a checkpoint.")
     longest: int = parameter(2048, ge=4, le=16384, help="Most tokens of a cell, without a checkpoint.")
     steps: int = parameter(
-        600, ge=1, le=10_000_000, search=(200, 3000), log=True, help="Steps of pretraining."
+        600, ge=1, le=10_000_000, search=(200, 3000), log=True, budget=True, help="Steps of pretraining."
     )
     batch_size: int = parameter(32, ge=1, le=4096, search=(16, 64), log=True, help="Cells of such a step.")
     lr: float = parameter(

@@ -37,7 +37,9 @@ class ScgptConfig(HostedConfig):
     tokens: int = parameter(
         192, ge=2, le=100_000, help="Genes of a training step, the perturbed ones and others drawn at random."
     )
-    epochs: int = parameter(6, ge=1, le=100_000, search=(2, 20), log=True, help="Epochs; the best is kept.")
+    epochs: int = parameter(
+        6, ge=1, le=100_000, search=(2, 20), log=True, budget=True, help="Epochs; the best is kept."
+    )
     cells_per_epoch: int = parameter(
         4000, ge=0, le=100_000_000, help="Training cells of an epoch, drawn at random; 0: all."
     )

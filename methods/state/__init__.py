@@ -27,7 +27,9 @@ class StateConfig(DescribedConfig):
     n_encoder_layers: int = parameter(1, ge=1, le=16, help="Layers that read a cell and a perturbation.")
     n_decoder_layers: int = parameter(1, ge=1, le=16, help="Layers that write a cell.")
     batch_size: int = parameter(8, ge=1, le=4096, search=(4, 32), log=True, help="Sets per step.")
-    max_steps: int = parameter(1500, ge=1, le=10_000_000, search=(500, 5000), log=True, help="Steps.")
+    max_steps: int = parameter(
+        1500, ge=1, le=10_000_000, search=(500, 5000), log=True, budget=True, help="Steps."
+    )
     val_freq: int = parameter(100, ge=1, le=1_000_000, help="Steps between two looks at the validation sets.")
     lr: float = parameter(1e-3, gt=0, le=1, search=(1e-4, 3e-3), log=True, help="Learning rate.")
     weight_decay: float = parameter(5e-4, ge=0, le=1, help="Weight decay.")

@@ -38,9 +38,7 @@ class CellFlowConfig(DescribedConfig):
     iterations: int = parameter(
         5000, ge=1, le=10_000_000, search=(1000, 20_000), log=True, budget=True, help="Steps of training."
     )
-    batch_size: int = parameter(
-        256, ge=1, le=65536, search=(64, 1024), log=True, budget=True, help="Cells per step."
-    )
+    batch_size: int = parameter(256, ge=1, le=65536, search=(64, 1024), log=True, help="Cells per step.")
     lr: float = parameter(
         1e-3,
         gt=0,

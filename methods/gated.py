@@ -34,7 +34,8 @@ class Gated(OverlapMethod):
     effects come from a base that has not seen them, by least squares, all of them in each step. Six-fold
     cross-validation on training and validation doubles chooses for how many steps; where no number of them
     has a clear lead over no network at all, there is none. It is the mean around which GRNFlow generates
-    cells, without a latent and without a flow, so that what it does is not taken for what a flow does.
+    cells, but that GRNFlow learns its effects by descent, without a latent and without a flow: what it does
+    is not to be taken for what a flow does.
     """
 
     name = "gated"

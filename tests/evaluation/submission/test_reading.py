@@ -99,7 +99,7 @@ def test_labels_are_read_however_they_are_written(dataset, split, table, write, 
 
 
 def test_labels_as_this_project_writes_them_are_read_where_the_data_have_another_column(
-    dataset, split, write
+    dataset, split, table, write
 ):
     options = {"perturbation_column": "condition", "control_label": "ctrl", "separator": "_"}
     found = read_submission(write(table), dataset, split, **options)

@@ -11,9 +11,8 @@ import numpy as np
 from benchmark.data.cards import DatasetCard
 from benchmark.data.cells import Cells, read_cells
 from benchmark.data.doubts import perturbed, wrong_labels
-from benchmark.data.genes import gene_list
+from benchmark.data.genes import gene_list, number_of
 from benchmark.data.refusal import Problem, RefusedDataError
-from benchmark.data.variable_genes import number_of
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.perturbation import CONTROL
 

@@ -91,7 +91,7 @@ def read_cells(
         cells.keep(kept, f"{int((~kept).sum()):,} cells without counts")
     _leave_out_unlabelled(cells, card)
     cells.names = {str(label): reader.names(str(label)) for label in np.unique(cells.source.astype(str))}
-    _drop(cells, card)
+    _drop(cells, set(card.drop) - {f"{name}={value}" for name, value in _columns_to_drop(obs, card)})
     _label(cells, card)
     _require_controls(cells, card)
     _leave_out_small(cells, card)
@@ -144,10 +144,8 @@ def _leave_out_unlabelled(cells: Cells, card: DatasetCard) -> None:
     cells.keep(~empty, f"{number:,} cells without a label")
 
 
-def _drop(cells: Cells, card: DatasetCard) -> None:
-    """Leave out the perturbations that the card drops, however they are spelt."""
-    wanted = {entry for entry in card.drop if not any(entry.startswith(f"{name}=") for name in card.keep)}
-    wanted = {entry for entry in wanted if "=" not in entry or entry in cells.names}
+def _drop(cells: Cells, wanted: set[str]) -> None:
+    """Leave out perturbations, however they are spelt."""
     if not wanted:
         return
     dropped, found = set(), set()

@@ -18,7 +18,7 @@ from benchmark.data import download, files
 from benchmark.data.canonical import canonicalise
 from benchmark.data.cards import DatasetCard, load_card
 from benchmark.data.digests import content_digest, note_digest, noted_digest, state_of
-from benchmark.data.genes import gene_list
+from benchmark.data.genes import gene_list, number_of
 from benchmark.data.source import (
     UnreadableError,
     canonical_download,
@@ -27,7 +27,6 @@ from benchmark.data.source import (
     readable,
     source_cells,
 )
-from benchmark.data.variable_genes import number_of
 from benchmark.errors import BenchmarkError
 from benchmark.machine.paths import cache_folder
 

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.machine.paths import data_files
+
+VARIABLE = re.compile(r"hvg:(\d+)")
+
+
+def number_of(genes: str | None) -> int | None:
+    """Return how many variable genes are asked for, None where a list is named or all are kept."""
+    found = VARIABLE.fullmatch(genes or "")
+    return int(found[1]) if found else None
 
 
 def gene_list(name: str) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 
 import numpy as np
@@ -11,14 +10,7 @@ from scipy.sparse import csr_matrix
 from benchmark.data.blocks import moments
 from benchmark.errors import BenchmarkError
 
-PATTERN = re.compile(r"hvg:(\d+)")
 BINS = 20
-
-
-def number_of(genes: str | None) -> int | None:
-    """Return how many variable genes are asked for, None where a list is named or all are kept."""
-    found = PATTERN.fullmatch(genes or "")
-    return int(found[1]) if found else None
 
 
 def variable_genes(

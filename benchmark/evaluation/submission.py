@@ -27,6 +27,8 @@ from benchmark.splits import Split
 from benchmark.splits.views import cells_by_label, control_cells, held_out_cells, training_views
 
 Predicts = Literal["cells", "mean"]
+WRITTEN_HERE = ("perturbation", CONTROL, "+")
+"""Column, label of control cells and separator of files that this project writes."""
 STANDARD_ERRORS = 6
 """How far the mean of submitted control cells may be off before they count as other cells."""
 
@@ -83,7 +85,7 @@ def read_submission(
     dataset, split
         What was predicted.
     perturbation_column, control_label, separator
-        How the file says what a row is.
+        How the file says what a row is; where it has no such column, as this project does (`WRITTEN_HERE`).
     predicts
         ``"cells"``: each row is a cell. ``"mean"``: the mean of the rows of a perturbation is all that
         counts, and `cells` control cells are moved until they have it (`benchmark.means`).
@@ -109,6 +111,8 @@ def read_submission(
     stored = StoredCells.open(path)
     if not len(stored.obs):
         raise BenchmarkError(f"{path} holds no cells; predict the {len(split.test)} test perturbations.")
+    if perturbation_column not in stored.obs and WRITTEN_HERE[0] in stored.obs:
+        perturbation_column, control_label, separator = WRITTEN_HERE
     rows, notes = _rows_of_tests(stored, split, perturbation_column, control_label, separator)
     columns = stored.columns(dataset.adata.var_names)
     control = control_cells(dataset, split)

@@ -265,6 +265,7 @@ def test_cells_are_kept_and_dropped_by_columns_and_labels(tmp_path):
     kept = load_dataset(str(path), **HOW, keep=("line=K562", "line=RPE1"), drop=("G3", "condition=G4"))
     expected = cells.obs[cells.obs["line"].ne("A549") & ~cells.obs["condition"].isin(["G3", "G4"])]
     assert list(kept.adata.obs_names) == list(expected.index)
+    assert "There is no perturbation to drop 'lin=A549'" in refusal(path, {**HOW, "drop": ("lin=A549",)})
     assert "it takes COLUMN=VALUE, not 'line'" in refusal(path, {**HOW, "keep": ("line",)})
 
 

@@ -98,6 +98,14 @@ def test_labels_are_read_however_they_are_written(dataset, split, table, write, 
         np.testing.assert_array_equal(submission.predicted[label], table.loc[label])
 
 
+def test_labels_as_this_project_writes_them_are_read_where_the_data_have_another_column(
+    dataset, split, table, write
+):
+    options = {"perturbation_column": "condition", "control_label": "ctrl", "separator": "_"}
+    found = read_submission(write(table), dataset, split, **options)
+    assert list(found.predicted) == list(split.test)
+
+
 def test_one_perturbation_in_two_spellings_is_one(dataset, split, table, write):
     double = split.test[0]
     other = "+".join(reversed(double.split("+")))

@@ -32,7 +32,7 @@ class GeneformerConfig(MethodConfig):
         -2, ge=-100, le=100, help="Whose states are read; -1 is the last, -2 the published choice."
     )
     width: int = parameter(
-        128, ge=2, le=4096, search=(64, 256), log=True, help="Size of a token, without a checkpoint."
+        128, ge=2, le=4096, search=(64, 96, 128, 192, 256), help="Size of a token, without a checkpoint."
     )
     layers: int = parameter(3, ge=1, le=48, search=(2, 6), help="Layers, without a checkpoint.")
     heads: int = parameter(4, ge=1, le=64, help="Attention heads, without a checkpoint.")

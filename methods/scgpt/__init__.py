@@ -27,7 +27,7 @@ class ScgptConfig(HostedConfig):
         "taken; "
         "empty: no pretraining.",
     )
-    width: int = parameter(64, ge=2, le=8192, search=(32, 256), log=True, help="Size of a token.")
+    width: int = parameter(64, ge=2, le=8192, search=(32, 64, 96, 128, 256), help="Size of a token.")
     heads: int = parameter(2, ge=1, le=64, help="Attention heads.")
     hidden: int = parameter(64, ge=1, le=65536, help="Width between two layers of the transformer.")
     layers: int = parameter(2, ge=1, le=64, search=(1, 4), help="Layers of the transformer.")

@@ -17,7 +17,7 @@ class StateConfig(DescribedConfig):
         32, ge=2, le=4096, search=(16, 128), log=True, help="Cells in a set, which see each other."
     )
     hidden_dim: int = parameter(
-        64, ge=2, le=8192, search=(32, 256), log=True, help="Width of the transformer."
+        64, ge=2, le=8192, search=(32, 64, 96, 128, 256), help="Width of the transformer."
     )
     num_hidden_layers: int = parameter(2, ge=1, le=64, search=(1, 4), help="Layers of the transformer.")
     num_attention_heads: int = parameter(4, ge=1, le=64, help="Heads of the attention between cells.")

@@ -45,6 +45,7 @@ def test_what_asks_for_no_data_imports_neither_data_nor_store(arguments):
     assert imported(*arguments).isdisjoint(TRACKS | COMPUTES | CELLS)
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_shown_without_its_data_and_without_mlflow(asked):
     assert imported(*asked, "--no-anchors") >= TRACKS | CELLS | {"numba"}
     assert imported(*asked, "--no-anchors").isdisjoint(TRACKS | COMPUTES | CELLS)

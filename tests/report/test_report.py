@@ -106,7 +106,6 @@ def test_what_cannot_be_reported_is_one_sentence_and_writes_nothing(done, screen
     for arguments, reason in (
         (["nothing", *data], "There is no finished run 'nothing'"),
         (["latest", "--perturbations", "X+Y", *data], "There is no test perturbation 'X+Y'"),
-        (["latest"], "There is no dataset"),
         (["latest", *PATH_OPTIONS], "options of a file were given without one"),
         (["latest", "--output", other, *data], "is a file; name a folder"),
     ):

@@ -42,6 +42,12 @@ class Centre(nn.Module):
         self.register_buffer("spread", torch.ones(readout.genes))
         self.register_buffer("latent_spread", torch.ones(readout.genes, latent))
 
+    @property
+    def reads_latent(self) -> bool:
+        """Whether the mean of expression depends on the latent."""
+        of_latent = self.readout.first.weight[:, self.readout.shape.inputs - self.latent - 1 :]
+        return self.latent > 0 and bool(self.units.any()) and bool(of_latent.any())
+
     def train(self, mode: bool = True) -> Centre:
         """Stay as for prediction: the readout is trained before the flow, not by it."""
         return super().train(False)

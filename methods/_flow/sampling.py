@@ -198,11 +198,14 @@ def sample_mean(
 
         def velocity(x: Tensor, z: Tensor, t_expr: Tensor, t_latent: Tensor) -> tuple[Tensor, Tensor]:
             noisy = x + (1 - t_expr).unsqueeze(1) * x0
-            _, v_latent = whole(noisy, z, t_expr, t_latent)
+            finished = bool((t_latent == 1).all())
+            v_latent = torch.zeros_like(z) if finished else whole(noisy, z, t_expr, t_latent)[1]
             centre = flow.centre(given[..., 1:], genes, z, t_latent)
             return linear_velocity(x, t_expr, centre, flow.centre.spread), v_latent
 
         at_rest, z0 = torch.zeros_like(x0), z0.to(device)
+        if not flow.centre.reads_latent:  # the path to a mean that stays ends there
+            return flow.centre(given[..., 1:], genes, z0, at_rest[:, 0]).mean(0).float().cpu()
         sampler = SAMPLERS[options.order]
         return sampler(velocity, at_rest, z0, options.latent, options.expression).mean(0).float().cpu()
 

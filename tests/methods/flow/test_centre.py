@@ -60,6 +60,18 @@ def test_the_mean_is_what_cells_lie_around(order):
     torch.testing.assert_close(mean, torch.arange(1.0, GENES + 1))
 
 
+@pytest.mark.parametrize("order", ["latent_first", "expression_first", "joint"])
+def test_a_mean_that_reads_no_latent_needs_no_path_and_is_where_the_path_ends(order, monkeypatch):
+    flow, (x0, z0) = flow_around(units=0.1), noises(50)
+    with torch.no_grad():
+        flow.centre.readout.first.weight[:, SHAPES:] = 1e-9
+        path = sample_mean(flow, told(50), TOKENS, x0, z0, None, options(order))
+        flow.centre.readout.first.weight[:, SHAPES:] = 0
+    assert not flow.centre.reads_latent
+    monkeypatch.setattr(flow, "forward", None)
+    torch.testing.assert_close(sample_mean(flow, told(50), TOKENS, x0, z0, None, options(order)), path)
+
+
 def test_the_readout_is_added_in_its_units_where_both_genes_are_known():
     flow, times = flow_around(units=0.1), torch.ones(3)
     z, genes = torch.full((3, GENES, LATENT), 2.0), torch.arange(GENES)

@@ -211,6 +211,7 @@ def test_data_sets_and_splits_are_listed(type_):
     assert "simulated" in type_("splits", "list")[1]
 
 
+@pytest.mark.slow
 def test_frozen_splits_are_made_once_and_found_sound(type_):
     code, out, _ = type_("splits", "make", "--dataset", "simulated", "--split", "doubles", "--seed", "0")
     assert code == 0

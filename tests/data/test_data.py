@@ -190,6 +190,7 @@ def test_the_digest_covers_genes_labels_and_numbers(screen: Path) -> None:
     assert len(digests) == 5
 
 
+@pytest.mark.slow
 def test_the_simulated_screen_is_the_embedded_dataset_and_its_truth_is_apart() -> None:
     """The default needs no file; its truth lies in a file of its own, and is made again when that is lost."""
     dataset = load_dataset("simulated")

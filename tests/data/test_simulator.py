@@ -40,6 +40,7 @@ def effects(truth: Truth) -> dict[str, np.ndarray]:
     return dict(zip(truth.perturbations[1:].tolist(), truth.mean[1:] - truth.mean[0], strict=True))
 
 
+@pytest.mark.slow
 def test_the_default_screen_has_the_size_and_form_that_it_says(screen: tuple[AnnData, Truth]) -> None:
     """500 controls, 60 singles and 60 doubles of 50 cells, 200 genes, whole counts in float32 CSR."""
     adata, truth = screen

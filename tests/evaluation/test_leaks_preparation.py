@@ -16,6 +16,7 @@ from benchmark.evaluation.leaks import examine
 from benchmark.splits import load_split
 
 
+@pytest.mark.slow
 def test_the_embedded_data_set_is_prepared_alike_without_its_test_cells() -> None:
     """Six checks, none a leak, and nothing was selected by expression."""
     dataset = load_dataset("simulated")

@@ -43,7 +43,7 @@ FAILURES = [
     *(("fit", trouble, sentence) for trouble, sentence in AT_FITTING.items()),
     *(("predict", trouble, sentence) for trouble, sentence in AT_PREDICTION.items()),
 ]
-SOON = {("fit", "killed"), ("fit", "raises"), ("predict", "few")}
+SOON = {("fit", "killed"), ("fit", "raises")}
 """What `make test` tries; each starts a worker, which takes seconds."""
 MARKED = [
     pytest.param(*failure, id="-".join(failure[:2]), marks=[] if failure[:2] in SOON else [pytest.mark.slow])
@@ -199,6 +199,7 @@ def test_a_method_that_is_not_installed_says_the_command_and_records_nothing(scr
     assert Tracker().runs() == []
 
 
+@pytest.mark.slow
 def test_a_worker_that_the_harness_interrupts_midway_ends_with_the_iterator(hosted):
     # Other tests may have left helpers of multiprocessing, which live as long as this process.
     before = set(psutil.Process().children(recursive=True))

@@ -330,6 +330,7 @@ def test_the_command_installs_and_the_list_says_so(type_, packed):
     assert rows["gears"] == "`python -m benchmark install gears`"
 
 
+@pytest.mark.slow
 def test_the_licence_of_a_package_is_said_before_it_is_installed(type_, index):
     """There is nothing to install from here; what was said is said by then."""
     code, out, err = type_("install", "state")

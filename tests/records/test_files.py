@@ -98,6 +98,7 @@ def test_a_folder_without_records_is_said(tmp_path):
         read_records(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_published_board_can_be_shown_where_there_is_no_store(type_, home, folder):
     assert type_("run", "--method", "no_change", *SIMULATED)[0] == 0
     assert type_("publish", "--output", folder)[1].startswith("1 records written")
@@ -108,6 +109,7 @@ def test_the_published_board_can_be_shown_where_there_is_no_store(type_, home, f
     assert not (home / "mlflow.db").exists()
 
 
+@pytest.mark.slow
 def test_a_newer_published_record_is_kept(type_, folder):
     type_("run", "--method", "no_change", *SIMULATED)
     type_("publish", "--output", folder)

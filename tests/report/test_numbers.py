@@ -163,6 +163,7 @@ def test_a_picture_that_does_not_apply_is_left_out_with_a_sentence(changed, out)
     assert {each.picture.name for each in drawn if each.png}.isdisjoint(out)
 
 
+@pytest.mark.slow
 def test_every_picture_shows_something_and_the_same_numbers_give_the_same_picture():
     cascade = Cascade({"A+B": Trace(NETWORK)})
     one = subject(curves={"train/loss": [(1, 2.0), (5, 0.1)]}, cascade=cascade)

@@ -64,6 +64,7 @@ def test_anchors_that_are_there_are_not_recorded_again_and_nothing_is_loaded(ask
     assert ensure_anchors(asked, record.coordinates) == []
 
 
+@pytest.mark.slow
 def test_only_what_is_missing_is_recorded_and_the_asked_run_may_be_one_of_them(screen):
     asked = request(screen, "train_mean")
     found = ensure_anchors(asked, run(asked)[0].coordinates)

@@ -154,6 +154,7 @@ def test_a_bound_is_computed_from_the_data(screen, dataset, raised, bound):
     assert again.scores["direction"] == record.scores["direction"]
 
 
+@pytest.mark.slow
 def test_a_submission_is_read_again_as_it_was(screen, dataset, tmp_path, raised):
     archive = archive_of(run(request(screen))[0])
     theirs = ad.read_h5ad(archive)
@@ -214,6 +215,7 @@ def test_other_data_and_other_splits_are_skipped(screen, dataset, raised, home):
     assert stored(first)[1] == first
 
 
+@pytest.mark.slow
 def test_the_reference_is_computed_once_for_all_runs_of_a_split(screen, dataset, raised, monkeypatch):
     for method in ("no_change", "train_mean", "additive"):
         for seed in (0, 1):
@@ -265,6 +267,7 @@ def failing(trouble):
     return fail
 
 
+@pytest.mark.slow
 def test_an_interrupt_waits_until_a_run_is_written(screen, dataset, raised, monkeypatch):
     """Ctrl-C comes in the middle of writing: that run is new as a whole, the next is old."""
     records = [run(request(screen, method))[0] for method in ("additive", "train_mean")]

@@ -80,6 +80,7 @@ def test_a_run_without_a_file_has_no_ledger(run_, case):
     assert not any(tag.startswith("tuning") for tag in run.tags)
 
 
+@pytest.mark.slow
 def test_a_default_that_nothing_was_better_than_gets_the_ledger_without_another_run(run_, case, file):
     before = json.loads(run_(case.spelt("Scaled"), "--json")[1])
     tuned = json.loads(file.read_text())

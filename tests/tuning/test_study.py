@@ -191,6 +191,7 @@ def test_a_file_that_is_no_database_is_named(tmp_path):
         open_study(f"sqlite:///{path}")
 
 
+@pytest.mark.slow
 def test_an_interrupt_leaves_the_configuration_to_the_next_call(store, case):
     with pytest.raises(KeyboardInterrupt):
         tune(case.plan("Interrupted", trials=4))

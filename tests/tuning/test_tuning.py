@@ -30,6 +30,7 @@ def trials(plan):
     return Bench.of(plan).study.trials()
 
 
+@pytest.mark.slow
 def test_the_default_is_tried_first_and_the_best_is_never_worse(case):
     tuned = tune(case.plan(trials=6, objective="mean_rank"))
     first, *others = trials(case.plan(trials=6, objective="mean_rank"))
@@ -197,6 +198,7 @@ def test_pictures_are_drawn_beside_the_file(case):
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in tuned.pictures)
 
 
+@pytest.mark.slow
 def test_the_end_of_the_command_says_what_changed(type_, case):
     options = ("--dataset", case.screen, *PATH_OPTIONS, "--objective", "mse", "--trials", 6)
     with warnings.catch_warnings():

@@ -70,6 +70,7 @@ def test_the_graph_is_read_alike_with_and_without_dropout():
         torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_what_is_dropped_of_the_graph_is_distributed_as_in_pytorch():
     """Over many draws the read vectors have the mean and the variance that `MultiheadAttention` gives."""
     layer, draws = graph_attention(0.3), 4000

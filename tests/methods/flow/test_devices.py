@@ -28,6 +28,7 @@ def test_two_processes_train_as_one_with_twice_the_batch(name, together):
         torch.testing.assert_close(found[name]["result"], alone["result"], rtol=0, atol=ROUNDING)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_all_processes_hold_the_same_weights_to_the_last_bit(name, together):
     one, other = (found[name]["weights"] for found in together)
@@ -40,9 +41,11 @@ def test_the_batch_of_one_process_alone_gives_another_curve(name):
     assert doubled["curve"][-1]["loss"] != pytest.approx(single["curve"][-1]["loss"], rel=1e-3)
 
 
+@pytest.mark.slow
 def test_work_that_is_spread_comes_back_whole_and_in_order_in_every_process(together):
     assert [found["spread"] for found in together] == [[0, -1, -2, -3, -4]] * 2
 
 
+@pytest.mark.slow
 def test_all_processes_agree_on_what_the_first_one_says(together):
     assert [found["agreed"] for found in together] == [0, 0]

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from benchmark.perturbation import Perturbation
+from methods import _readout_learner
 from methods._effects import Folds, fit_effects, own_effects
 from methods._flow.backbone import build_flow
 from methods._flow.readout import ReadoutOptions
@@ -59,6 +60,12 @@ def quick(monkeypatch):
     monkeypatch.setattr(ReadoutLearner, "best_steps", lambda learner: 25)
 
 
+@pytest.fixture
+def few_choices(monkeypatch):
+    """Some steps or none: what more numbers of steps to choose from would add is time."""
+    monkeypatch.setattr(_readout_learner, "CHECKED_AFTER", (80,))
+
+
 def learned(bases=("learned",), **of_screen: float) -> tuple[LearnedCentre, torch.Tensor, Changes]:
     """A centre of the screen, and what is told of its perturbations."""
     changes, latents = screen(**of_screen)
@@ -102,6 +109,7 @@ def test_the_latent_is_told_as_a_sum_of_effects():
     assert centre.told(changes.perturbations[1], UNITS).shape == (GENES, 1 + 15 + LATENT)
 
 
+@pytest.mark.usefixtures("few_choices")
 def test_a_readout_is_kept_where_effects_overlap():
     """With it the centre is nearer to the means of doubles that effects have not seen."""
     centre, told, changes = learned(saturation=0.8)
@@ -112,6 +120,7 @@ def test_a_readout_is_kept_where_effects_overlap():
     assert np.square(plain + added[on] - truth).mean() < 0.6 * np.square(plain - truth).mean()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("of_latent", "read"), [(0.0, False), (1.0, True)])
 def test_latents_are_read_where_they_tell_what_effects_do_not(of_latent, read):
     centre, told, _ = learned(saturation=0.8, of_latent=of_latent)
@@ -185,6 +194,7 @@ def test_predictions_use_effects_of_training_and_validation_cells():
     np.testing.assert_array_equal(method.centre_.effects.values, own_effects(both).values)
 
 
+@pytest.mark.usefixtures("few_choices")
 def test_the_readout_learns_again_from_doubles_that_have_no_latents():
     """Trained on doubles whose effects add up, completed with others whose effects overlap."""
     changes, latents = screen(saturation=0.8)

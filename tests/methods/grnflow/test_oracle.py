@@ -27,6 +27,7 @@ def truth(simulated):
     return embedded.load_truth(load_card("simulated"))
 
 
+@pytest.mark.slow
 def test_the_cell_is_the_one_that_cells_were_simulated_from(truth):
     """The same edges and strengths as in the file of the truth."""
     network = cell_of(SimulatorConfig()).network

@@ -153,7 +153,13 @@ def test_a_killed_fit_goes_on_to_the_same_flow(home):
 
 @pytest.mark.parametrize(
     "change",
-    [{"learning_rate": 1e-3}, {"seed": 1}, {"attention_source": "random"}, {"checkpoint_steps": 6}],
+    [
+        {"learning_rate": 1e-3},
+        *(
+            pytest.param(change, marks=pytest.mark.slow)
+            for change in ({"seed": 1}, {"attention_source": "random"}, {"checkpoint_steps": 6})
+        ),
+    ],
     ids=str,
 )
 def test_a_checkpoint_of_other_settings_is_not_used(change):

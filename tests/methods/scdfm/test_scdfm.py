@@ -196,6 +196,7 @@ def test_progress_reports_velocity_and_discrepancy():
     assert reported >= {"loss", "mmd", "expr_r2", "validation"}
 
 
+@pytest.mark.slow
 def test_a_fit_that_was_interrupted_goes_on_where_it_was():
     """With dropout on, to the same weights."""
     expected = fitted(ScDFM, steps=30, dropout=0.2)

@@ -61,6 +61,7 @@ def test_a_longer_training_that_is_better_is_said(asked):
     assert "is **not trained to its end** by 2 times the training: mse +" in line
 
 
+@pytest.mark.slow
 def test_what_fails_is_named_and_the_rest_goes_on(asked):
     found = draw_curves(replace(asked, seeds=2, shares=(1.0,)))
     (failure,) = found.failed
@@ -97,6 +98,7 @@ def test_what_cannot_be_is_refused_before_anything_runs(asked, type_, options, s
     assert Tracker().runs() == []
 
 
+@pytest.mark.slow
 def test_a_report_replaces_an_older_one_whole(asked, tmp_path):
     path = tmp_path / "curves.md"
     path.write_text("old")

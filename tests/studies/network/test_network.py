@@ -104,6 +104,7 @@ def test_a_method_sees_training_cells_alone(type_, fake, tmp_path) -> None:
         assert (seen["seed"], seen["device"]) == (1, "cpu")
 
 
+@pytest.mark.slow
 def test_the_same_command_gives_the_same_findings(type_, fake) -> None:
     assert type_("network", *fake, "--json")[1] == type_("network", *fake, "--json")[1]
 

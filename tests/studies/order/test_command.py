@@ -112,6 +112,7 @@ def test_a_failure_is_in_the_report_and_in_the_exit_code(home, options, type_, c
     assert "What is missing" not in (home / "leaderboard" / "order-tiny.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_report_without_any_result_says_so(home, options, type_):
     for source in ("pretrained", "noise", "wrong"):
         (home / f"fail-{source}").touch()

@@ -66,6 +66,7 @@ def test_times_are_written_as_people_say_them(seconds, text):
     assert duration(seconds) == text
 
 
+@pytest.mark.slow
 def test_the_forecast_counts_what_is_done_and_times_the_rest_by_what_was_recorded(home, options):
     plan = make_plan(experiment(home))
     (home / "fail-joint").touch()

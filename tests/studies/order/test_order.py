@@ -163,6 +163,7 @@ def test_every_prediction_is_a_run_on_the_board_under_its_configuration(case):
     assert {row.label for row in block.rows} == {*flows, "fake_plain", BAR}
 
 
+@pytest.mark.slow
 def test_a_failed_prediction_is_resumed_without_training_again(case):
     """The second prediction of each training fails; the third goes on, and the fit waits on disk."""
     plan = make_plan(experiment(case))
@@ -197,6 +198,7 @@ def test_the_resumed_prediction_is_what_it_would_have_been(case):
     assert run(request)[0].archive_sha256 == resumed.archive_sha256
 
 
+@pytest.mark.slow
 def test_every_record_holds_the_seconds_and_losses_of_the_training_it_rests_on(case):
     plan = make_plan(experiment(case))
     (case / "fail-joint").touch()

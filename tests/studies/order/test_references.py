@@ -58,6 +58,7 @@ def test_they_are_recorded_before_the_first_training_is_done(case):
     assert fits(case) == ["fit pretrained 0 40"]
 
 
+@pytest.mark.slow
 def test_they_are_run_once_and_a_run_that_is_there_counts(case):
     run(Request(method="additive", dataset="tiny", cells=20))
     run(Request(method="linear", dataset="tiny", cells=10))

@@ -49,6 +49,7 @@ DAMAGES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_training_is_made_again(case, caplog, damage):
     plan = make_plan(experiment(case))

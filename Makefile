@@ -7,12 +7,13 @@ READY := .venv/.ready
 HOSTS := gears cpa biolord cellflow scgpt state
 ELSEWHERE := tests/methods/flow tests/methods/scdfm tests/evaluation/metrics
 
-.PHONY: help tracking-server setup hosts demo test test-all test-page test-elsewhere coverage lint docs board clean
+.PHONY: help tracking-server setup hosts demo test test-all test-slow test-page test-elsewhere coverage lint docs board clean
 
 help:
 	@echo "make demo    the environment, every method on the simulated data set, the leaderboard"
 	@echo "make test    the environment, then the tests that say most, in minutes"
 	@echo "make test-all    all tests: random kills, a browser, hosted packages and every document besides"
+	@echo "make test-slow   the tests that make test leaves out; SHARE=2/6 for one of six shares of them"
 	@echo "make test-page   what needs a browser: the page of the board (part of test-all)"
 	@echo "make test-elsewhere    some tests as another processor would run them"
 	@echo "make coverage    which branches the tests take, room by room"
@@ -43,8 +44,12 @@ demo: setup
 test: setup
 	$(PYTEST) -m "not slow"
 
-test-all: test
-	$(PYTEST) -m slow
+test-all: test test-slow
+
+# SHARE=2/6: the third of six shares.
+SHARE ?= 0/1
+test-slow: setup
+	$(PYTEST) -m slow --share $(SHARE)
 
 test-page: setup
 	$(PYTEST) -m slow tests/board

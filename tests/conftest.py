@@ -7,6 +7,7 @@ import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 from filelock import FileLock
@@ -26,13 +27,32 @@ if (
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """How often the tests of random kills kill: few times as a rule, 20 to be sure."""
+    """How often tests of random kills kill, 20 times to be sure; and a share of the modules, for CI."""
     parser.addoption("--kills", type=int, default=3, help="processes that each test of random kills kills")
+    parser.addoption(
+        "--share", type=share, default=(0, 1), metavar="I/N", help="one of N shares of the modules, from 0"
+    )
+
+
+def share(text: str) -> tuple[int, int]:
+    """Read which of how many shares."""
+    index, count = (int(part) for part in text.split("/"))
+    if not 0 <= index < count:
+        raise ValueError(f"there is no share {text}")
+    return index, count
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """A module stays on one worker, which makes once what its tests share; long ones may be divided."""
+    index, count = config.getoption("--share")
+    mine: list[pytest.Item] = []
+    others: list[pytest.Item] = []
+    for item in items:
+        module = item.nodeid.partition("::")[0]
+        (mine if crc32(module.encode()) % count == index else others).append(item)
+    items[:] = mine
+    config.hook.pytest_deselected(items=others)
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             divided = item.get_closest_marker("divided") is not None

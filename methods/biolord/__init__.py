@@ -31,7 +31,7 @@ class BiolordConfig(DescribedConfig):
         128, ge=1, le=8192, search=(64, 512), log=True, help="Width of the perturbation's network."
     )
     attribute_nn_depth: int = parameter(
-        2, ge=1, le=16, search=(1, 3), help="Layers of the perturbation's network."
+        1, ge=1, le=16, search=(1, 3), help="Layers of the perturbation's network."
     )
     attribute_dropout_rate: float = parameter(
         0.0, ge=0, lt=1, search=(0.0, 0.3), help="Share of values dropped in the perturbation's network."
@@ -48,7 +48,7 @@ class BiolordConfig(DescribedConfig):
     use_batch_norm: bool = parameter(False, help="Batch normalisation in the decoder.")
     use_layer_norm: bool = parameter(False, help="Layer normalisation in the decoder.")
     latent_lr: float = parameter(
-        1e-3, gt=0, le=1, search=(1e-4, 1e-2), log=True, help="Learning rate of what is not known."
+        3e-3, gt=0, le=1, search=(1e-4, 1e-2), log=True, help="Learning rate of what is not known."
     )
     latent_wd: float = parameter(1e-4, ge=0, le=1, help="Weight decay of what is not known.")
     decoder_lr: float = parameter(
@@ -63,7 +63,7 @@ class BiolordConfig(DescribedConfig):
     cosine_scheduler: bool = parameter(False, help="Whether that schedule is a cosine, else a tenth a step.")
     scheduler_final_lr: float = parameter(1e-5, ge=0, le=1, help="Where the cosine ends.")
     max_epochs: int = parameter(
-        100, ge=1, le=1_000_000, search=(50, 500), log=True, budget=True, help="Epochs."
+        200, ge=1, le=1_000_000, search=(50, 500), log=True, budget=True, help="Epochs."
     )
     batch_size: int = parameter(256, ge=2, le=1_000_000, search=(32, 512), log=True, help="Cells per step.")
     check_every: int = parameter(

@@ -26,21 +26,21 @@ class GeneformerConfig(MethodConfig):
         help="What is done to the tokens of the targets; auto goes by the modality of the data's card.",
     )
     cells: int = parameter(
-        100, ge=1, le=100_000, search=(50, 300), log=True, help="Control cells that are perturbed, at most."
+        64, ge=1, le=100_000, search=(50, 300), log=True, help="Control cells that are perturbed, at most."
     )
     layer: int = parameter(
         -2, ge=-100, le=100, help="Whose states are read; -1 is the last, -2 the published choice."
     )
     width: int = parameter(
-        128, ge=2, le=4096, search=(64, 96, 128, 192, 256), help="Size of a token, without a checkpoint."
+        64, ge=2, le=4096, search=(64, 96, 128, 192, 256), help="Size of a token, without a checkpoint."
     )
-    layers: int = parameter(3, ge=1, le=48, search=(2, 6), help="Layers, without a checkpoint.")
+    layers: int = parameter(2, ge=1, le=48, search=(2, 6), help="Layers, without a checkpoint.")
     heads: int = parameter(4, ge=1, le=64, help="Attention heads, without a checkpoint.")
     longest: int = parameter(2048, ge=4, le=16384, help="Most tokens of a cell, without a checkpoint.")
     steps: int = parameter(
-        600, ge=1, le=10_000_000, search=(200, 3000), log=True, budget=True, help="Steps of pretraining."
+        400, ge=1, le=10_000_000, search=(200, 3000), log=True, budget=True, help="Steps of pretraining."
     )
-    batch_size: int = parameter(32, ge=1, le=4096, search=(16, 64), log=True, help="Cells of such a step.")
+    batch_size: int = parameter(16, ge=1, le=4096, search=(16, 64), log=True, help="Cells of such a step.")
     lr: float = parameter(
         1e-3, gt=0, le=1, search=(1e-4, 3e-3), log=True, help="Step size of AdamW in pretraining."
     )

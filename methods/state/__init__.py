@@ -11,26 +11,26 @@ from methods._gene_vectors import DescribedConfig, DescribedMethod
 
 
 class StateConfig(DescribedConfig):
-    """STATE's hyper-parameters; the defaults are what a CPU trains in a minute or two."""
+    """STATE's hyper-parameters; the defaults are what a CPU trains in minutes."""
 
     cell_set_len: int = parameter(
         32, ge=2, le=4096, search=(16, 128), log=True, help="Cells in a set, which see each other."
     )
     hidden_dim: int = parameter(
-        64, ge=2, le=8192, search=(32, 64, 96, 128, 256), help="Width of the transformer."
+        128, ge=2, le=8192, search=(32, 64, 96, 128, 256), help="Width of the transformer."
     )
     num_hidden_layers: int = parameter(2, ge=1, le=64, search=(1, 4), help="Layers of the transformer.")
-    num_attention_heads: int = parameter(4, ge=1, le=64, help="Heads of the attention between cells.")
+    num_attention_heads: int = parameter(8, ge=1, le=64, help="Heads of the attention between cells.")
     intermediate_size: int = parameter(
-        256, ge=1, le=65536, help="Width between two layers of the transformer."
+        512, ge=1, le=65536, help="Width between two layers of the transformer."
     )
     n_encoder_layers: int = parameter(1, ge=1, le=16, help="Layers that read a cell and a perturbation.")
     n_decoder_layers: int = parameter(1, ge=1, le=16, help="Layers that write a cell.")
     batch_size: int = parameter(8, ge=1, le=4096, search=(4, 32), log=True, help="Sets per step.")
     max_steps: int = parameter(
-        1500, ge=1, le=10_000_000, search=(500, 5000), log=True, budget=True, help="Steps."
+        3000, ge=1, le=10_000_000, search=(500, 5000), log=True, budget=True, help="Steps."
     )
-    val_freq: int = parameter(100, ge=1, le=1_000_000, help="Steps between two looks at the validation sets.")
+    val_freq: int = parameter(200, ge=1, le=1_000_000, help="Steps between two looks at the validation sets.")
     lr: float = parameter(1e-3, gt=0, le=1, search=(1e-4, 3e-3), log=True, help="Learning rate.")
     weight_decay: float = parameter(5e-4, ge=0, le=1, help="Weight decay.")
 

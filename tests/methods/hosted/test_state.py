@@ -58,7 +58,7 @@ TOLD = {
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"hidden_dim": 60, "num_attention_heads": 4}, "hidden_dim 60 to be a multiple of twice"),
+        ({"hidden_dim": 60}, "hidden_dim 60 to be a multiple of twice"),
         ({"val_freq": 9, "max_steps": 3}, "val_freq 9 to be at most max_steps 3"),
     ],
 )

@@ -8,7 +8,7 @@ import threading
 import time
 from contextlib import suppress
 from functools import lru_cache
-from importlib.metadata import distributions
+from importlib.metadata import Distribution, distributions
 from typing import TYPE_CHECKING, Self
 
 from benchmark.records.record import Coordinates
@@ -29,13 +29,21 @@ def environment_text() -> str:
     """Python, the machine and every installed package with its version, a line each."""
     import psutil
 
-    packages = sorted({f"{found.name}=={found.version}" for found in distributions()}, key=str.lower)
+    packages = sorted({_name_and_version(found) for found in distributions()}, key=str.lower)
     memory = psutil.virtual_memory().total / 2**30
     about = [
         f"# Python {sys.version.split()[0]}, {platform.platform()}",
         f"# {psutil.cpu_count()} CPUs, {memory:.0f} GiB",
     ]
     return "\n".join([*about, *packages]) + "\n"
+
+
+def _name_and_version(found: Distribution) -> str:
+    """Of an installed package; the rest of its metadata, often a whole README, takes long to parse."""
+    head = (found.read_text("METADATA") or "").partition("\n\n")[0]
+    wanted = [line for line in head.splitlines() if line.startswith(("Name: ", "Version: "))]
+    fields = dict(line.split(": ", 1) for line in wanted)
+    return f"{fields['Name']}=={fields['Version']}" if len(fields) == 2 else f"{found.name}=={found.version}"
 
 
 def inputs(at: Coordinates) -> list[DatasetInput]:

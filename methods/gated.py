@@ -39,6 +39,7 @@ class Gated(OverlapMethod):
     """
 
     name = "gated"
+    version = "2"
     Config = GatedConfig
     config: GatedConfig
     steps_: int

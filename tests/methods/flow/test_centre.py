@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from methods._flow.backbone import FlowShape, build_flow
-from methods._flow.readout import readout_inputs
+from methods._flow.readout import dropped, readout_inputs
 from methods._flow.sampling import SamplingOptions, Solver, sample_expression, sample_mean
 
 GENES, LATENT, SHAPES = 4, 2, 3
@@ -108,3 +108,23 @@ def test_training_leaves_the_readout_as_it_is():
 
 def test_without_anything_told_it_has_no_centre():
     assert not hasattr(build_flow(dataclasses.replace(SHAPE, told=0), seed=0), "centre")
+
+
+def test_dropout_keeps_a_share_and_the_mean():
+    torch.manual_seed(0)
+    values = torch.full((300, 333), 2.0)
+    found = dropped(values, 0.25)
+    assert found.unique().tolist() == pytest.approx([0.0, 2 / 0.75])
+    assert float((found == 0).float().mean()) == pytest.approx(0.25, abs=0.006)  # four standard errors
+    for lines in (found, found.T):  # every cell and every gene alike
+        assert float((lines == 0).float().mean(1).max()) < 0.4
+    assert dropped(values, 0.0) is values
+    assert dropped(values, 0.999).isfinite().all()
+
+
+def test_dropout_follows_the_seed():
+    torch.manual_seed(1)
+    first, second = (dropped(torch.ones(9, 5), 0.5) for _ in range(2))
+    torch.manual_seed(1)
+    assert torch.equal(dropped(torch.ones(9, 5), 0.5), first)
+    assert not torch.equal(first, second)

@@ -51,12 +51,13 @@ class ReadoutLearner:
 
         Each fold is asked of readouts that were trained without it, on effects that were fitted without it.
         """
-        errors: dict[str, list[np.ndarray]] = {str(steps): [] for steps in (0, *CHECKED_AFTER)}
+        choices = [steps for steps in CHECKED_AFTER if steps <= self.options.most_steps]
+        errors: dict[str, list[np.ndarray]] = {str(steps): [] for steps in (0, *choices)}
         for fold in range(FOLDS):
             others = [other for other in range(FOLDS) if other != fold]
             asked = examples(self.folds, fold)
             errors[NO_STEPS].append(np.mean(asked.missed**2, axis=1))
-            for steps, fitted in zip(CHECKED_AFTER, self.train(CHECKED_AFTER, others, fold), strict=True):
+            for steps, fitted in zip(choices, self.train(choices, others, fold), strict=True):
                 added = fitted.added(asked.shapes, self._latents([fold]))
                 errors[str(steps)].append(np.mean((asked.missed - added) ** 2, axis=1))
         return {steps: np.concatenate(parts) for steps, parts in errors.items()}

@@ -91,6 +91,8 @@ class ReadoutOptions:
         As in `ReadoutShape`.
     learning_rate, weight_decay
         Of AdamW.
+    most_steps
+        Its training ends there at the latest; 0 for no readout.
     """
 
     width: int = 64
@@ -98,6 +100,7 @@ class ReadoutOptions:
     dropout: float = 0.3
     learning_rate: float = 3e-3
     weight_decay: float = 0.01
+    most_steps: int = 200
 
 
 @dataclass(frozen=True)
@@ -171,7 +174,7 @@ def train_readout(
         network.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay, betas=(0.9, 0.99)
     )
     count = max(1, min(len(lesson.shapes), ROWS // shape.genes))
-    for step in range(1, keep_after[-1] + 1):
+    for step in range(1, max(keep_after, default=0) + 1):
         numbers, missed = lesson.draw(count)
         loss = functional.mse_loss(network(numbers), missed)
         optimiser.zero_grad()

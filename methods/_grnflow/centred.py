@@ -173,7 +173,8 @@ class CentredFlow(FlowMethod):
 
     @property
     def _learner(self) -> CentreLearner:
-        options = ReadoutOptions(self.shape_.readout_width, self.shape_.readout_vector)
+        shape, most_steps = self.shape_, self.config.readout_steps
+        options = ReadoutOptions(shape.readout_width, shape.readout_vector, most_steps=most_steps)
         return CentreLearner(self.bases, options, self.seed)
 
     @property

@@ -77,6 +77,12 @@ class GRNFlowConfig(FlowConfig):
         search=(0.0, 0.3),
         help="Share of perturbed genes hidden, which trains unseen genes.",
     )
+    readout_steps: int = parameter(
+        200,
+        ge=0,
+        le=200,
+        help="Most steps in which it is learned how two effects overlap, 25 at least; 0 to let them add up.",
+    )
     latent_ode_steps: int = parameter(1, ge=1, le=1000, help="Solver steps of the latent flow.")
     transformer_width: int = parameter(64, ge=4, le=4096, help="Size of a token of the gene transformer.")
     transformer_heads: int = parameter(2, ge=1, le=64, help="Its attention heads.")
@@ -87,7 +93,7 @@ class GRNFlowConfig(FlowConfig):
         "small": {},
         "smoke": {
             **SMOKE, "pairs_per_perturbation": 8, "controls_per_perturbation": 64,
-            "latents_per_perturbation": 4, "transformer_width": 16, "transformer_steps": 6,
+            "latents_per_perturbation": 4, "transformer_width": 16, "transformer_steps": 6, "readout_steps": 25,
         },
         "paper": {
             **PAPER, "learning_rate": 2e-4, "average": 0.9999, "pairs_per_perturbation": 500,

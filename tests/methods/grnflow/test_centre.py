@@ -73,6 +73,15 @@ def learned(bases=("learned",), **of_screen: float) -> tuple[LearnedCentre, torc
     return centre, told, changes
 
 
+@pytest.mark.parametrize(("most", "steps"), [(0, 0), (25, 25)])
+def test_a_readout_learns_no_longer_than_it_may(most, steps):
+    changes, latents = screen(saturation=0.8)
+    options = ReadoutOptions(width=16, vector=2, learning_rate=0.03, most_steps=most)
+    centre, _ = CentreLearner(("plain",), options, 0).learn(changes, latents, UNITS)
+    assert centre.steps == steps
+    assert (centre.readout is None) == (steps == 0)
+
+
 def test_effects_that_are_learned_by_descent_are_those_of_ridge_regression():
     """The loss is the same; what is left is how its weight is chosen."""
     changes, _ = screen()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from benchmark.errors import BenchmarkError
+from benchmark.failures import told_apart
 from benchmark.machine.progress import stage
 from benchmark.method import Method
 from benchmark.perturbation import CONTROL, Perturbation
@@ -74,19 +76,20 @@ def predict_all(
     """
     require_draws(method, int(start.obs["sample"].max()) + 1)
     perturbations = {label: Perturbation.parse(label) for label in labels}
-    reasons = {label: method.unsupported(p) for label, p in perturbations.items()}
+    with told_apart(method, "saying what it does not support"):
+        reasons = {label: method.unsupported(p) for label, p in perturbations.items()}
     fallbacks = {label: reason for label, reason in reasons.items() if reason is not None}
     asked = [label for label in labels if label not in fallbacks]
     predicted: dict[str, np.ndarray] = {}
-    with stage("predict", len(asked)) as progress:
-        answers = method.predict(start, [perturbations[label] for label in asked])
+    with stage("predict", len(asked)) as progress, told_apart(method, "predicting"):
+        answers = iter(method.predict(start, [perturbations[label] for label in asked]))
         for label, cells in zip(asked, answers, strict=False):
-            predicted[label] = _checked(cells, start.shape, method.name, label)
+            predicted[label] = _checked(cells, start.shape, method.name, label).copy()  # it may be used again
             progress.advance()
-        more = next(answers, None) is not None
-    if len(predicted) < len(asked) or more:
+        answered = len(predicted) + sum(1 for _ in islice(answers, len(asked)))
+    if answered != len(asked):
         raise BenchmarkError(
-            f"{method.name} answered {len(predicted)} of {len(asked)} perturbations; it must answer all."
+            f"{method.name} answered {answered} of {len(asked)} perturbations; it must answer each once."
         )
     if fallbacks:
         instead = load_method(FALLBACK)().fit(train, validation)
@@ -132,9 +135,10 @@ def sampling_noise(method: Method, start: AnnData, predicted: Mapping[str, np.nd
 def _checked(cells: Any, shape: tuple[int, int], method: str, label: str) -> np.ndarray:
     """Refuse predictions of another shape or type, or with values that are no numbers."""
     if not isinstance(cells, np.ndarray) or cells.dtype != np.float32 or cells.shape != shape:
-        found = f"{getattr(cells, 'dtype', type(cells).__name__)} {getattr(cells, 'shape', '')}"
+        kind = " ".join(str(part) for part in (getattr(cells, "dtype", ""), type(cells).__name__) if part)
+        size = f" of shape {cells.shape}" if hasattr(cells, "shape") else ""
         raise BenchmarkError(
-            f"{method} predicted {found} for {label}; it must be a float32 array of shape {shape}."
+            f"{method} predicted a {kind}{size} for {label}; it must be a float32 ndarray of shape {shape}."
         )
     if not np.isfinite(cells).all():
         bad = int((~np.isfinite(cells)).sum())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import errno
 import logging
 import sys
 from functools import partial
@@ -13,6 +12,7 @@ import typer
 from typer.exceptions import TyperException
 
 from benchmark.cli import (
+    check,
     compare,
     curves,
     datasets,
@@ -34,6 +34,7 @@ from benchmark.cli import (
     tune,
 )
 from benchmark.errors import BenchmarkError
+from benchmark.failures import NO_ROOM, MethodFailedError
 from benchmark.machine.processes import INTERRUPTED
 
 app = typer.Typer(
@@ -62,11 +63,10 @@ app.command("tracking-server")(tracking_server.tracking_server)
 app.command("install")(install.install)
 app.command("uninstall")(install.uninstall)
 app.command("methods")(listings.methods)
+app.command("check")(check.check)
 app.command("metrics")(metrics.metrics)
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(splits.app, name="splits")
-
-NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -104,6 +104,8 @@ def _explain(error: Exception) -> tuple[str, int]:
         return f"Error: {_usage(error)}", 2
     if isinstance(error, OSError) and error.errno in NO_ROOM:
         return f"Error: The disk is full ({error.strerror}); make room and repeat the command.", 2
+    if isinstance(error, MethodFailedError):
+        return f"Error: {error}", 1
     first_line = str(error).partition("\n")[0]
     what = f"{type(error).__name__}: {first_line}"
     return f"Error: Something failed that should not: {what}; --debug shows where.", 1

@@ -18,6 +18,7 @@ from benchmark.config import MethodConfig
 from benchmark.data import Dataset
 from benchmark.data.dataset import find_dataset
 from benchmark.errors import BenchmarkError
+from benchmark.failures import told_apart
 from benchmark.machine import peers
 from benchmark.machine.device import choose_device
 from benchmark.machine.progress import CurveKeeper, report_to
@@ -250,7 +251,7 @@ def fit(task: Task) -> Fitted:
     check_views(task.dataset, task.learned_from, train, validation)
     method = task.method_class(task.config, seed=task.coordinates.seed, device=task.device)
     before = processor_seconds()
-    with report_to(curves), clock.time("fit"):
+    with report_to(curves), clock.time("fit"), told_apart(method, "fitting"):
         method.fit(train, validation)
     taken = round(processor_seconds() - before, 3)
     return Fitted(method, started, clock.seconds()["fit"], curves.curves, taken)

@@ -3,6 +3,7 @@
     from benchmark.testing import check_method
     check_method(MyMethod)
 
+or from the command line, ``python -m benchmark check my_method``, which names all that is wrong at once,
 or, one test per check, ``@pytest.mark.parametrize("check", CHECKS)`` with one `Case` per method, whose fits
 all checks share, in whatever order they run.
 """
@@ -13,8 +14,9 @@ from benchmark.config import MethodConfig
 from benchmark.method import Method
 from benchmark.testing.case import Case
 from benchmark.testing.checks import CHECKS, NonConformanceError
+from benchmark.testing.findings import Finding, findings
 
-__all__ = ["CHECKS", "Case", "NonConformanceError", "check_method"]
+__all__ = ["CHECKS", "Case", "Finding", "NonConformanceError", "check_method", "findings"]
 
 
 def check_method(method_class: type[Method], config: MethodConfig | None = None) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -117,12 +118,18 @@ class Case:
 
     def learn(self, method: Method, cells: Sequence[AnnData]) -> Method:
         """Fit a method on training and validation cells; what belongs to everybody is put back."""
-        return observe(lambda: method.fit(*cells), ()).result
+        observe(lambda: method.fit(*cells), ())
+        return method
 
     def ask(self, method: Method, questions: Sequence[Perturbation] | None = None) -> list[np.ndarray]:
         """Predict perturbations of the first panel, all of the test part unless said."""
         asked = self.panel.questions if questions is None else questions
-        return observe(lambda: list(method.predict(self.panel.control, asked)), ()).result
+        return observe(lambda: _kept(method.predict(self.panel.control, asked)), ()).result
+
+    def ask_of_few(self) -> list[np.ndarray]:
+        """Predict the same from half of the control cells."""
+        few = self.panel.control[: CELLS // 2].copy()
+        return _kept(self.fitted.predict(few, self.panel.questions))
 
     def observe_fit(self) -> Observed[tuple[Method, object]]:
         """Watch a new method being fitted on the first panel: the method, and what its `fit` returned."""
@@ -132,7 +139,7 @@ class Case:
     def observe_answers(self, fit: Observed[tuple[Method, object]]) -> Observed[list[np.ndarray]]:
         """Watch it predict every test perturbation, the cells that it was fitted on among what is watched."""
         (method, _), control = fit.result, self.panel.control
-        return observe(lambda: list(method.predict(control, self.panel.questions)), [*fit.given, control])
+        return observe(lambda: _kept(method.predict(control, self.panel.questions)), [*fit.given, control])
 
     @cached_property
     def observed_fit(self) -> Observed[tuple[Method, object]]:
@@ -168,6 +175,11 @@ class Case:
         others = [rebuilt(cells) for cells in self.panel.with_other_test_cells().views]
         again = self.ask(self.learn(second, others))
         return _same(still, answers) and _same(again, answers)
+
+
+def _kept(answers: Iterable[np.ndarray]) -> list[np.ndarray]:
+    """The answers, each copied as it comes, as a run does: a method may use one array again and again."""
+    return [copy(answer) for answer in answers]
 
 
 def _same(found: list[np.ndarray], due: list[np.ndarray]) -> bool:

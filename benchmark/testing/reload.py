@@ -18,7 +18,7 @@ def main(source: str, folder: Path) -> None:
     method = load_method(source).load(folder / "method")
     questions = [Perturbation.parse(label) for label in (folder / "questions.txt").read_text().split("\n")]
     answers = method.predict(read_h5ad(folder / "control.h5ad"), questions)
-    named: dict[str, Any] = {str(index): cells for index, cells in enumerate(answers)}
+    named: dict[str, Any] = {str(index): cells.copy() for index, cells in enumerate(answers)}
     np.savez(folder / "answers.npz", **named)
 
 

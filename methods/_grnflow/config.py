@@ -93,7 +93,8 @@ class GRNFlowConfig(FlowConfig):
         "small": {},
         "smoke": {
             **SMOKE, "pairs_per_perturbation": 8, "controls_per_perturbation": 64,
-            "latents_per_perturbation": 4, "transformer_width": 16, "transformer_steps": 6, "readout_steps": 25,
+            "latents_per_perturbation": 4, "transformer_width": 16, "transformer_steps": 6,
+            "readout_steps": 25,
         },
         "paper": {
             **PAPER, "learning_rate": 2e-4, "average": 0.9999, "pairs_per_perturbation": 500,

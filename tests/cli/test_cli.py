@@ -129,7 +129,7 @@ def test_a_truncated_file_is_named(type_, screen):
     assert "screen.h5ad" in err
 
 
-def test_a_method_that_breaks_exits_with_1_and_one_line(type_, store, screen, tmp_path):
+def test_a_method_that_breaks_exits_with_1_and_two_lines_that_say_where(type_, store, screen, tmp_path):
     path = tmp_path / "own.py"
     path.write_text(
         "from methods.train_mean import TrainMean\n"
@@ -137,9 +137,9 @@ def test_a_method_that_breaks_exits_with_1_and_one_line(type_, store, screen, tm
     )
     code, _, err = type_("run", "--method", f"{path}:Breaks", "--dataset", screen, *PATH_OPTIONS)
     assert code == 1
-    assert (
-        err.strip().splitlines()[-1].startswith("Error: Something failed that should not: ZeroDivisionError")
-    )
+    failure, place = err.strip().splitlines()[-2:]
+    assert failure == "Error: breaks failed while fitting: ZeroDivisionError: division by zero"
+    assert place == f"  {path}:5, in fit: 1/0"
 
 
 def test_debug_shows_the_traceback():

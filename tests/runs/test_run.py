@@ -16,6 +16,7 @@ from benchmark.cli.screen import print_record
 from benchmark.data import load_dataset
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.scoring import score
+from benchmark.failures import MethodFailedError
 from benchmark.predicting import sample_cells
 from benchmark.records.archive import file_digest, read_archive
 from benchmark.records.tracking import Tracker
@@ -28,8 +29,9 @@ pytestmark = pytest.mark.usefixtures("store")
 
 METHODS = """
 from collections.abc import Iterator
-import os, time
+import os, sys, time
 import numpy as np
+from scipy.sparse import csr_matrix
 from methods.additive import Additive
 from methods.train_mean import TrainMean
 
@@ -75,6 +77,29 @@ class TooFew(TrainMean):
     name = "too_few"
     def predict(self, control, perturbations):
         yield from super().predict(control, perturbations[:-1])
+
+class TooMany(TrainMean):
+    name = "too_many"
+    def predict(self, control, perturbations):
+        yield from super().predict(control, [*perturbations, perturbations[0]])
+
+class Sparse(TrainMean):
+    name = "sparse"
+    def predict(self, control, perturbations):
+        yield from (csr_matrix(cells) for cells in super().predict(control, perturbations))
+
+class Ends(TrainMean):
+    name = "ends"
+    def predict(self, control, perturbations):
+        sys.exit(0)
+
+class OneArray(Additive):
+    name = "one_array"
+    def predict(self, control, perturbations):
+        array = np.empty(control.shape, dtype=np.float32)
+        for cells in super().predict(control, perturbations):
+            array[:] = cells
+            yield array
 
 class Choosy(Additive):
     name = "choosy"
@@ -146,12 +171,20 @@ def test_another_configuration_is_another_run(screen):
 @pytest.mark.parametrize(
     ("name", "error", "sentence", "status"),
     [
-        ("Raises", ValueError, "no idea", "failed"),
+        ("Raises", MethodFailedError, "raises failed while fitting: ValueError: no idea", "failed"),
         ("Interrupted", KeyboardInterrupt, None, "interrupted"),
         ("NotFinite", BenchmarkError, "not_finite predicted 1 values for .* not finite", "failed"),
         ("Negative", BenchmarkError, "never negative", "failed"),
-        ("WrongShape", BenchmarkError, r"must be a float32 array of shape \(20, 40\)", "failed"),
+        (
+            "WrongShape",
+            BenchmarkError,
+            r"a float32 ndarray of shape \(19, 40\) .* of shape \(20, 40\)\.$",
+            "failed",
+        ),
         ("TooFew", BenchmarkError, "answered 2 of 3", "failed"),
+        ("TooMany", BenchmarkError, "answered 4 of 3", "failed"),
+        ("Sparse", BenchmarkError, r"predicted a float32 csr_matrix of shape \(20, 40\) for", "failed"),
+        ("Ends", MethodFailedError, r"while predicting: it ended the process \(sys\.exit\(0\)\)", "failed"),
     ],
 )
 def test_a_run_that_fails_says_so_on_the_board(screen, own_methods, name, error, sentence, status):
@@ -161,6 +194,13 @@ def test_a_run_that_fails_says_so_on_the_board(screen, own_methods, name, error,
     (row,) = block.rows
     assert (row.status, row.rank) == (status, None)
     assert row.reason
+
+
+def test_a_method_may_yield_one_array_again_and_again(screen, own_methods):
+    """Each answer is copied as it comes."""
+    reused, _ = run(request(screen, f"{own_methods}:OneArray"))
+    fresh, _ = run(request(screen, "additive"))
+    assert reused.scores == fresh.scores
 
 
 def test_a_refused_perturbation_gets_the_train_mean_and_counts_as_a_fallback(screen, tmp_path):

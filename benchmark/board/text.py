@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 
 from rich import box
 from rich.console import Console
@@ -17,7 +18,13 @@ WIDTH = 156
 """Of a table that goes to a file, and the least that one with many columns needs."""
 
 WORDS = 12
-"""Least width of the names of methods."""
+"""Least width of the names of methods in a wide table, which has everything."""
+
+NAMES = 18
+"""Least width of them in a narrow one, which leaves other things out: that of the harness's own."""
+
+FEWEST_COLUMNS = 3
+"""Of a table on a terminal, however narrow: the rank, the method and one number."""
 
 
 def as_table(blocks: Sequence[Block], table: str = "scores", width: int | None = None) -> str:
@@ -30,7 +37,8 @@ def as_table(blocks: Sequence[Block], table: str = "scores", width: int | None =
     table
         Which view: "scores", "scaled", "groups" or "tests".
     width
-        Columns of the terminal; its own, or 156 where the text goes to a file, unless said.
+        Columns of the terminal; its own, or 156 where the text goes to a file, unless said. In less than a
+        table needs, intervals are left out, then columns from the right, and it is said which.
     """
     screen = io.StringIO()
     terminal = Console()
@@ -40,8 +48,12 @@ def as_table(blocks: Sequence[Block], table: str = "scores", width: int | None =
         view = TABLES[table](block)
         console.print(_title(block), style="bold", markup=False)
         if view.rows:
-            # In less, Rich would leave names away; so a narrow terminal breaks the lines of a wide table.
-            Console(file=screen, width=max(console.width, WIDTH)).print(_drawn(view))
+            narrow = console.width < WIDTH
+            shown, left_out = _narrowed(view, console.width) if narrow else (view, [])
+            console.print(_drawn(shown, NAMES if narrow else WORDS))
+            if left_out:
+                said = f"  left out for want of room: {', '.join(left_out)}; {WIDTH} columns show all"
+                console.print(said, markup=False)
             reading = view.reading
         else:
             console.print(f"  {view.absent}", markup=False)
@@ -73,9 +85,42 @@ def _title(block: Block) -> str:
     return f"{block.dataset}, split {block.split} (seeds {seeds}; data {block.dataset_digest[:10]}{other})"
 
 
-def _drawn(view: Table) -> RichTable:
+def _narrowed(view: Table, width: int) -> tuple[Table, list[str]]:
+    """What of a table there is room for, and what is left out."""
+    left_out: list[str] = []
+    if _needed(view) > width and any("\n" in cell for row in view.rows for cell in row):
+        words = [heading in view.words for heading in view.columns]
+        rows = [
+            [cell if is_words else cell.partition("\n")[0] for cell, is_words in zip(row, words, strict=True)]
+            for row in view.rows
+        ]
+        view, left_out = replace(view, rows=rows), ["intervals"]
+    while _needed(view) > width and len(view.columns) > FEWEST_COLUMNS:
+        left_out.append(_in_one_line(view.columns[-1]))
+        view = replace(view, columns=view.columns[:-1], rows=[row[:-1] for row in view.rows])
+    return view, left_out
+
+
+def _needed(view: Table) -> int:
+    """The least width in which no number and no name is cut; a space goes before each column."""
+    widths = []
+    for index, heading in enumerate(view.columns):
+        cells = [heading, *(row[index] for row in view.rows)]
+        if heading == "method":
+            cells = [cell.partition(" ")[0][:NAMES] for cell in cells]
+        widths.append(max(len(line) for cell in cells for line in cell.split("\n")))
+    return sum(widths) + len(widths) + 1
+
+
+def _in_one_line(heading: str) -> str:
+    return heading.replace("-\n", "").replace("_\n", "_").replace("\n", " ")
+
+
+def _drawn(view: Table, least: int) -> RichTable:
     """Draw the table so that names are broken before any number is."""
     drawn = RichTable(box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
+    at = view.columns.index("method") if "method" in view.columns else 0
+    longest = max((len(row[at].partition(" ")[0]) for row in view.rows), default=0)
     for heading in view.columns:
         is_words = heading in view.words
         drawn.add_column(
@@ -83,7 +128,7 @@ def _drawn(view: Table) -> RichTable:
             justify="left" if is_words else "right",
             no_wrap=not is_words,
             overflow="fold",
-            min_width=WORDS if is_words and heading == "method" else None,
+            min_width=min(longest, least) if heading == "method" else None,
         )
     for row in view.rows:
         drawn.add_row(*row)
@@ -91,7 +136,7 @@ def _drawn(view: Table) -> RichTable:
 
 
 def _piped(view: Table) -> str:
-    headings = [heading.replace("-\n", "").replace("_\n", "_").replace("\n", " ") for heading in view.columns]
+    headings = [_in_one_line(heading) for heading in view.columns]
     rows = [[cell.replace("\n", " ") for cell in row] for row in view.rows]
     return markdown_table(headings, rows, view.words)
 

@@ -90,17 +90,27 @@ def test_the_last_columns_are_whole_where_all_columns_are_wide(trials):
     assert "…" not in text
 
 
-@pytest.mark.parametrize("width", [40, 80, 110])
-def test_a_narrow_terminal_costs_no_name_and_no_number(width):
+@pytest.mark.parametrize(("width", "of_headline"), [(40, 1), (80, 4), (110, 4)])
+def test_a_narrow_terminal_gets_whole_names_and_means_and_is_told_what_is_left_out(width, of_headline):
     labels = names(30)
-    runs = [stored(f"method_{k}", alike(noisy(k)), labels=labels) for k in range(2)]
+    runs = [stored(f"method_{'long' * k}_{k}", alike(noisy(k)), labels=labels) for k in range(3)]
     (block,) = build_board(runs)
-    text = as_table([block], width=width)
+    lines = as_table([block], width=width).splitlines()
+    assert max(map(len, lines)) <= width
     for row in block.rows:
-        (line,) = [line for line in text.splitlines() if f" {row.method} " in line]
-        assert line.split()[1] == row.method
-        for name in HEADLINE:
-            assert f"[{row.metrics[name].low:.3f}, {row.metrics[name].high:.3f}]" in text
+        (line,) = [line for line in lines if f" {row.method} " in line]
+        for name in HEADLINE[:of_headline]:
+            assert f" {row.metrics[name].mean:.3f}" in line
+    said = " ".join(line.strip() for line in lines)
+    assert "left out for want of room: intervals" in said
+    assert ("seconds" in said.partition("left out")[2]) == (width < 110)
+
+
+def test_with_room_nothing_is_left_out():
+    runs = [stored(f"method_{k}", alike(noisy(k)), labels=names(30)) for k in range(2)]
+    text = as_table(build_board(runs), width=WIDTH)
+    assert "left out for want" not in text
+    assert text.count("[") >= 2 * len(HEADLINE)
 
 
 def test_what_a_reader_must_know_of_noise_and_controls_is_said_below_the_table():

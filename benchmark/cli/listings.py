@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json as json_module
+import shutil
+import textwrap
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -54,7 +57,28 @@ def methods(
     print(f"presets: {', '.join(about['presets'])}; shown: {about['preset']}")
     count = about["parameters"]
     print(f"trainable parameters on {dataset}: {'none' if count is None else format(count, ',')}\n")
-    show(about["hyper_parameters"], json)
+    width = shutil.get_terminal_size().columns
+    print("\n".join(_paragraph(row, width) for row in about["hyper_parameters"]))
+
+
+def _paragraph(row: Mapping[str, Any], width: int) -> str:
+    """A hyper-parameter as its value, what may be in its place, and what it does; no word is broken."""
+    bounds = f"{row['type']}, {row['bounds']}" if row["bounds"] else row["type"]
+    allowed = f"({bounds}; searched: {row['search']})" if row["search"] else f"({bounds})"
+    head = f"{row['name']} = {row['value']}"
+    lines = [f"{head} {allowed}"] if len(head) + len(allowed) < width else [head, allowed]
+    return "\n".join(
+        textwrap.fill(
+            text,
+            width,
+            initial_indent=indent,
+            subsequent_indent="    ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for indent, text in [("", lines[0]), *(("    ", text) for text in [*lines[1:], row["help"]])]
+        if text
+    )
 
 
 def _readiness(listing: Listing) -> str:

@@ -47,6 +47,7 @@ def run(
     ] = 1,
     force: Annotated[bool, typer.Option("--force", help="Repeat a run that is finished.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the record as one JSON object.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Print every metric, not the headline ones.")] = False,
     anchors: options.Anchors = True,
     shared_controls: options.SharedControls = False,
     *,
@@ -54,8 +55,10 @@ def run(
 ) -> None:
     """Fit a method, predict the test perturbations, score them and keep the record."""
     from benchmark.cli.screen import ProgressBars, print_record
+    from benchmark.cli.summary import print_summary
     from benchmark.machine.peers import first_goes_first
     from benchmark.machine.progress import Silent, report_to
+    from benchmark.records.tracking import Tracker
     from benchmark.runs.anchors import ensure_anchors
     from benchmark.runs.run import Request, assist, perform, prepare
 
@@ -95,19 +98,19 @@ def run(
             assist(task, force)
             return
         record, done_now = perform(task, force)
+    if anchors:
+        with report_to(ProgressBars()), redirect_stdout(sys.stderr):
+            ensure_anchors(request, record.coordinates)
     if json:
         print(record.model_dump_json())
     else:
-        print_record(record, done_now)
+        print_record(record, done_now, None if all_ else lambda it: print_summary(it, Tracker().runs()))
     if record.tuned_on_test:
         print(
             f"{len(record.tuned_on_test)} of the {len(record.perturbations)} test perturbations had a say in "
             f"the configuration, such as {record.tuned_on_test[0]}: they are no test of it.",
             file=sys.stderr,
         )
-    if anchors:
-        with report_to(ProgressBars()), redirect_stdout(sys.stderr):
-            ensure_anchors(request, record.coordinates)
 
 
 def _tuned(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -63,12 +64,13 @@ class _Bar:
         self._progress.update(self._task, advance=steps, values=self.values)
 
 
-def print_table(rows: list[dict[str, Any]], title: str = "") -> None:
-    """Print rows as a table whose columns are the keys of the first row."""
+def print_table(rows: list[dict[str, Any]], title: str = "", close: bool = False) -> None:
+    """Print rows as a table whose columns are the keys of the first row; close: without lines between."""
     console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE)
-    table = Table(title=title or None, title_justify="left")
+    look: dict[str, Any] = {"box": SIMPLE_HEAD, "padding": 0, "pad_edge": False} if close else {}
+    table = Table(title=title or None, title_justify="left", **look)
     for column in rows[0] if rows else ["nothing"]:
-        table.add_column(column.replace("_", " "), overflow="fold")
+        table.add_column(column if close else column.replace("_", " "), overflow="fold")
     for row in rows:
         table.add_row(*("" if value is None else str(value) for value in row.values()))
     console.print(table, markup=False)
@@ -95,11 +97,14 @@ def print_metrics(metrics: Mapping[str, Summary], who: str) -> None:
         print("Metrics have been added or removed since; `python -m benchmark rescore` computes them anew.")
 
 
-def print_record(record: Record, done_now: bool) -> None:
-    """Print the scores of a run and where its record is."""
+def print_record(record: Record, done_now: bool, scores: Callable[[Record], None] | None = None) -> None:
+    """Print the scores of a run, all of them unless `scores` prints them, and where its record is."""
     at = record.coordinates
     print(f"{at.method} ({at.configuration}) on {at.dataset}, split {at.split}, seed {at.seed}")
-    print_metrics(record.metrics, at.method)
+    if scores is None:
+        print_metrics(record.metrics, at.method)
+    else:
+        scores(record)
     samples = "" if at.samples == 1 else f" ({at.samples} samples for each of {at.cells} control cells)"
     archive = f"; archive {record.archive_mb:.1f} MB" if record.archive else ""
     print(

@@ -132,8 +132,10 @@ def two_sided(mean: np.ndarray, found: Widened) -> np.ndarray:
 
 
 def _t_quantile(freedom: np.ndarray) -> np.ndarray:
-    from scipy.special import stdtrit
-
     usual = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
     finite = np.isfinite(freedom)
+    if not finite.any():  # a single run is shown without waiting for scipy
+        return np.full(freedom.shape, usual)
+    from scipy.special import stdtrit
+
     return np.where(finite, stdtrit(np.where(finite, freedom, 1.0), (1 + CONFIDENCE) / 2), usual)

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="One hyper-parameter; repeatable.")
 ]
-Scheme = Annotated[str, typer.Option(help="Split scheme, auto, or your own lists: FILE.json or FILE.csv.")]
+Scheme = Annotated[
+    str, typer.Option("--split", help="Split scheme, auto, or your own lists: FILE.json or FILE.csv.")
+]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Anchors = Annotated[
     bool,

@@ -50,6 +50,7 @@ READING: dict[str, tuple[Any, str]] = {
     "layer": (str | None, "the layer that is read instead of X."),
     "raw": (bool, ".raw is read instead of X."),
     "gene_name_column": (str | None, "var column of gene symbols, where the index has something else."),
+    "gene_table": (str | None, "table by which ids become symbols: hgnc, or FILE.tsv|csv of your own."),
     "depth_column": (str | None, "obs column of the counts over all genes, kept or not."),
     "collapse_guides": (bool, "labels of guides (KLF1_sg2) are read as their genes."),
     "ignore_case": (bool, "perturbed genes are found also if spelt in other case."),

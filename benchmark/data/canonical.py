@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.data.cards import DatasetCard
-from benchmark.data.cells import Cells, read_cells
-from benchmark.data.doubts import perturbed, wrong_labels
+from benchmark.data.cells import Cells
+from benchmark.data.gene_tables import Renamed, table_of
 from benchmark.data.genes import gene_list, number_of
+from benchmark.data.misread import wrong_labels
+from benchmark.data.read_cells import read_cells
 from benchmark.data.refusal import Problem, RefusedDataError
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.perturbation import CONTROL
@@ -58,7 +60,7 @@ def canonicalise(
     from anndata import AnnData
     from anndata.utils import make_index_unique
 
-    names = gene_names(adata.var, card)
+    names, note = gene_names(adata.var, card)
     problems = repeated_genes(names, card)
     cells = read_cells(adata.obs, names, card, _filled(adata, card))
     problems += cells.problems
@@ -68,6 +70,8 @@ def canonicalise(
     found = _matrices(adata, cells.rows, columns, card, problems, on_disk)
     if found is None:
         raise RefusedDataError(problems)
+    if note:
+        _log.info("%s: %s.", card.name, note)
     for what in cells.left_out:
         _log.info("Left out of '%s': %s.", card.name, what)
     obs = pd.DataFrame({"perturbation": cells.labels, "source_label": cells.source}, dtype=object)
@@ -82,8 +86,14 @@ def canonicalise(
     return canonical
 
 
-def gene_names(var: pd.DataFrame, card: DatasetCard) -> pd.Index:
-    """Return the names of genes, of the index or the column that the card names."""
+def gene_names(var: pd.DataFrame, card: DatasetCard) -> tuple[pd.Index, str]:
+    """Return the names of genes, of the index or the column that the card names, as its table has them.
+
+    Returns
+    -------
+    tuple
+        The names, and what there is to say of them.
+    """
     import pandas as pd
 
     names: Iterable[str] = var.index
@@ -91,7 +101,9 @@ def gene_names(var: pd.DataFrame, card: DatasetCard) -> pd.Index:
         if card.gene_name_column not in var:
             raise unknown("column of var", card.gene_name_column, map(str, var.columns))
         names = var[card.gene_name_column]
-    return pd.Index([str(name) for name in names], dtype=object)
+    table, written = table_of(card), [str(name) for name in names]
+    renamed = Renamed(written, "") if table is None else table.rename(written)
+    return pd.Index(renamed.names, dtype=object), renamed.note
 
 
 def repeated_genes(genes: pd.Index, card: DatasetCard) -> list[Problem]:
@@ -127,7 +139,7 @@ def _columns(adata: AnnData, cells: Cells, names: pd.Index, card: DatasetCard) -
     controls = cells.rows.copy()
     controls[cells.rows] = cells.labels == CONTROL
     found = read_expression(adata, controls, None, card, on_disk=False)
-    return variable_genes(found.expression, names, number, perturbed(cells))
+    return variable_genes(found.expression, names, number, cells.perturbed)
 
 
 def _matrices(

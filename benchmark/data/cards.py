@@ -108,6 +108,9 @@ class DatasetCard(FileCard):
         The column of ``obs`` with the counts of the cell over all genes, kept or not.
     gene_name_column
         The column of ``var`` with gene symbols, where the index holds something else.
+    gene_table
+        Name or path of the table by which ids of genes become symbols, in ``var`` and in labels
+        (`benchmark.data.gene_tables`).
     modality
         How genes were perturbed.
     gene_sets
@@ -137,6 +140,7 @@ class DatasetCard(FileCard):
     as_published: bool = False
     depth_column: str | None = None
     gene_name_column: str | None = None
+    gene_table: str | None = None
     modality: Modality = "unknown"
     gene_sets: str = "go_basic"
     simulator: dict[str, Any] | None = None
@@ -174,23 +178,6 @@ class DatasetCard(FileCard):
         return "raw/X" if self.raw else f"layers/{self.layer}" if self.layer else "X"
 
 
-class PriorCard(FileCard):
-    """What is known about a prior, published knowledge of genes that some methods use.
-
-    Attributes
-    ----------
-    parts
-        Names of the priors that it unites, where it has no file of its own.
-    simulated
-        The simulated dataset whose modules it is, where it comes from no file.
-    """
-
-    kind: ClassVar[str] = "prior"
-
-    parts: tuple[str, ...] = ()
-    simulated: str | None = None
-
-
 Card = TypeVar("Card", bound=FileCard)
 AnyCard = TypeVar("AnyCard", bound=BaseModel)
 
@@ -211,21 +198,17 @@ def load_card(name: str) -> DatasetCard:
     BenchmarkError
         When there is no such card, or it is not valid.
     """
-    return _load(DatasetCard, name, "datasets", "`python -m benchmark datasets` lists them")
+    return named_card(DatasetCard, name, "datasets", "`python -m benchmark datasets` lists them")
 
 
-def load_prior_card(name: str) -> PriorCard:
-    """Return the card of one prior.
+def named_card(kind: type[Card], name: str, folder: str, hint: str = "") -> Card:
+    """Return the card of a name from the shipped folder or the user's.
 
     Raises
     ------
     BenchmarkError
         When there is no such card, or it is not valid.
     """
-    return _load(PriorCard, name, "datasets/priors")
-
-
-def _load(kind: type[Card], name: str, folder: str, hint: str = "") -> Card:
     files = data_files(folder, ".toml")
     if name not in files:
         raise unknown(kind.kind, name, files, hint)

@@ -18,6 +18,7 @@ from benchmark.data import download, files
 from benchmark.data.canonical import canonicalise
 from benchmark.data.cards import DatasetCard, load_card
 from benchmark.data.digests import content_digest, note_digest, noted_digest, state_of
+from benchmark.data.gene_tables import table_checksum
 from benchmark.data.genes import gene_list, number_of
 from benchmark.data.source import (
     UnreadableError,
@@ -235,8 +236,9 @@ def _named(card: DatasetCard, digest: str) -> DatasetCard:
 
 def _prepared_file(card: DatasetCard, checksum: str) -> Path:
     genes = card.genes and number_of(card.genes) is None and gene_list(card.genes)
+    table = card.gene_table and table_checksum(card.gene_table)
     said = card.model_dump(exclude=FOR_PEOPLE)
-    recipe = json.dumps([said, checksum, PREPARATION_VERSION, genes], sort_keys=True)
+    recipe = json.dumps([said, checksum, PREPARATION_VERSION, genes, table], sort_keys=True)
     key = hashlib.sha256(recipe.encode()).hexdigest()[:16]
     return cache_folder("prepared") / f"{card.name}-{key}.h5ad"
 

@@ -13,10 +13,13 @@ import numpy as np
 from benchmark.data import files
 from benchmark.data.canonical import gene_names, repeated_genes
 from benchmark.data.cards import DatasetCard
-from benchmark.data.cells import Cells, read_cells
-from benchmark.data.doubts import doubts, guides, perturbed, wrong_labels
+from benchmark.data.cells import Cells
+from benchmark.data.doubts import doubts, guides
+from benchmark.data.gene_tables import at_hand
 from benchmark.data.matrices import Matrix, best_matrix, matrices
+from benchmark.data.misread import wrong_labels
 from benchmark.data.proposed import proposed
+from benchmark.data.read_cells import read_cells
 from benchmark.data.refusal import Problem, reading, united
 from benchmark.data.source import readable
 from benchmark.errors import BenchmarkError, unknown
@@ -45,6 +48,8 @@ class Description:
         Canonical label -> cells, as they would be read.
     measured
         Perturbed genes that are measured.
+    renamed
+        What a table of gene ids did to the names of genes.
     columns
         Columns of obs with few values -> the most frequent ones and their cells.
     problems
@@ -64,6 +69,7 @@ class Description:
     matrices: list[Matrix]
     sizes: Counter[str]
     measured: int
+    renamed: str
     columns: dict[str, dict[str, int]]
     problems: list[Problem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -108,8 +114,11 @@ def describe(path: Path, options: Mapping[str, Any], *, is_settled: bool = False
     chosen = _matrix(found, place, said)
     said = {**(chosen.reading if chosen is not None else {}), **said}
     var = raw_var if said.get("raw") and raw_var is not None else var
-    card = files.checked_card(path, proposed(obs, var, said))
-    genes = gene_names(var, card)
+    card = files.checked_card(path, said if is_settled else proposed(obs, var, said))
+    table = card.gene_table
+    if table is not None and table != said.get("gene_table") and not at_hand(table):
+        card = card.model_copy(update={"gene_table": None})  # proposed, and nothing is downloaded for that
+    genes, note = gene_names(var, card)
     cells = read_cells(obs, genes, card)
     problems = [*repeated_genes(genes, card), *_of_values(chosen, card), *cells.problems]
     problems += wrong_labels(cells, genes, card)
@@ -120,20 +129,19 @@ def describe(path: Path, options: Mapping[str, Any], *, is_settled: bool = False
     elif mends is not None and guides(cells, genes, card):
         mends = {**mends, "collapse_guides": True}
     if mends:
-        card = files.checked_card(
-            path, {**card.model_dump(include=set(reading(card))), **reading(card), **mends}
-        )
-        genes = gene_names(var, card)
+        card = files.checked_card(path, {**reading(card), **mends})
+        genes, note = gene_names(var, card)
         cells = read_cells(obs, genes, card)
         warnings = list(dict.fromkeys([*warnings, *doubts(cells, obs, var, genes, card)]))
     return Description(
         file=path,
         cells=len(obs),
         genes=len(var),
-        card=card,
+        card=card.model_copy(update={"gene_table": table}),
         matrices=found,
         sizes=cells.sizes(),
-        measured=len(perturbed(cells) & set(genes)),
+        measured=len(cells.perturbed & set(genes)),
+        renamed=note,
         columns=_columns(obs, card),
         problems=problems,
         warnings=warnings,

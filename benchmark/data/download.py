@@ -20,6 +20,8 @@ from benchmark.errors import BenchmarkError
 from benchmark.machine.paths import cache_folder, replacing
 from benchmark.machine.progress import Stage, stage
 
+TABLES = (".txt", ".tsv", ".csv")
+
 _log = logging.getLogger("benchmark")
 
 
@@ -127,6 +129,8 @@ def _is_whole(card: FileCard, path: Path) -> bool:
     """Whether a file without a checksum can be read at all, so that no error page is ever pinned."""
     if card.member is not None:
         return zipfile.is_zipfile(path)
+    if str(card.local_file).endswith(TABLES):
+        return _is_table(path)
     try:
         if str(card.local_file).endswith(".gz"):
             with gzip.open(path) as content:
@@ -141,13 +145,20 @@ def _is_whole(card: FileCard, path: Path) -> bool:
     return True
 
 
+def _is_table(path: Path) -> bool:
+    """Whether a file begins with names of columns, and no web page does; what was cut short never came."""
+    with path.open("rb") as file:
+        first = file.readline()
+    return not first.lstrip().startswith(b"<") and (b"\t" in first or b"," in first)
+
+
 def _verify(card: FileCard, path: Path) -> None:
     expected, found = known_checksum(card), sha256_of(path)
     if expected is None:
         _pin(card.name, found)
         _log.warning(
-            "Dataset '%s' has no published checksum: pinned SHA-256 %s of %s in %s; later copies must match.",
-            *(card.name, found, path, _lock_file()),
+            "The %s '%s' has no published checksum: pinned SHA-256 %s of %s in %s; later copies must match.",
+            *(card.kind, card.name, found, path, _lock_file()),
         )
     elif found != expected:
         aside = path.with_name(f"{path.name}.bad-{found[:8]}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.data.cards import DatasetCard
 from benchmark.data.cells import column
+from benchmark.data.gene_tables import fitting_table
 from benchmark.data.labels import CONTROL_LIKE, SEPARATORS, LabelReader
 from benchmark.errors import BenchmarkError
 
@@ -31,8 +32,8 @@ def proposed(obs: pd.DataFrame, var: pd.DataFrame, said: Mapping[str, Any]) -> d
     BenchmarkError
         When nothing looks like labels of perturbations.
     """
-    columns = [str(name) for name in (said.get("gene_name_column"),) if name]
-    genes = set(map(str, var[columns[0]] if columns and columns[0] in var else var.index))
+    named_in = said.get("gene_name_column")
+    genes = set(map(str, var.get(named_in, var.index)))
     name = said.get("perturbation_column") or _label_column(obs, genes)
     labels = sorted({str(label) for label in column(obs, name, "--perturbation-column") if label is not None})
     complete: dict[str, Any] = {"perturbation_column": name, **said}
@@ -42,6 +43,9 @@ def proposed(obs: pd.DataFrame, var: pd.DataFrame, said: Mapping[str, Any]) -> d
     if "gene_name_column" not in complete and (symbols := _symbols(var, labels, genes)):
         complete["gene_name_column"] = symbols
         genes = set(map(str, var[symbols]))
+    perturbed = [label for label in labels if not _is_control_like(label)]
+    if "gene_table" not in complete and (table := fitting_table(genes, perturbed)):
+        complete["gene_table"] = table
     complete.setdefault("separator", _separator(labels, genes, complete))
     return complete
 

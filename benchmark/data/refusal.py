@@ -20,6 +20,7 @@ READING = (
     "layer",
     "raw",
     "gene_name_column",
+    "gene_table",
     "depth_column",
     "collapse_guides",
     "ignore_case",

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmark.data.cards import DatasetCard
 from benchmark.data.cells import Cells
-from benchmark.data.gene_tables import Renamed, table_of
+from benchmark.data.gene_names import gene_names, repeated_genes
 from benchmark.data.genes import gene_list, number_of
 from benchmark.data.misread import wrong_labels
 from benchmark.data.read_cells import read_cells
 from benchmark.data.refusal import Problem, RefusedDataError
-from benchmark.errors import BenchmarkError, unknown
+from benchmark.errors import BenchmarkError
 from benchmark.perturbation import CONTROL
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ def canonicalise(
     problems = repeated_genes(names, card)
     cells = read_cells(adata.obs, names, card, _filled(adata, card))
     problems += cells.problems
-    if is_whole and not cells.problems:
+    if is_whole:
         problems += wrong_labels(cells, names, card)
     columns = None if problems else _columns(adata, cells, names, card)
     found = _matrices(adata, cells.rows, columns, card, problems, on_disk)
@@ -86,37 +85,11 @@ def canonicalise(
     return canonical
 
 
-def gene_names(var: pd.DataFrame, card: DatasetCard) -> tuple[pd.Index, str]:
-    """Return the names of genes, of the index or the column that the card names, as its table has them.
-
-    Returns
-    -------
-    tuple
-        The names, and what there is to say of them.
-    """
-    import pandas as pd
-
-    names: Iterable[str] = var.index
-    if card.gene_name_column is not None:
-        if card.gene_name_column not in var:
-            raise unknown("column of var", card.gene_name_column, map(str, var.columns))
-        names = var[card.gene_name_column]
-    table, written = table_of(card), [str(name) for name in names]
-    renamed = Renamed(written, "") if table is None else table.rename(written)
-    return pd.Index(renamed.names, dtype=object), renamed.note
-
-
-def repeated_genes(genes: pd.Index, card: DatasetCard) -> list[Problem]:
-    """Return what is wrong where two genes have one name."""
-    repeated = genes[genes.duplicated()].unique()
-    if not len(repeated):
-        return []
-    return [
-        Problem(
-            f"Dataset '{card.name}' has {len(repeated)} gene names more than once, such as '{repeated[0]}'; "
-            "rename or merge those genes"
-        )
-    ]
+def label_problems(obs: pd.DataFrame, var: pd.DataFrame, card: DatasetCard) -> list[Problem]:
+    """Return what is wrong with labels and names of genes, whatever the values are."""
+    names, _ = gene_names(var, card)
+    cells = read_cells(obs, names, card)
+    return [*repeated_genes(names, card), *cells.problems, *wrong_labels(cells, names, card)]
 
 
 def _filled(adata: AnnData, card: DatasetCard) -> np.ndarray | None:

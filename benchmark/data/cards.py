@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +18,9 @@ Expression = Literal["counts", "log1p"]
 GeneSelection = Literal["none", "all cells", "unknown"]
 LeftOut = Literal["triples", "empty", "unlabelled"]
 Modality = Literal["CRISPRa", "CRISPRi", "knock-out", "Cas13d", "simulated", "unknown"]
+
+
+_log = logging.getLogger("benchmark")
 
 
 class FileCard(BaseModel):
@@ -183,11 +188,19 @@ AnyCard = TypeVar("AnyCard", bound=BaseModel)
 
 
 def list_cards() -> list[DatasetCard]:
-    """Return the cards of all datasets, by name."""
-    return [
-        read_card(DatasetCard, path, DatasetCard.kind)
-        for _, path in sorted(data_files("datasets", ".toml").items())
-    ]
+    """Return the cards of all datasets, by name; one that is not valid is said, once, and left out."""
+    found = []
+    for _, path in sorted(data_files("datasets", ".toml").items()):
+        try:
+            found.append(read_card(DatasetCard, path, DatasetCard.kind))
+        except BenchmarkError as error:
+            _say_once(f"Left out: {error}")
+    return found
+
+
+@functools.cache
+def _say_once(sentence: str) -> None:
+    _log.warning("%s", sentence)
 
 
 def load_card(name: str) -> DatasetCard:

@@ -149,6 +149,11 @@ def card_of(name: str, reading: Mapping[str, Any]) -> DatasetCard:
     options = {option: value for option, value in reading.items() if value is not None}
     if name.endswith(".h5ad"):
         return files.card_of_file(Path(name), options)
+    if Path(name).suffix and Path(name).exists():
+        raise BenchmarkError(
+            f"{name} is no .h5ad file, the one kind that is read; write its cells with anndata's write_h5ad "
+            "to a name that ends in .h5ad."
+        )
     card = files.known(name) or load_card(name)
     if options:
         option = next(iter(options)).replace("_", "-")

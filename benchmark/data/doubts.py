@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections import defaultdict
 from collections.abc import Collection
 from typing import TYPE_CHECKING
@@ -12,22 +14,16 @@ from benchmark.data.cards import DatasetCard
 from benchmark.data.cells import Cells
 from benchmark.data.gene_tables import fitting_table, is_id, table_of
 from benchmark.data.labels import CONTROL_LIKE, DATE, LabelReader
+from benchmark.data.refusal import Problem
 from benchmark.perturbation import CONTROL
 
 if TYPE_CHECKING:
     import pandas as pd
 
-CONTEXTS = (
-    "cell_line",
-    "cellline",
-    "cell_type",
-    "celltype",
-    "tissue",
-    "organ",
-    "study",
-    "dataset",
-    "species",
+CONTEXT = re.compile(
+    r"(.*_)?(cell_?lines?|cell_?types?|tissues?|organs?|organisms?|species|study|studies|datasets?)(_(id|name))?"
 )
+"""Columns that say of which kind cells are, in small letters and with underscores."""
 FEWEST_CELLS = 0.02
 """Share of the cells that makes a value of such a column a context of its own."""
 EXAMPLES = 3
@@ -35,7 +31,7 @@ EXAMPLES = 3
 
 def doubts(
     cells: Cells, obs: pd.DataFrame, var: pd.DataFrame, genes: Collection[str], card: DatasetCard
-) -> list[str]:
+) -> list[Problem]:
     """Return what is doubtful about cells that can be read, with what to do about it.
 
     Parameters
@@ -54,6 +50,7 @@ def doubts(
         *_unmeasured(cells, reader, var),
         *_without_symbol(cells, reader),
         *_guides(cells, reader),
+        *_odd_pairs(cells, reader),
         *_more_controls(cells, reader),
         *_dates(cells, genes),
         *_few_controls(cells),
@@ -61,7 +58,7 @@ def doubts(
     ]
 
 
-def _unmeasured(cells: Cells, reader: LabelReader, var: pd.DataFrame) -> list[str]:
+def _unmeasured(cells: Cells, reader: LabelReader, var: pd.DataFrame) -> list[Problem]:
     """Perturbed genes that are not measured, where they are many, and what names them as labels do."""
     targets = {reader.gene_of_guide(name) or name for name in cells.perturbed}
     missing = targets - reader.genes
@@ -73,12 +70,14 @@ def _unmeasured(cells: Cells, reader: LabelReader, var: pd.DataFrame) -> list[st
     best = max(columns, key=lambda name: columns[name], default="")
     upper = {gene.upper() for gene in reader.genes}
     if best and columns[best] > number:
-        return [f"{said}; {columns[best]} are in the column '{best}' of var: --gene-name-column {best}"]
+        in_column = f"{said}; {columns[best]} are in the column '{best}' of var: --gene-name-column {best}"
+        return [Problem(in_column, {"gene_name_column": best})]
     alike = sum(gene.upper() in upper for gene in targets)
     if alike > number:
-        return [f"{said}; {alike} but for upper and lower case: --ignore-case"]
+        in_case = f"{said}; {alike} but for upper and lower case: --ignore-case"
+        return [Problem(in_case, {"ignore_case": True})]
     why = _why_unmeasured(targets, reader)
-    return [f"{said} ({why}); methods that look a perturbed gene up know nothing of it"]
+    return [Problem(f"{said} ({why}); methods that look a perturbed gene up know nothing of it")]
 
 
 def _why_unmeasured(targets: set[str], reader: LabelReader) -> str:
@@ -92,47 +91,58 @@ def _why_unmeasured(targets: set[str], reader: LabelReader) -> str:
     return f"{by_id[0]} genes are called by Ensembl ids, the others are not: --gene-table {table}{of_its_own}"
 
 
-def _without_symbol(cells: Cells, reader: LabelReader) -> list[str]:
+def _without_symbol(cells: Cells, reader: LabelReader) -> list[Problem]:
     """Perturbed genes that are called by ids, although a table was to give them symbols."""
     table = table_of(reader.card)
     names = sorted(name for name in cells.perturbed - reader.genes if is_id(name))
     if table is None or not names:
         return []
     return [
-        f"{len(names)} perturbed genes keep their ids, such as '{names[0]}', for which the table "
-        f"'{table.name}' has no one symbol"
+        Problem(
+            f"{len(names)} perturbed genes keep their ids, such as '{names[0]}', for which the table "
+            f"'{table.name}' has no one symbol"
+        )
     ]
 
 
-def guides(cells: Cells, genes: Collection[str], card: DatasetCard) -> dict[str, list[str]]:
-    """Return the genes that perturbed names look like guides of, with these names; none where collapsed."""
-    if card.collapse_guides or card.as_labelled:
-        return {}
-    reader, found = LabelReader(card, genes), defaultdict(list)
-    for name in sorted(cells.perturbed):
-        gene = reader.gene_of_guide(name)
-        if gene is not None:
-            found[gene].append(name)
-    return dict(found)
-
-
-def _guides(cells: Cells, reader: LabelReader) -> list[str]:
+def _guides(cells: Cells, reader: LabelReader) -> list[Problem]:
     """Labels of guides, of which sisters come into training and test."""
-    found = guides(cells, reader.genes, reader.card)
-    if not found:
+    found = defaultdict(list)
+    for name in sorted(cells.perturbed):
+        if (gene := reader.gene_of_guide(name)) is not None:
+            found[gene].append(name)
+    if not found or reader.card.collapse_guides or reader.card.as_labelled:
         return []
     number = sum(map(len, found.values()))
     gene, names = max(found.items(), key=lambda item: len(item[1]))
     shown = " and ".join(f"'{name}'" for name in names[:2])
     effect = "a split would put guides of one gene into training and test; " if len(names) > 1 else ""
     return [
-        f"{number} perturbed names look like guides of {len(found)} genes, such as {shown} of {gene}: "
-        f"{effect}"
-        "--collapse-guides reads them as their genes"
+        Problem(
+            f"{number} perturbed names look like guides of {len(found)} genes, such as {shown} of {gene}: "
+            f"{effect}--collapse-guides reads them as their genes",
+            {"collapse_guides": True},
+        )
     ]
 
 
-def _more_controls(cells: Cells, reader: LabelReader) -> list[str]:
+def _odd_pairs(cells: Cells, reader: LabelReader) -> list[Problem]:
+    """Pairs of names that are neither measured nor ever alone, where other names are."""
+    pairs = {label: names for label, names in cells.names.items() if len(names) == 2}
+    known = reader.genes | {names[0] for names in cells.names.values() if len(names) == 1}
+    odd = [label for label, names in pairs.items() if not known.issuperset(names)]
+    if not odd or not known & cells.perturbed:
+        return []
+    separator = reader.card.separator
+    return [
+        Problem(
+            f"{len(odd)} of {len(pairs)} pairs have a name that is neither measured nor ever perturbed "
+            f"alone, such as '{odd[0]}'; if '{separator}' is part of one name, give another --separator"
+        )
+    ]
+
+
+def _more_controls(cells: Cells, reader: LabelReader) -> list[Problem]:
     """Perturbations that are called like control cells."""
     names = [name for name in cells.perturbed if name not in reader.genes and CONTROL_LIKE.fullmatch(name)]
     if not names:
@@ -141,62 +151,67 @@ def _more_controls(cells: Cells, reader: LabelReader) -> list[str]:
     options = " ".join(f"--control-label {name}" for name in sorted(names)[:EXAMPLES])
     more = " ..." if len(names) > EXAMPLES else ""
     return [
-        f"{len(names)} perturbed names look like control cells ({shown}{more}); if they are: add "
-        f"{options}{more}, "
-        "or a pattern such as --control-label 'NT*'"
+        Problem(
+            f"{len(names)} perturbed names look like control cells ({shown}{more}); if they are: add "
+            f"{options}{more}, or a pattern such as --control-label 'NT*'"
+        )
     ]
 
 
-def _dates(cells: Cells, genes: Collection[str]) -> list[str]:
+def _dates(cells: Cells, genes: Collection[str]) -> list[Problem]:
     """Genes that a spreadsheet made dates of."""
     found = {"perturbed": cells.perturbed, "measured": genes}
     dates = {kind: sorted(name for name in names if DATE.fullmatch(name)) for kind, names in found.items()}
     return [
-        f"{len(names)} {kind} genes are dates that a spreadsheet made of names, such as '{names[0]}' (of "
-        "MARCHF1, "
-        "SEPTIN2, DELEC1 and their like); write their symbols again"
+        Problem(
+            f"{len(names)} {kind} genes are dates that a spreadsheet made of names, such as '{names[0]}' (of "
+            "MARCHF1, SEPTIN2, DELEC1 and their like); write their symbols again"
+        )
         for kind, names in dates.items()
         if names
     ]
 
 
-def _few_controls(cells: Cells) -> list[str]:
+def _few_controls(cells: Cells) -> list[Problem]:
     """Fewer control cells on a side than cells of a usual perturbation: their noise is in every change."""
     sizes = cells.sizes()
     controls = sizes.pop(CONTROL, 0)
-    if not sizes:
+    if not sizes or not controls:
         return []
     usual = int(np.median(list(sizes.values())))
     if controls < 4:
         return [
-            f"{controls} control cells cannot be divided between methods and real changes: both share "
-            "them, and "
-            "correlations count their noise as agreement; 4 is the least, and "
-            f"{2 * usual:,} would be no noisier than a perturbation"
+            Problem(
+                f"{controls} control cells cannot be divided between methods and real changes: both share "
+                "them, and correlations count their noise as agreement; 4 is the least, and "
+                f"{2 * usual:,} would be no noisier than a perturbation"
+            )
         ]
     if controls < 2 * usual:
         return [
-            f"{controls:,} control cells are few: half of them is less than the {usual:,} cells of a usual "
-            f"perturbation, and their noise is in every change; below {2 * usual:,} it matters"
+            Problem(
+                f"{controls:,} control cells are few: half of them is less than the {usual:,} cells of a "
+                f"usual perturbation, and their noise is in every change; below {2 * usual:,} it matters"
+            )
         ]
     return []
 
 
-def _contexts(cells: Cells, obs: pd.DataFrame) -> list[str]:
+def _contexts(cells: Cells, obs: pd.DataFrame) -> list[Problem]:
     """Columns that say that cells are of different lines, tissues or studies."""
     said = []
     for name in map(str, obs.columns):
-        if not any(name.lower().replace(" ", "_") == context for context in CONTEXTS):
+        if not CONTEXT.fullmatch(re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")):
             continue
         counts = obs[name][cells.rows].astype(str).value_counts()
         common = {str(value): int(n) for value, n in counts.items() if n >= FEWEST_CELLS * len(cells.labels)}
         if len(common) > 1:
             shown = ", ".join(f"{value} {n:,}" for value, n in list(common.items())[:EXAMPLES])
             said.append(
-                f"the cells are of several kinds by the column '{name}' ({shown}), whose control cells "
-                "would be "
-                "pooled, so that a change is in part the difference of kinds; --keep "
-                f"{name}={next(iter(common))} "
-                "takes one"
+                Problem(
+                    f"the cells are of several kinds by the column '{name}' ({shown}), whose control cells "
+                    "would be pooled, so that a change is in part the difference of kinds; --keep "
+                    f"{shlex.quote(f'{name}={next(iter(common))}')} takes one"
+                )
             )
     return said

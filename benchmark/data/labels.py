@@ -102,6 +102,10 @@ class LabelReader:
                 return found["gene"]
         return None
 
+    def is_guide(self, name: str) -> bool:
+        """Whether a name is that of a guide, whatever genes are measured."""
+        return MARKED.fullmatch(name) is not None
+
     def _symbol(self, name: str) -> str:
         """Return the symbol of an id, unless a measured gene is called by the id itself."""
         return name if self._table is None or name in self.genes else self._table.symbol(name)

@@ -43,7 +43,7 @@ def drop(cells: Cells, wanted: set[str]) -> None:
     missing = sorted(wanted - found)
     if missing:
         known = {"+".join(sorted(names)) or CONTROL for names in cells.names.values()}
-        raise unknown("perturbation to drop", missing[0], known, "correct the card's 'drop'")
+        raise unknown("perturbation to drop", missing[0], known, "correct --drop, or the card's 'drop'")
     cells.keep(np.array([label not in dropped for label in cells.source], dtype=bool))
     cells.names = {label: names for label, names in cells.names.items() if label not in dropped}
 

@@ -51,17 +51,21 @@ def _foreign_table(cells: Cells, reader: LabelReader) -> Problem | None:
 
 
 def _torn(cells: Cells, reader: LabelReader, alone: set[str]) -> Problem | None:
-    """Pairs with a name that is neither measured nor ever alone, beside one that is."""
+    """Pairs with a name that is neither measured nor ever alone, beside one that is, or beside its gene."""
     spellings = {
         tuple(sorted(names)): (label, names) for label, names in cells.names.items() if len(names) == 2
     }
     pairs = dict(spellings.values())
     known = reader.genes | alone
-    torn = {label: names for label, names in pairs.items() if len(known & set(names)) == 1}
+    torn = {
+        label: names
+        for label, names in pairs.items()
+        if len(known & set(names)) == 1 or (known.isdisjoint(names) and reader.is_guide(label))
+    }
     if len(torn) < FEWEST_PAIRS or len(torn) <= TOO_MANY * len(pairs):
         return None
     label, names = next(iter(torn.items()))
-    unknown = next(name for name in names if name not in known)
+    unknown = next(name for name in reversed(names) if name not in known)
     are_guides = all(reader.gene_of_guide(label) for label in torn)
     return Problem(
         f"{len(torn)} of {len(pairs)} pairs have a name that is neither measured nor ever perturbed alone, "

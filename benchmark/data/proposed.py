@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from benchmark.data.cards import DatasetCard
@@ -14,6 +16,9 @@ from benchmark.errors import BenchmarkError
 if TYPE_CHECKING:
     import pandas as pd
 
+MOST_CONTROLS = 3
+"""Labels of control cells that are proposed one by one, where a pattern would do."""
+NUMBER = re.compile(r"[-_ .]?(?:sg|g)?\d+$")
 LABELS = ("perturbation", "condition", "gene", "guide", "target", "target_gene", "gene_target", "sgrna")
 
 
@@ -85,8 +90,14 @@ def _is_control_like(label: str) -> bool:
 
 
 def _controls(labels: list[str]) -> tuple[str, ...]:
-    """Labels that look like control cells; where none does, the usual one, which is then refused."""
-    return tuple(label for label in labels if _is_control_like(label)) or ("control",)
+    """Labels that look like control cells, or their pattern; where none does, the usual, then refused."""
+    found = tuple(label for label in labels if _is_control_like(label)) or ("control",)
+    stems = {NUMBER.sub("", label) for label in found}
+    pattern = f"{min(stems)}*"
+    others = set(labels) - set(found)
+    if len(found) <= MOST_CONTROLS or len(stems) > 1 or any(fnmatchcase(label, pattern) for label in others):
+        return found
+    return (pattern,)
 
 
 def _symbols(var: pd.DataFrame, labels: list[str], genes: Collection[str]) -> str | None:

@@ -66,7 +66,7 @@ def _chosen(obs: pd.DataFrame, card: DatasetCard) -> np.ndarray:
     rows = np.ones(len(obs), dtype=bool)
     for name, value in card.keep.items():
         values = (value,) if isinstance(value, str) else value
-        rows &= np.isin(column(obs, name, "the card's 'keep'").astype(str), values)
+        rows &= np.isin(column(obs, name, "--keep, or the card's 'keep'").astype(str), values)
     for name, value in _columns_to_drop(obs, card):
         rows &= column(obs, name, "--drop").astype(str) != value
     if not rows.any():

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from benchmark.data.cards import FileCard
 from benchmark.errors import BenchmarkError
@@ -73,8 +73,8 @@ def checksum_in_place(card: FileCard) -> str:
 
 @contextmanager
 def opened(card: FileCard, path: Path) -> Iterator[Path]:
-    """Give the ``.h5ad`` of a card's file: the file itself, or its zip member as a temporary file."""
-    if card.member is None:
+    """Give the ``.h5ad`` of a card's file: the file itself, or what is in a zip or gzip file, for a while."""
+    if card.member is None and path.suffix != ".gz":
         yield path
         return
     unpacked = _downloads() / f"unpacked-{uuid.uuid4().hex}.h5ad"
@@ -191,11 +191,17 @@ def _pin(name: str, checksum: str) -> None:
         temporary.write_text(json.dumps(pins, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def _unpack(archive: Path, member: str, target: Path) -> None:
+def _unpack(archive: Path, member: str | None, target: Path) -> None:
     try:
-        with zipfile.ZipFile(archive) as files, files.open(member) as source, target.open("wb") as copy:
-            shutil.copyfileobj(source, copy, 1 << 20)
-    except (zipfile.BadZipFile, KeyError, EOFError) as error:
+        with ExitStack() as stack:
+            source: IO[bytes] | gzip.GzipFile
+            if member is None:
+                source = stack.enter_context(gzip.open(archive))
+            else:
+                files = stack.enter_context(zipfile.ZipFile(archive))
+                source = stack.enter_context(files.open(member))
+            shutil.copyfileobj(source, stack.enter_context(target.open("wb")), 1 << 20)
+    except (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, KeyError, EOFError) as error:
         raise BenchmarkError(
             f"{archive} cannot be unpacked ({error}); delete it, so that it is fetched again."
         ) from error

@@ -94,7 +94,7 @@ def _controls(labels: list[str]) -> tuple[str, ...]:
     found = tuple(label for label in labels if _is_control_like(label)) or ("control",)
     stems = {NUMBER.sub("", label) for label in found}
     pattern = f"{min(stems)}*"
-    others = set(labels) - set(found)
+    others = {part for label in set(labels) - set(found) for part in (label, *_divided(label))} - set(found)
     if len(found) <= MOST_CONTROLS or len(stems) > 1 or any(fnmatchcase(label, pattern) for label in others):
         return found
     return (pattern,)

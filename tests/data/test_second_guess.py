@@ -65,11 +65,14 @@ def test_many_labels_of_control_cells_are_proposed_as_their_pattern(tmp_path):
     assert load_dataset(str(path), **describe(path, {}).command_options).adata.n_obs == 68
 
 
-def test_a_pattern_that_would_take_a_gene_for_controls_is_not_proposed(tmp_path):
-    def rule(number: int, label: str) -> str:
-        return f"NT{number}" if label == "ctrl" else label.replace("G5", "NTRK")
+@pytest.mark.parametrize("gene", ["G5", "G1"])
+def test_a_pattern_that_would_take_a_gene_for_controls_is_not_proposed(tmp_path, gene):
+    """Alone, or second in a pair."""
 
-    path = file(tmp_path, relabelled(brought(), rule))
+    def rule(number: int, label: str) -> str:
+        return f"NT{number}" if label == "ctrl" else label.replace(gene, "NTRK")
+
+    path = file(tmp_path, relabelled(brought(doubles=4), rule))
     assert describe(path, {}).card.controls == tuple(sorted(f"NT{i}" for i in range(20)))
 
 

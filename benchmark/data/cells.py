@@ -64,6 +64,6 @@ def column(obs: pd.DataFrame, name: str, option: str) -> np.ndarray:
     if name not in obs:
         raise unknown("column of obs", name, map(str, obs.columns), f"choose it with {option}")
     values = obs[name]
-    strings = np.asarray(values.astype(str), dtype=object)
+    strings = np.array(values.astype(str), dtype=object)
     strings[values.isna().to_numpy()] = None
     return strings

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.data import download
+from benchmark.data.blocks import layers_of
 from benchmark.data.canonical import canonicalise, label_problems
 from benchmark.data.cards import DatasetCard
 from benchmark.data.refusal import Problem, RefusedDataError, advice, mended
@@ -80,10 +81,10 @@ def with_matrix(adata: AnnData, card: DatasetCard) -> AnnData:
         return adata
     if card.raw:
         if adata.raw is None:
-            raise _no_matrix(card, ["X", *(f"layers/{name}" for name in adata.layers)])
+            raise _no_matrix(card, ["X", *(f"layers/{name}" for name in layers_of(adata))])
         return AnnData(adata.raw.X, obs=adata.obs, var=adata.raw.var)
     if card.layer not in adata.layers:
-        raise _no_matrix(card, [f"layers/{name}" for name in adata.layers])
+        raise _no_matrix(card, [f"layers/{name}" for name in layers_of(adata)])
     layers = {
         name: values for name, values in adata.layers.items() if name == "counts" and name != card.layer
     }

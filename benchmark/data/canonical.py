@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
-    from benchmark.data.expression import Matrices
+    from benchmark.data.canonical_matrices import Matrices
 
 _log = logging.getLogger("benchmark")
 
@@ -124,7 +124,8 @@ def _matrices(
     on_disk: bool,
 ) -> Matrices | None:
     """Read the matrices; None where anything is wrong with them, or was before."""
-    from benchmark.data.expression import WrongValuesError, read_expression
+    from benchmark.data.canonical_matrices import WrongValuesError
+    from benchmark.data.expression import read_expression
 
     try:
         found = read_expression(adata, rows, columns, card, on_disk=on_disk)

@@ -16,7 +16,8 @@ from benchmark.config import MethodConfig
 from benchmark.data.blocks import layers_of
 from benchmark.data.canonical import canonicalise
 from benchmark.data.cards import DatasetCard
-from benchmark.data.dataset import Dataset, content_digest
+from benchmark.data.dataset import Dataset
+from benchmark.data.digests import content_digest
 from benchmark.data.simulator import SimulatorConfig, simulate
 from benchmark.method import Method
 from benchmark.perturbation import Perturbation

@@ -16,7 +16,8 @@ from scipy import sparse
 
 from benchmark.data.blocks import layers_of
 from benchmark.data.cards import DatasetCard, load_card
-from benchmark.data.dataset import Dataset, availability, content_digest, load_dataset
+from benchmark.data.dataset import Dataset, availability, load_dataset
+from benchmark.data.digests import content_digest
 from benchmark.data.simulator.embedded import load_truth
 from benchmark.errors import BenchmarkError
 from benchmark.machine.paths import cache_folder

@@ -54,7 +54,7 @@ def sample_cells(control: AnnData, cells: int, seed: int, samples: int = 1) -> A
     rng = np.random.default_rng(seed)
     drawn = min(cells, control.n_obs)
     rows = np.tile(rng.choice(control.n_obs, drawn, replace=False), samples)
-    layers = {name: values[rows] for name, values in control.layers.items()}
+    layers = {name: values[rows] for name, values in control.layers.items() if name is not None}
     columns = {
         "perturbation": CONTROL,
         "control_cell": control.obs_names[rows],

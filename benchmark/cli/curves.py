@@ -16,7 +16,7 @@ from benchmark.errors import BenchmarkError
 def curves(
     methods: Annotated[str, typer.Option(metavar="A,B", help="Names of methods that are trained.")],
     dataset: Annotated[str, typer.Option(help="Name of a data set with a card.")] = "simulated",
-    split: Annotated[str, typer.Option(help="Split scheme.")] = "doubles",
+    split: options.Scheme = "doubles",
     seeds: Annotated[int, typer.Option(help="How many seeds, from 0.")] = 3,
     cells: Annotated[int, typer.Option(help="Control cells per perturbation.")] = 256,
     budgets: Annotated[

@@ -23,7 +23,7 @@ def network(
         str, typer.Option(help="Name of a method with attention, or path/to/file.py:Class.")
     ] = "grnflow_sparse_pca",
     dataset: Annotated[str, typer.Option(help="Name of a data set with a card.")] = "simulated",
-    split: Annotated[str, typer.Option(help="Split scheme; training cells alone are read.")] = "doubles",
+    split: options.Scheme = "doubles",
     seed: Annotated[int, typer.Option(help="Which frozen split, and the seed of the method.", min=0)] = 0,
     sources: Annotated[
         str, typer.Option(metavar="A,B,...", help="Attention sources of the method.")
@@ -42,7 +42,10 @@ def network(
         Path | None, typer.Option(metavar="FILE.md", help="Write a Markdown report, too.")
     ] = None,
 ) -> None:
-    """Score what a method's attention says about regulation, beside rankings without a transformer."""
+    """Score what a method's attention says about regulation, beside rankings without a transformer.
+
+    Of the split, training cells alone are read.
+    """
     from benchmark.cli.screen import ProgressBars
     from benchmark.machine.paths import replacing
     from benchmark.machine.progress import report_to

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="One hyper-parameter; repeatable.")
 ]
-Scheme = Annotated[str, typer.Option(help="Split scheme, auto, or your own lists: FILE.json or FILE.csv.")]
+Scheme = Annotated[
+    str, typer.Option("--split", help="Split scheme, auto, or your own lists: FILE.json or FILE.csv.")
+]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Anchors = Annotated[
     bool,
@@ -48,6 +50,7 @@ READING: dict[str, tuple[Any, str]] = {
     "layer": (str | None, "the layer that is read instead of X."),
     "raw": (bool, ".raw is read instead of X."),
     "gene_name_column": (str | None, "var column of gene symbols, where the index has something else."),
+    "gene_table": (str | None, "table by which ids become symbols: hgnc, or FILE.tsv|csv of your own."),
     "depth_column": (str | None, "obs column of the counts over all genes, kept or not."),
     "collapse_guides": (bool, "labels of guides (KLF1_sg2) are read as their genes."),
     "ignore_case": (bool, "perturbed genes are found also if spelt in other case."),

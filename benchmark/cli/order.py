@@ -18,7 +18,7 @@ WIDTH = 80
 
 def order(
     dataset: Annotated[str, typer.Option(help="Name of a data set with a card.")] = "simulated",
-    split: Annotated[str, typer.Option(help="Split scheme.")] = "doubles",
+    split: options.Scheme = "doubles",
     seeds: Annotated[int, typer.Option(help="How many seeds, from 0.")] = 3,
     cells: Annotated[int, typer.Option(help="Predicted cells per perturbation.")] = 256,
     preset: Annotated[str | None, typer.Option(help="A named set of hyper-parameters, for both.")] = None,

@@ -16,10 +16,12 @@ app = typer.Typer(
 )
 
 Dataset = Annotated[str, typer.Option(help="Name of a data set, or path to an .h5ad file.")]
-Scheme = Annotated[
-    str, typer.Option("--split", help="Split scheme, auto, or lists of your own: FILE.json or FILE.csv.")
-]
 Seed = Annotated[int, typer.Option(help="Seed of the split.", min=0)]
+TestShare = Annotated[
+    float | None,
+    typer.Option(help="Part that is held out: of pairs, or with singles of genes perturbed alone."),
+]
+ValidationShare = Annotated[float | None, typer.Option(help="Part for validation.")]
 
 
 @app.callback()
@@ -70,38 +72,46 @@ def show_splits(json: bool, name: str | None = None) -> None:
 @options.reads_files
 def make(
     dataset: Dataset = "simulated",
-    split: Scheme = "doubles",
+    split: options.Scheme = "doubles",
     seed: Seed = 0,
+    test_share: TestShare = None,
+    validation_share: ValidationShare = None,
     *,
     columns: Mapping[str, Any],
 ) -> None:
     """Draw a split and freeze it, or freeze lists of your own; one that is frozen already stays as it is."""
     from benchmark.data import load_dataset
-    from benchmark.splits import load_split
+    from benchmark.splits import adjusted, load_split
 
-    made = load_split(load_dataset(dataset, **columns), split, seed)
+    cells = load_dataset(dataset, **columns)
+    made = load_split(cells, adjusted(cells, split, seed, test_share, validation_share), seed)
     print(
         f"{made.dataset} {made.scheme}-{made.seed}: "
         f"{len(made.train)} train, {len(made.validation)} validation, "
         f"{len(made.test)} test perturbations; digest {made.digest[:10]}"
     )
+    if made.scheme != split:
+        print(f"--split {made.scheme} names it")
 
 
 @app.command()
 @options.reads_files
 def check(
     dataset: Dataset = "simulated",
-    split: Scheme = "doubles",
+    split: options.Scheme = "doubles",
     seed: Seed = 0,
+    test_share: TestShare = None,
+    validation_share: ValidationShare = None,
     *,
     columns: Mapping[str, Any],
 ) -> None:
     """Check a frozen split against its data set, and that no test cell reaches a method."""
     from benchmark.data import load_dataset
     from benchmark.evaluation.leaks import examine
-    from benchmark.splits import SCHEMES, check_split, frozen_file, read_split
+    from benchmark.splits import adjusted, check_split, frozen_file, read_split, scheme_called
 
     cells = load_dataset(dataset, **columns)
+    split = adjusted(cells, split, seed, test_share, validation_share)
     path = frozen_file(cells, split, seed)
     if path is None:
         raise BenchmarkError(
@@ -114,7 +124,7 @@ def check(
     if not problems:
         drawn = (
             "its scheme draws these parts from these data"
-            if frozen.scheme in SCHEMES
+            if scheme_called(frozen.scheme) is not None
             else "its lists fit the data"
         )
         print(f"split: its digest is right, and {drawn}")

@@ -25,7 +25,9 @@ def sweep(
         str | None, typer.Option(metavar="A,B", help="Names, or all: every one that is ready.")
     ] = None,
     datasets: Annotated[str | None, typer.Option(metavar="A,B", help="Else simulated.")] = None,
-    splits: Annotated[str | None, typer.Option(metavar="A,B", help="Split schemes; else doubles.")] = None,
+    splits: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Split schemes, or auto; else doubles.")
+    ] = None,
     seeds: Annotated[str | None, typer.Option(metavar="0-4", help="Or 0,2,5; else 0.")] = None,
     file: Annotated[
         Path | None, typer.Option(metavar="FILE.toml", help="A sweep; what is given besides goes before.")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def tune(
     method: Annotated[str, typer.Option(help="Name of a method, or path/to/file.py:Class.")],
     dataset: Annotated[str, typer.Option(help="Name of a data set, or path to an .h5ad file.")] = "simulated",
-    split: Annotated[str, typer.Option(help="Split scheme.")] = "doubles",
+    split: options.Scheme = "doubles",
     seed: Annotated[int, typer.Option(help="Which frozen split, and the seed of all draws.", min=0)] = 0,
     trials: Annotated[int, typer.Option(help="Configurations in all, those of earlier calls included.")] = 50,
     timeout: Annotated[

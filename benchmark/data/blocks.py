@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
+    from anndata import AnnData
     from scipy.sparse import csr_matrix
 
 ENTRIES = 2**20
 """Entries of a block of rows, were it dense; at 8 bytes each 8 MB."""
 
 T = TypeVar("T")
+
+
+def layers_of(adata: AnnData) -> dict[str, Any]:
+    """Return the layers by name; from anndata 0.13 on, X is among them under the name None."""
+    return {name: layer for name, layer in adata.layers.items() if name is not None}
 
 
 def row_blocks(shape: tuple[int, int]) -> Iterator[slice]:

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmark.data.cards import DatasetCard
-from benchmark.data.cells import Cells, read_cells
-from benchmark.data.doubts import perturbed, wrong_labels
+from benchmark.data.cells import Cells
+from benchmark.data.gene_names import gene_names, repeated_genes
 from benchmark.data.genes import gene_list, number_of
+from benchmark.data.misread import wrong_labels
+from benchmark.data.read_cells import read_cells
 from benchmark.data.refusal import Problem, RefusedDataError
-from benchmark.errors import BenchmarkError, unknown
+from benchmark.errors import BenchmarkError
 from benchmark.perturbation import CONTROL
 
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
-    from benchmark.data.expression import Matrices
+    from benchmark.data.canonical_matrices import Matrices
 
 _log = logging.getLogger("benchmark")
 
@@ -58,16 +59,18 @@ def canonicalise(
     from anndata import AnnData
     from anndata.utils import make_index_unique
 
-    names = gene_names(adata.var, card)
+    names, note = gene_names(adata.var, card)
     problems = repeated_genes(names, card)
     cells = read_cells(adata.obs, names, card, _filled(adata, card))
     problems += cells.problems
-    if is_whole and not cells.problems:
+    if is_whole:
         problems += wrong_labels(cells, names, card)
     columns = None if problems else _columns(adata, cells, names, card)
     found = _matrices(adata, cells.rows, columns, card, problems, on_disk)
     if found is None:
         raise RefusedDataError(problems)
+    if note:
+        _log.info("%s: %s.", card.name, note)
     for what in cells.left_out:
         _log.info("Left out of '%s': %s.", card.name, what)
     obs = pd.DataFrame({"perturbation": cells.labels, "source_label": cells.source}, dtype=object)
@@ -82,29 +85,11 @@ def canonicalise(
     return canonical
 
 
-def gene_names(var: pd.DataFrame, card: DatasetCard) -> pd.Index:
-    """Return the names of genes, of the index or the column that the card names."""
-    import pandas as pd
-
-    names: Iterable[str] = var.index
-    if card.gene_name_column is not None:
-        if card.gene_name_column not in var:
-            raise unknown("column of var", card.gene_name_column, map(str, var.columns))
-        names = var[card.gene_name_column]
-    return pd.Index([str(name) for name in names], dtype=object)
-
-
-def repeated_genes(genes: pd.Index, card: DatasetCard) -> list[Problem]:
-    """Return what is wrong where two genes have one name."""
-    repeated = genes[genes.duplicated()].unique()
-    if not len(repeated):
-        return []
-    return [
-        Problem(
-            f"Dataset '{card.name}' has {len(repeated)} gene names more than once, such as '{repeated[0]}'; "
-            "rename or merge those genes"
-        )
-    ]
+def label_problems(obs: pd.DataFrame, var: pd.DataFrame, card: DatasetCard) -> list[Problem]:
+    """Return what is wrong with labels and names of genes, whatever the values are."""
+    names, _ = gene_names(var, card)
+    cells = read_cells(obs, names, card)
+    return [*repeated_genes(names, card), *cells.problems, *wrong_labels(cells, names, card)]
 
 
 def _filled(adata: AnnData, card: DatasetCard) -> np.ndarray | None:
@@ -127,7 +112,7 @@ def _columns(adata: AnnData, cells: Cells, names: pd.Index, card: DatasetCard) -
     controls = cells.rows.copy()
     controls[cells.rows] = cells.labels == CONTROL
     found = read_expression(adata, controls, None, card, on_disk=False)
-    return variable_genes(found.expression, names, number, perturbed(cells))
+    return variable_genes(found.expression, names, number, cells.perturbed)
 
 
 def _matrices(
@@ -139,7 +124,8 @@ def _matrices(
     on_disk: bool,
 ) -> Matrices | None:
     """Read the matrices; None where anything is wrong with them, or was before."""
-    from benchmark.data.expression import WrongValuesError, read_expression
+    from benchmark.data.canonical_matrices import WrongValuesError
+    from benchmark.data.expression import read_expression
 
     try:
         found = read_expression(adata, rows, columns, card, on_disk=on_disk)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +18,9 @@ Expression = Literal["counts", "log1p"]
 GeneSelection = Literal["none", "all cells", "unknown"]
 LeftOut = Literal["triples", "empty", "unlabelled"]
 Modality = Literal["CRISPRa", "CRISPRi", "knock-out", "Cas13d", "simulated", "unknown"]
+
+
+_log = logging.getLogger("benchmark")
 
 
 class FileCard(BaseModel):
@@ -108,6 +113,9 @@ class DatasetCard(FileCard):
         The column of ``obs`` with the counts of the cell over all genes, kept or not.
     gene_name_column
         The column of ``var`` with gene symbols, where the index holds something else.
+    gene_table
+        Name or path of the table by which ids of genes become symbols, in ``var`` and in labels
+        (`benchmark.data.gene_tables`).
     modality
         How genes were perturbed.
     gene_sets
@@ -137,6 +145,7 @@ class DatasetCard(FileCard):
     as_published: bool = False
     depth_column: str | None = None
     gene_name_column: str | None = None
+    gene_table: str | None = None
     modality: Modality = "unknown"
     gene_sets: str = "go_basic"
     simulator: dict[str, Any] | None = None
@@ -174,33 +183,24 @@ class DatasetCard(FileCard):
         return "raw/X" if self.raw else f"layers/{self.layer}" if self.layer else "X"
 
 
-class PriorCard(FileCard):
-    """What is known about a prior, published knowledge of genes that some methods use.
-
-    Attributes
-    ----------
-    parts
-        Names of the priors that it unites, where it has no file of its own.
-    simulated
-        The simulated dataset whose modules it is, where it comes from no file.
-    """
-
-    kind: ClassVar[str] = "prior"
-
-    parts: tuple[str, ...] = ()
-    simulated: str | None = None
-
-
 Card = TypeVar("Card", bound=FileCard)
 AnyCard = TypeVar("AnyCard", bound=BaseModel)
 
 
 def list_cards() -> list[DatasetCard]:
-    """Return the cards of all datasets, by name."""
-    return [
-        read_card(DatasetCard, path, DatasetCard.kind)
-        for _, path in sorted(data_files("datasets", ".toml").items())
-    ]
+    """Return the cards of all datasets, by name; one that is not valid is said, once, and left out."""
+    found = []
+    for _, path in sorted(data_files("datasets", ".toml").items()):
+        try:
+            found.append(read_card(DatasetCard, path, DatasetCard.kind))
+        except BenchmarkError as error:
+            _say_once(f"Left out: {error}")
+    return found
+
+
+@functools.cache
+def _say_once(sentence: str) -> None:
+    _log.warning("%s", sentence)
 
 
 def load_card(name: str) -> DatasetCard:
@@ -211,21 +211,17 @@ def load_card(name: str) -> DatasetCard:
     BenchmarkError
         When there is no such card, or it is not valid.
     """
-    return _load(DatasetCard, name, "datasets", "`python -m benchmark datasets` lists them")
+    return named_card(DatasetCard, name, "datasets", "`python -m benchmark datasets` lists them")
 
 
-def load_prior_card(name: str) -> PriorCard:
-    """Return the card of one prior.
+def named_card(kind: type[Card], name: str, folder: str, hint: str = "") -> Card:
+    """Return the card of a name from the shipped folder or the user's.
 
     Raises
     ------
     BenchmarkError
         When there is no such card, or it is not valid.
     """
-    return _load(PriorCard, name, "datasets/priors")
-
-
-def _load(kind: type[Card], name: str, folder: str, hint: str = "") -> Card:
     files = data_files(folder, ".toml")
     if name not in files:
         raise unknown(kind.kind, name, files, hint)

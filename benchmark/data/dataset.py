@@ -5,8 +5,6 @@ Whoever only asks what a dataset is waits for no cells, so what reads them is im
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -17,27 +15,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from benchmark.data import download, files
 from benchmark.data.canonical import canonicalise
 from benchmark.data.cards import DatasetCard, load_card
-from benchmark.data.digests import content_digest, note_digest, noted_digest, state_of
-from benchmark.data.genes import gene_list, number_of
-from benchmark.data.source import (
-    UnreadableError,
-    canonical_download,
-    canonical_file,
-    read,
-    readable,
-    source_cells,
-)
+from benchmark.data.digests import noted_digest
+from benchmark.data.prepared import prepared_file, read_prepared, write_prepared
+from benchmark.data.source import canonical_download, canonical_file, source_cells
 from benchmark.errors import BenchmarkError
-from benchmark.machine.paths import cache_folder
 
 if TYPE_CHECKING:
     from anndata import AnnData
-
-FOR_PEOPLE = {"name", "title", "licence", "citation", "notes", "url", "local_file", "member", "sha256"}
-"""Fields of a card that do not change what is prepared."""
-
-PREPARATION_VERSION = 1
-"""Raised whenever `canonicalise` gives other data than before; older prepared files are then not used."""
 
 _log = logging.getLogger("benchmark")
 
@@ -114,7 +98,7 @@ def find_dataset(name: str, **reading: Any) -> Dataset:
     prepared file, it is read at once.
     """
     source = _source(name, reading)
-    digest = noted_digest(_prepared_file(source.card, source.checksum))
+    digest = noted_digest(prepared_file(source.card, source.checksum))
     if digest is None:
         return _load(source)
     return _Unread(_named(source.card, digest), digest, lambda: _load(source))
@@ -148,6 +132,11 @@ def card_of(name: str, reading: Mapping[str, Any]) -> DatasetCard:
     options = {option: value for option, value in reading.items() if value is not None}
     if name.endswith(".h5ad"):
         return files.card_of_file(Path(name), options)
+    if Path(name).suffix and Path(name).exists():
+        raise BenchmarkError(
+            f"{name} is no .h5ad file, the one kind that is read; write its cells with anndata's write_h5ad "
+            "to a name that ends in .h5ad."
+        )
     card = files.known(name) or load_card(name)
     if options:
         option = next(iter(options)).replace("_", "-")
@@ -189,7 +178,7 @@ def availability(card: DatasetCard) -> str:
     if card.simulator is not None:
         return "simulated here"
     checksum = download.known_checksum(card)
-    if (checksum and _prepared_file(card, checksum).exists()) or download.nearby(card):
+    if (checksum and prepared_file(card, checksum).exists()) or download.nearby(card):
         return "on this machine"
     return "downloaded on first use" if card.url else f"missing: put {card.local_file} into BENCHMARK_DATA"
 
@@ -204,18 +193,18 @@ def _load(source: _Source) -> Dataset:
 def _prepared(source: _Source) -> Dataset:
     """Return the prepared dataset, made from its source where it is not in the cache yet."""
     card, checksum, canonical = source
-    path = _prepared_file(card, checksum)
-    dataset = _read_prepared(card, path) if path.exists() else None
-    if dataset is None:
+    path = prepared_file(card, checksum)
+    found = read_prepared(path) if path.exists() else None
+    if found is None:
         cells = canonical()
         if card.is_by_path:
             _describe(card)
-        _write_prepared(cells, path)
+        write_prepared(cells, path)
         del cells
-        dataset = _read_prepared(card, path)
-    if dataset is None:
+        found = read_prepared(path)
+    if found is None:
         raise BenchmarkError(f"{path} changed while it was read; delete it and check the disk.")
-    return dataset
+    return Dataset(card.name, *found, card)
 
 
 def _describe(card: DatasetCard) -> None:
@@ -231,43 +220,3 @@ def _describe(card: DatasetCard) -> None:
 def _named(card: DatasetCard, digest: str) -> DatasetCard:
     """Give a file that has no card a name of its own: other cells never share it."""
     return files.registered(card, digest) if card.is_by_path else card
-
-
-def _prepared_file(card: DatasetCard, checksum: str) -> Path:
-    genes = card.genes and number_of(card.genes) is None and gene_list(card.genes)
-    said = card.model_dump(exclude=FOR_PEOPLE)
-    recipe = json.dumps([said, checksum, PREPARATION_VERSION, genes], sort_keys=True)
-    key = hashlib.sha256(recipe.encode()).hexdigest()[:16]
-    return cache_folder("prepared") / f"{card.name}-{key}.h5ad"
-
-
-def _write_prepared(adata: AnnData, path: Path) -> None:
-    """Write uncompressed, for fast reading."""
-    from benchmark.data.h5ad import write_h5ad, write_mapped_h5ad
-    from benchmark.data.on_disk import is_mapped
-
-    adata.uns["digest"] = content_digest(adata)
-    if is_mapped(adata.X):
-        write_mapped_h5ad(adata, path)
-    else:
-        write_h5ad(adata, path, compress=False)
-
-
-def _read_prepared(card: DatasetCard, path: Path) -> Dataset | None:
-    """Read a prepared file, or map it where it is large; None where it is damaged, to be made again."""
-    from benchmark.data.h5ad import map_h5ad, matrix_bytes
-    from benchmark.data.on_disk import belongs_on_disk
-
-    try:
-        with readable(path):
-            state = state_of(path)
-            adata = map_h5ad(path) if belongs_on_disk(matrix_bytes(path)) else read(path)
-        digest = str(adata.uns.pop("digest"))
-        intact = content_digest(adata) == digest
-    except (UnreadableError, KeyError):
-        intact = False
-    if not intact:
-        _log.warning("%s is damaged and is made again.", path)
-        return None
-    note_digest(path, state, digest)
-    return Dataset(card.name, adata, digest, card)

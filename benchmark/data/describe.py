@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from benchmark.data import files
-from benchmark.data.canonical import gene_names, repeated_genes
+from benchmark.data.canonical import label_problems
 from benchmark.data.cards import DatasetCard
-from benchmark.data.cells import Cells, read_cells
-from benchmark.data.doubts import doubts, guides, perturbed, wrong_labels
+from benchmark.data.cells import Cells
+from benchmark.data.doubts import doubts
+from benchmark.data.gene_names import gene_names
+from benchmark.data.gene_tables import at_hand
 from benchmark.data.matrices import Matrix, best_matrix, matrices
 from benchmark.data.proposed import proposed
-from benchmark.data.refusal import Problem, reading, united
+from benchmark.data.read_cells import read_cells
+from benchmark.data.refusal import Problem, mended, reading
 from benchmark.data.source import readable
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.perturbation import CONTROL
@@ -45,6 +49,8 @@ class Description:
         Canonical label -> cells, as they would be read.
     measured
         Perturbed genes that are measured.
+    renamed
+        What a table of gene ids did to the names of genes.
     columns
         Columns of obs with few values -> the most frequent ones and their cells.
     problems
@@ -64,6 +70,7 @@ class Description:
     matrices: list[Matrix]
     sizes: Counter[str]
     measured: int
+    renamed: str
     columns: dict[str, dict[str, int]]
     problems: list[Problem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -108,38 +115,55 @@ def describe(path: Path, options: Mapping[str, Any], *, is_settled: bool = False
     chosen = _matrix(found, place, said)
     said = {**(chosen.reading if chosen is not None else {}), **said}
     var = raw_var if said.get("raw") and raw_var is not None else var
-    card = files.checked_card(path, proposed(obs, var, said))
-    genes = gene_names(var, card)
-    cells = read_cells(obs, genes, card)
-    problems = [*repeated_genes(genes, card), *_of_values(chosen, card), *cells.problems]
-    problems += wrong_labels(cells, genes, card)
-    mends = united(problems, card)
-    warnings = doubts(cells, obs, var, genes, card)
-    if is_settled:
-        mends = {}
-    elif mends is not None and guides(cells, genes, card):
-        mends = {**mends, "collapse_guides": True}
+    card = files.checked_card(path, said if is_settled else proposed(obs, var, said))
+    table = card.gene_table
+    if table is not None and table != said.get("gene_table") and not at_hand(table):
+        card = card.model_copy(update={"gene_table": None})  # proposed, and nothing is downloaded for that
+    first = last = _look(obs, var, card)
+    problems = [*label_problems(obs, var, card), *_of_values(chosen, card)]
+    mends = {} if is_settled else mended(card, problems, partial(label_problems, obs, var))
+    if mends is not None and not is_settled:
+        mends = _unsaid(first.doubts, said) | mends
     if mends:
-        card = files.checked_card(
-            path, {**card.model_dump(include=set(reading(card))), **reading(card), **mends}
-        )
-        genes = gene_names(var, card)
-        cells = read_cells(obs, genes, card)
-        warnings = list(dict.fromkeys([*warnings, *doubts(cells, obs, var, genes, card)]))
+        card = files.checked_card(path, {**reading(card), **mends})
+        last = _look(obs, var, card)
+    warnings = [doubt.sentence for doubt in (*first.doubts, *last.doubts)]
     return Description(
         file=path,
         cells=len(obs),
         genes=len(var),
-        card=card,
+        card=card.model_copy(update={"gene_table": table}),
         matrices=found,
-        sizes=cells.sizes(),
-        measured=len(perturbed(cells) & set(genes)),
+        sizes=last.cells.sizes(),
+        measured=len(last.cells.perturbed & set(last.genes)),
+        renamed=last.note,
         columns=_columns(obs, card),
         problems=problems,
-        warnings=warnings,
-        left_out=cells.left_out,
+        warnings=list(dict.fromkeys(warnings)),
+        left_out=last.cells.left_out,
         is_readable=mends is not None,
     )
+
+
+class _Look(NamedTuple):
+    """Genes and cells as a card reads them, with what is doubtful about that."""
+
+    genes: pd.Index
+    note: str
+    cells: Cells
+    doubts: list[Problem]
+
+
+def _look(obs: pd.DataFrame, var: pd.DataFrame, card: DatasetCard) -> _Look:
+    genes, note = gene_names(var, card)
+    cells = read_cells(obs, genes, card)
+    return _Look(genes, note, cells, doubts(cells, obs, var, genes, card))
+
+
+def _unsaid(found: list[Problem], said: Mapping[str, Any]) -> dict[str, Any]:
+    """What would settle doubts, but for what was said."""
+    mends = {name: value for doubt in found for name, value in (doubt.mend or {}).items()}
+    return {name: value for name, value in mends.items() if name not in said}
 
 
 def _tables(path: Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame | None]:
@@ -170,15 +194,17 @@ def _matrix(found: list[Matrix], place: str, said: Mapping[str, Any]) -> Matrix 
 def _of_values(matrix: Matrix | None, card: DatasetCard) -> list[Problem]:
     """What is wrong with values, as far as some cells tell."""
     if matrix is None:
-        return [Problem("The file has no matrix X; store expression values there")]
+        return [Problem("The file has no matrix X; store expression values there", of_values=True)]
     expression = matrix.reading["expression"]
     if not matrix.is_usable and matrix.scale.kind in ("signed", "odd"):
-        return [Problem(f"{matrix.place} cannot be used ({matrix.scale}); give counts, or log1p of them")]
+        said = f"{matrix.place} cannot be used ({matrix.scale}); give counts, or log1p of them"
+        return [Problem(said, of_values=True)]
     if expression != card.expression:
         return [
             Problem(
                 f"{matrix.place} is declared to hold {card.expression}, but holds {matrix.scale}",
                 {"expression": expression},
+                of_values=True,
             )
         ]
     return []

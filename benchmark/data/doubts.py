@@ -1,7 +1,9 @@
-"""What is doubtful about how labels were read: said, or refused where a split would go wrong."""
+"""What is doubtful about cells that can be read: said, with what to do about it."""
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections import defaultdict
 from collections.abc import Collection
 from typing import TYPE_CHECKING
@@ -10,102 +12,26 @@ import numpy as np
 
 from benchmark.data.cards import DatasetCard
 from benchmark.data.cells import Cells
-from benchmark.data.labels import CONTROL_LIKE, DATE, SEPARATORS, LabelReader
+from benchmark.data.gene_tables import fitting_table, is_id, table_of
+from benchmark.data.labels import CONTROL_LIKE, DATE, LabelReader
 from benchmark.data.refusal import Problem
 from benchmark.perturbation import CONTROL
 
 if TYPE_CHECKING:
     import pandas as pd
 
-TOO_MANY = 0.5
-"""Share of the pairs with a name that is no gene, above which they are taken for no pairs at all."""
-FEWEST_PAIRS = 3
-OTHERWISE = ", or say --as-labelled if these are genes"
-FEW_LABELS = 0.05
-"""Share of the labels that may look like pairs with another separator."""
-CONTEXTS = (
-    "cell_line",
-    "cellline",
-    "cell_type",
-    "celltype",
-    "tissue",
-    "organ",
-    "study",
-    "dataset",
-    "species",
+CONTEXT = re.compile(
+    r"(.*_)?(cell_?lines?|cell_?types?|tissues?|organs?|organisms?|species|study|studies|datasets?)(_(id|name))?"
 )
+"""Columns that say of which kind cells are, in small letters and with underscores."""
 FEWEST_CELLS = 0.02
 """Share of the cells that makes a value of such a column a context of its own."""
 EXAMPLES = 3
 
 
-def wrong_labels(cells: Cells, genes: Collection[str], card: DatasetCard) -> list[Problem]:
-    """Return why labels do not mean what they would be read as.
-
-    Parameters
-    ----------
-    cells
-        Labels as they were read.
-    genes
-        Names of the measured genes.
-    card
-        How they were read.
-    """
-    if card.as_labelled:
-        return []
-    reader = LabelReader(card, genes)
-    alone = {names[0] for names in cells.names.values() if len(names) == 1}
-    found = (_torn(cells, reader, alone), _other_separator(cells, reader, alone))
-    return [problem for problem in found if problem is not None]
-
-
-def _torn(cells: Cells, reader: LabelReader, alone: set[str]) -> Problem | None:
-    """Pairs with a name that is neither measured nor ever alone, beside one that is."""
-    spellings = {
-        tuple(sorted(names)): (label, names) for label, names in cells.names.items() if len(names) == 2
-    }
-    pairs = dict(spellings.values())
-    known = reader.genes | alone
-    torn = {label: names for label, names in pairs.items() if len(known & set(names)) == 1}
-    if len(torn) < FEWEST_PAIRS or len(torn) <= TOO_MANY * len(pairs):
-        return None
-    label, names = next(iter(torn.items()))
-    unknown = next(name for name in names if name not in known)
-    are_guides = all(reader.gene_of_guide(label) for label in torn)
-    return Problem(
-        f"{len(torn)} of {len(pairs)} pairs have a name that is neither measured nor ever perturbed alone, "
-        f"such as '{unknown}' in '{label}'; correct --separator, which is '{reader.card.separator}'"
-        + (OTHERWISE if not are_guides else "")
-        + (", and read labels of guides with --collapse-guides" if are_guides else ""),
-        {"separator": "+", "collapse_guides": True} if are_guides else None,
-    )
-
-
-def _other_separator(cells: Cells, reader: LabelReader, alone: set[str]) -> Problem | None:
-    """Labels of one name that is no measured gene, but two known ones with something else between them."""
-    known = reader.genes | alone
-    singles = [
-        label for label, names in cells.names.items() if len(names) == 1 and names[0] not in reader.genes
-    ]
-    for separator in SEPARATORS:
-        if separator == reader.card.separator:
-            continue
-        fields = {label: label.split(separator) for label in singles if separator in label}
-        pairs = [label for label, parts in fields.items() if len(parts) == 2 and known.issuperset(parts)]
-        if len(pairs) >= 2 and len(pairs) > FEW_LABELS * len(cells.names):
-            return Problem(
-                f"{len(pairs)} labels would be single genes, but are two known ones with '{separator}' "
-                "between "
-                f"them, such as '{pairs[0]}'; correct --separator, which is "
-                f"'{reader.card.separator}'{OTHERWISE}",
-                {"separator": separator},
-            )
-    return None
-
-
 def doubts(
     cells: Cells, obs: pd.DataFrame, var: pd.DataFrame, genes: Collection[str], card: DatasetCard
-) -> list[str]:
+) -> list[Problem]:
     """Return what is doubtful about cells that can be read, with what to do about it.
 
     Parameters
@@ -122,7 +48,9 @@ def doubts(
     reader = LabelReader(card, genes)
     return [
         *_unmeasured(cells, reader, var),
+        *_without_symbol(cells, reader),
         *_guides(cells, reader),
+        *_odd_pairs(cells, reader),
         *_more_controls(cells, reader),
         *_dates(cells, genes),
         *_few_controls(cells),
@@ -130,14 +58,9 @@ def doubts(
     ]
 
 
-def perturbed(cells: Cells) -> set[str]:
-    """Return the perturbed genes."""
-    return {gene for label in cells.sizes() if label != CONTROL for gene in label.split("+")}
-
-
-def _unmeasured(cells: Cells, reader: LabelReader, var: pd.DataFrame) -> list[str]:
+def _unmeasured(cells: Cells, reader: LabelReader, var: pd.DataFrame) -> list[Problem]:
     """Perturbed genes that are not measured, where they are many, and what names them as labels do."""
-    targets = {reader.gene_of_guide(name) or name for name in perturbed(cells)}
+    targets = {reader.gene_of_guide(name) or name for name in cells.perturbed}
     missing = targets - reader.genes
     if not targets or len(missing) <= len(targets) // 2:
         return []
@@ -147,110 +70,148 @@ def _unmeasured(cells: Cells, reader: LabelReader, var: pd.DataFrame) -> list[st
     best = max(columns, key=lambda name: columns[name], default="")
     upper = {gene.upper() for gene in reader.genes}
     if best and columns[best] > number:
-        return [f"{said}; {columns[best]} are in the column '{best}' of var: --gene-name-column {best}"]
+        in_column = f"{said}; {columns[best]} are in the column '{best}' of var: --gene-name-column {best}"
+        return [Problem(in_column, {"gene_name_column": best})]
     alike = sum(gene.upper() in upper for gene in targets)
     if alike > number:
-        return [f"{said}; {alike} but for upper and lower case: --ignore-case"]
-    ids = sum(gene.startswith(("ENSG", "ENSMUSG")) for gene in reader.genes)
-    why = (
-        "genes have Ensembl ids: add symbols to var and name that column" if ids else "they were not selected"
-    )
-    return [f"{said} ({why}); methods that look a perturbed gene up know nothing of it"]
+        in_case = f"{said}; {alike} but for upper and lower case: --ignore-case"
+        return [Problem(in_case, {"ignore_case": True})]
+    why = _why_unmeasured(targets, reader)
+    return [Problem(f"{said} ({why}); methods that look a perturbed gene up know nothing of it")]
 
 
-def guides(cells: Cells, genes: Collection[str], card: DatasetCard) -> dict[str, list[str]]:
-    """Return the genes that perturbed names look like guides of, with these names; none where collapsed."""
-    if card.collapse_guides or card.as_labelled:
-        return {}
-    reader, found = LabelReader(card, genes), defaultdict(list)
-    for name in sorted(perturbed(cells)):
-        gene = reader.gene_of_guide(name)
-        if gene is not None:
-            found[gene].append(name)
-    return dict(found)
+def _why_unmeasured(targets: set[str], reader: LabelReader) -> str:
+    """What keeps perturbed and measured genes apart: ids on one side, or else a selection of genes."""
+    sides = {"measured": reader.genes, "perturbed": targets}
+    by_id = [kind for kind, names in sides.items() if sum(map(is_id, names)) > len(names) // 2]
+    if len(by_id) != 1:
+        return "they were not selected"
+    table = fitting_table(reader.genes, targets) or "FILE"
+    of_its_own = " gives them the symbols of a table with both" if table == "FILE" else " gives them symbols"
+    return f"{by_id[0]} genes are called by Ensembl ids, the others are not: --gene-table {table}{of_its_own}"
 
 
-def _guides(cells: Cells, reader: LabelReader) -> list[str]:
+def _without_symbol(cells: Cells, reader: LabelReader) -> list[Problem]:
+    """Perturbed genes that are called by ids, although a table was to give them symbols."""
+    table = table_of(reader.card)
+    names = sorted(name for name in cells.perturbed - reader.genes if is_id(name))
+    if table is None or not names:
+        return []
+    return [
+        Problem(
+            f"{len(names)} perturbed genes keep their ids, such as '{names[0]}', for which the table "
+            f"'{table.name}' has no one symbol"
+        )
+    ]
+
+
+def _guides(cells: Cells, reader: LabelReader) -> list[Problem]:
     """Labels of guides, of which sisters come into training and test."""
-    found = guides(cells, reader.genes, reader.card)
-    if not found:
+    found = defaultdict(list)
+    for name in sorted(cells.perturbed):
+        if (gene := reader.gene_of_guide(name)) is not None:
+            found[gene].append(name)
+    if not found or reader.card.collapse_guides or reader.card.as_labelled:
         return []
     number = sum(map(len, found.values()))
     gene, names = max(found.items(), key=lambda item: len(item[1]))
     shown = " and ".join(f"'{name}'" for name in names[:2])
     effect = "a split would put guides of one gene into training and test; " if len(names) > 1 else ""
     return [
-        f"{number} perturbed names look like guides of {len(found)} genes, such as {shown} of {gene}: "
-        f"{effect}"
-        "--collapse-guides reads them as their genes"
+        Problem(
+            f"{number} perturbed names look like guides of {len(found)} genes, such as {shown} of {gene}: "
+            f"{effect}--collapse-guides reads them as their genes",
+            {"collapse_guides": True},
+        )
     ]
 
 
-def _more_controls(cells: Cells, reader: LabelReader) -> list[str]:
+def _odd_pairs(cells: Cells, reader: LabelReader) -> list[Problem]:
+    """Pairs of names that are neither measured nor ever alone, where other names are."""
+    pairs = {label: names for label, names in cells.names.items() if len(names) == 2}
+    known = reader.genes | {names[0] for names in cells.names.values() if len(names) == 1}
+    odd = [label for label, names in pairs.items() if not known.issuperset(names)]
+    if not odd or not known & cells.perturbed:
+        return []
+    separator = reader.card.separator
+    return [
+        Problem(
+            f"{len(odd)} of {len(pairs)} pairs have a name that is neither measured nor ever perturbed "
+            f"alone, such as '{odd[0]}'; if '{separator}' is part of one name, give another --separator"
+        )
+    ]
+
+
+def _more_controls(cells: Cells, reader: LabelReader) -> list[Problem]:
     """Perturbations that are called like control cells."""
-    names = [name for name in perturbed(cells) if name not in reader.genes and CONTROL_LIKE.fullmatch(name)]
+    names = [name for name in cells.perturbed if name not in reader.genes and CONTROL_LIKE.fullmatch(name)]
     if not names:
         return []
     shown = ", ".join(f"'{name}'" for name in sorted(names)[:EXAMPLES])
     options = " ".join(f"--control-label {name}" for name in sorted(names)[:EXAMPLES])
     more = " ..." if len(names) > EXAMPLES else ""
     return [
-        f"{len(names)} perturbed names look like control cells ({shown}{more}); if they are: add "
-        f"{options}{more}, "
-        "or a pattern such as --control-label 'NT*'"
+        Problem(
+            f"{len(names)} perturbed names look like control cells ({shown}{more}); if they are: add "
+            f"{options}{more}, or a pattern such as --control-label 'NT*'"
+        )
     ]
 
 
-def _dates(cells: Cells, genes: Collection[str]) -> list[str]:
+def _dates(cells: Cells, genes: Collection[str]) -> list[Problem]:
     """Genes that a spreadsheet made dates of."""
-    found = {"perturbed": perturbed(cells), "measured": genes}
+    found = {"perturbed": cells.perturbed, "measured": genes}
     dates = {kind: sorted(name for name in names if DATE.fullmatch(name)) for kind, names in found.items()}
     return [
-        f"{len(names)} {kind} genes are dates that a spreadsheet made of names, such as '{names[0]}' (of "
-        "MARCHF1, "
-        "SEPTIN2, DELEC1 and their like); write their symbols again"
+        Problem(
+            f"{len(names)} {kind} genes are dates that a spreadsheet made of names, such as '{names[0]}' (of "
+            "MARCHF1, SEPTIN2, DELEC1 and their like); write their symbols again"
+        )
         for kind, names in dates.items()
         if names
     ]
 
 
-def _few_controls(cells: Cells) -> list[str]:
+def _few_controls(cells: Cells) -> list[Problem]:
     """Fewer control cells on a side than cells of a usual perturbation: their noise is in every change."""
     sizes = cells.sizes()
     controls = sizes.pop(CONTROL, 0)
-    if not sizes:
+    if not sizes or not controls:
         return []
     usual = int(np.median(list(sizes.values())))
     if controls < 4:
         return [
-            f"{controls} control cells cannot be divided between methods and real changes: both share "
-            "them, and "
-            "correlations count their noise as agreement; 4 is the least, and "
-            f"{2 * usual:,} would be no noisier than a perturbation"
+            Problem(
+                f"{controls} control cells cannot be divided between methods and real changes: both share "
+                "them, and correlations count their noise as agreement; 4 is the least, and "
+                f"{2 * usual:,} would be no noisier than a perturbation"
+            )
         ]
     if controls < 2 * usual:
         return [
-            f"{controls:,} control cells are few: half of them is less than the {usual:,} cells of a usual "
-            f"perturbation, and their noise is in every change; below {2 * usual:,} it matters"
+            Problem(
+                f"{controls:,} control cells are few: half of them is less than the {usual:,} cells of a "
+                f"usual perturbation, and their noise is in every change; below {2 * usual:,} it matters"
+            )
         ]
     return []
 
 
-def _contexts(cells: Cells, obs: pd.DataFrame) -> list[str]:
+def _contexts(cells: Cells, obs: pd.DataFrame) -> list[Problem]:
     """Columns that say that cells are of different lines, tissues or studies."""
     said = []
     for name in map(str, obs.columns):
-        if not any(name.lower().replace(" ", "_") == context for context in CONTEXTS):
+        if not CONTEXT.fullmatch(re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")):
             continue
         counts = obs[name][cells.rows].astype(str).value_counts()
         common = {str(value): int(n) for value, n in counts.items() if n >= FEWEST_CELLS * len(cells.labels)}
         if len(common) > 1:
             shown = ", ".join(f"{value} {n:,}" for value, n in list(common.items())[:EXAMPLES])
             said.append(
-                f"the cells are of several kinds by the column '{name}' ({shown}), whose control cells "
-                "would be "
-                "pooled, so that a change is in part the difference of kinds; --keep "
-                f"{name}={next(iter(common))} "
-                "takes one"
+                Problem(
+                    f"the cells are of several kinds by the column '{name}' ({shown}), whose control cells "
+                    "would be pooled, so that a change is in part the difference of kinds; --keep "
+                    f"{shlex.quote(f'{name}={next(iter(common))}')} takes one"
+                )
             )
     return said

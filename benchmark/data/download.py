@@ -13,12 +13,14 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from benchmark.data.cards import FileCard
 from benchmark.errors import BenchmarkError
 from benchmark.machine.paths import cache_folder, replacing
 from benchmark.machine.progress import Stage, stage
+
+TABLES = (".txt", ".tsv", ".csv")
 
 _log = logging.getLogger("benchmark")
 
@@ -71,8 +73,8 @@ def checksum_in_place(card: FileCard) -> str:
 
 @contextmanager
 def opened(card: FileCard, path: Path) -> Iterator[Path]:
-    """Give the ``.h5ad`` of a card's file: the file itself, or its zip member as a temporary file."""
-    if card.member is None:
+    """Give the ``.h5ad`` of a card's file: the file itself, or what is in a zip or gzip file, for a while."""
+    if card.member is None and path.suffix != ".gz":
         yield path
         return
     unpacked = _downloads() / f"unpacked-{uuid.uuid4().hex}.h5ad"
@@ -127,6 +129,8 @@ def _is_whole(card: FileCard, path: Path) -> bool:
     """Whether a file without a checksum can be read at all, so that no error page is ever pinned."""
     if card.member is not None:
         return zipfile.is_zipfile(path)
+    if str(card.local_file).endswith(TABLES):
+        return _is_table(path)
     try:
         if str(card.local_file).endswith(".gz"):
             with gzip.open(path) as content:
@@ -141,13 +145,20 @@ def _is_whole(card: FileCard, path: Path) -> bool:
     return True
 
 
+def _is_table(path: Path) -> bool:
+    """Whether a file begins with names of columns, and no web page does; what was cut short never came."""
+    with path.open("rb") as file:
+        first = file.readline()
+    return not first.lstrip().startswith(b"<") and (b"\t" in first or b"," in first)
+
+
 def _verify(card: FileCard, path: Path) -> None:
     expected, found = known_checksum(card), sha256_of(path)
     if expected is None:
         _pin(card.name, found)
         _log.warning(
-            "Dataset '%s' has no published checksum: pinned SHA-256 %s of %s in %s; later copies must match.",
-            *(card.name, found, path, _lock_file()),
+            "The %s '%s' has no published checksum: pinned SHA-256 %s of %s in %s; later copies must match.",
+            *(card.kind, card.name, found, path, _lock_file()),
         )
     elif found != expected:
         aside = path.with_name(f"{path.name}.bad-{found[:8]}")
@@ -180,11 +191,17 @@ def _pin(name: str, checksum: str) -> None:
         temporary.write_text(json.dumps(pins, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def _unpack(archive: Path, member: str, target: Path) -> None:
+def _unpack(archive: Path, member: str | None, target: Path) -> None:
     try:
-        with zipfile.ZipFile(archive) as files, files.open(member) as source, target.open("wb") as copy:
-            shutil.copyfileobj(source, copy, 1 << 20)
-    except (zipfile.BadZipFile, KeyError, EOFError) as error:
+        with ExitStack() as stack:
+            source: IO[bytes] | gzip.GzipFile
+            if member is None:
+                source = stack.enter_context(gzip.open(archive))
+            else:
+                files = stack.enter_context(zipfile.ZipFile(archive))
+                source = stack.enter_context(files.open(member))
+            shutil.copyfileobj(source, stack.enter_context(target.open("wb")), 1 << 20)
+    except (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, KeyError, EOFError) as error:
         raise BenchmarkError(
             f"{archive} cannot be unpacked ({error}); delete it, so that it is fetched again."
         ) from error

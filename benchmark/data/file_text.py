@@ -21,6 +21,7 @@ def as_text(about: Description, *, with_command: bool = True) -> str:
     lines += _row("labels", f"column '{about.card.perturbation_column}', control {_controls(about)}")
     lines += _row("read as", _reading(about))
     lines += _row("targets", f"{len(about.perturbed):,} perturbed genes, {about.measured:,} of them measured")
+    lines += _row("ids", about.renamed) if about.renamed else []
     for matrix in about.matrices:
         lines += _row(matrix.place, _matrix(matrix))
     for name, values in about.columns.items():
@@ -45,6 +46,7 @@ def as_json(about: Description) -> dict[str, Any]:
         "cells_per_perturbation": [int(sizes[at]) for at in (0, len(sizes) // 2, -1)] if len(sizes) else [],
         "perturbed_genes": len(about.perturbed),
         "perturbed_genes_measured": about.measured,
+        "gene_ids": about.renamed,
         "matrices": {
             matrix.place: {
                 "holds": str(matrix.scale),

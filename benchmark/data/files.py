@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from benchmark.data.cards import DatasetCard, list_cards
+from benchmark.data.gene_tables import is_table_file
 from benchmark.data.refusal import reading, toml
 from benchmark.errors import BenchmarkError
 from benchmark.machine.paths import project_home, replacing
@@ -43,10 +44,12 @@ def card_of_file(path: Path, options: Mapping[str, Any]) -> DatasetCard:
 
 def checked_card(path: Path, options: Mapping[str, Any]) -> DatasetCard:
     """Return a card for a file, named as the file is."""
+    fields = {"name": _name_of_file(path), "local_file": str(path.resolve()), **options}
+    table = fields.get("gene_table")
+    if table is not None and is_table_file(str(table)):
+        fields["gene_table"] = str(Path(table).expanduser().resolve())
     try:
-        return DatasetCard.model_validate(
-            {"name": _name_of_file(path), "local_file": str(path.resolve()), **options}
-        )
+        return DatasetCard.model_validate(fields)
     except ValidationError as error:
         first = error.errors()[0]
         if not first["loc"]:

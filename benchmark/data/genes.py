@@ -26,7 +26,7 @@ def gene_list(name: str) -> tuple[str, ...]:
     """
     files = data_files("datasets/genes", ".txt")
     if name not in files:
-        raise unknown("gene list", name, files)
+        raise unknown("gene list", name, {*files, "hvg:2000"})
     genes = tuple(files[name].read_text(encoding="utf-8").split())
     if not genes or len(set(genes)) < len(genes):
         found = f"names {len(genes) - len(set(genes))} genes twice" if genes else "is empty"

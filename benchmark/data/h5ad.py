@@ -12,7 +12,7 @@ from anndata import AnnData
 from anndata.io import read_elem, sparse_dataset, write_elem
 from scipy import sparse
 
-from benchmark.data.blocks import ENTRIES, row_blocks
+from benchmark.data.blocks import ENTRIES, layers_of, row_blocks
 from benchmark.data.on_disk import OnDisk, index_type, mapped
 from benchmark.machine.paths import replacing
 
@@ -103,7 +103,7 @@ def write_mapped_h5ad(adata: AnnData, path: Path) -> None:
         with h5py.File(draft, "w") as file:
             write_elem(file, "/", AnnData(obs=adata.obs, var=adata.var, uns=adata.uns))
             parts += _reserved(file.create_group("X"), adata.X)
-            for name, layer in adata.layers.items():
+            for name, layer in layers_of(adata).items():
                 parts += _reserved(file["layers"].create_group(name), layer)
         with draft.open("r+b") as raw:
             for place, values in parts:

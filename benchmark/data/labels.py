@@ -7,6 +7,7 @@ from collections.abc import Collection
 from fnmatch import fnmatchcase
 
 from benchmark.data.cards import DatasetCard
+from benchmark.data.gene_tables import table_of
 from benchmark.perturbation import CONTROL_LABELS
 
 SEPARATORS = ("+", "|", ";", ",", "&", "_plus_", "__", "_", "-")
@@ -41,7 +42,8 @@ class LabelReader:
     Parameters
     ----------
     card
-        Says what control cells are called, what stands between genes, and whether guides are collapsed.
+        Says what control cells are called, what stands between genes, whether guides are collapsed, and by
+        which table ids become symbols.
     genes
         Names of the measured genes.
     """
@@ -50,6 +52,7 @@ class LabelReader:
         self.card = card
         self.genes = frozenset(genes)
         self._by_case = {gene.upper(): gene for gene in sorted(self.genes)} if card.ignore_case else {}
+        self._table = table_of(card)
         self._exact = frozenset(card.controls)
         self._patterns = [label for label in card.controls if "*" in label or "?" in label]
         halves = [set(label.split(card.separator)) for label in card.controls]
@@ -67,7 +70,7 @@ class LabelReader:
         written = self.fields(label)
         if self.card.collapse_guides:
             written = [name if (gene := self.gene_of_guide(name)) is None else gene for name in written]
-        named = [name for name in written if name not in self._fillers and not self._fits(name)]
+        named = [self._symbol(name) for name in written if name not in self._fillers and not self._fits(name)]
         return tuple(dict.fromkeys(self._by_case.get(name.upper(), name) for name in named))
 
     def fields(self, label: str) -> list[str]:
@@ -98,6 +101,14 @@ class LabelReader:
             if found and (is_certain or found["gene"] in self.genes) and found["gene"] != name:
                 return found["gene"]
         return None
+
+    def is_guide(self, name: str) -> bool:
+        """Whether a name is that of a guide, whatever genes are measured."""
+        return MARKED.fullmatch(name) is not None
+
+    def _symbol(self, name: str) -> str:
+        """Return the symbol of an id, unless a measured gene is called by the id itself."""
+        return name if self._table is None or name in self.genes else self._table.symbol(name)
 
     def _fits(self, name: str) -> bool:
         return any(fnmatchcase(name, pattern) for pattern in self._patterns)

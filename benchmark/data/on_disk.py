@@ -20,7 +20,7 @@ import psutil
 from anndata import AnnData
 from scipy import sparse
 
-from benchmark.data.blocks import ENTRIES, row_blocks
+from benchmark.data.blocks import ENTRIES, layers_of, row_blocks
 from benchmark.errors import BenchmarkError
 from benchmark.machine.paths import cache_folder
 
@@ -191,7 +191,7 @@ def take(adata: AnnData, rows: np.ndarray) -> AnnData:
         return adata[rows].copy()
     copy = AnnData(obs=adata.obs[rows].copy(), var=adata.var.copy(), uns=dict(adata.uns))
     copy.X = _rows_on_disk(adata.X, rows)
-    for name, layer in adata.layers.items():
+    for name, layer in layers_of(adata).items():
         copy.layers[name] = _rows_on_disk(layer, rows)
     return copy
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmark.data.cards import PriorCard, load_card, load_prior_card
+from benchmark.data.cards import load_card
 from benchmark.data.download import find, nearby
+from benchmark.data.gene_cards import PriorCard, load_prior_card
 from benchmark.data.simulator import embedded
 from benchmark.errors import BenchmarkError, unknown
 

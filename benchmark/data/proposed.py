@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from benchmark.data.cards import DatasetCard
 from benchmark.data.cells import column
+from benchmark.data.gene_tables import fitting_table
 from benchmark.data.labels import CONTROL_LIKE, SEPARATORS, LabelReader
 from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+MOST_CONTROLS = 3
+"""Labels of control cells that are proposed one by one, where a pattern would do."""
+NUMBER = re.compile(r"[-_ .]?(?:sg|g)?\d+$")
 LABELS = ("perturbation", "condition", "gene", "guide", "target", "target_gene", "gene_target", "sgrna")
 
 
@@ -31,8 +37,8 @@ def proposed(obs: pd.DataFrame, var: pd.DataFrame, said: Mapping[str, Any]) -> d
     BenchmarkError
         When nothing looks like labels of perturbations.
     """
-    columns = [str(name) for name in (said.get("gene_name_column"),) if name]
-    genes = set(map(str, var[columns[0]] if columns and columns[0] in var else var.index))
+    named_in = said.get("gene_name_column")
+    genes = set(map(str, var.get(named_in, var.index)))
     name = said.get("perturbation_column") or _label_column(obs, genes)
     labels = sorted({str(label) for label in column(obs, name, "--perturbation-column") if label is not None})
     complete: dict[str, Any] = {"perturbation_column": name, **said}
@@ -42,6 +48,9 @@ def proposed(obs: pd.DataFrame, var: pd.DataFrame, said: Mapping[str, Any]) -> d
     if "gene_name_column" not in complete and (symbols := _symbols(var, labels, genes)):
         complete["gene_name_column"] = symbols
         genes = set(map(str, var[symbols]))
+    perturbed = [label for label in labels if not _is_control_like(label)]
+    if "gene_table" not in complete and (table := fitting_table(genes, perturbed)):
+        complete["gene_table"] = table
     complete.setdefault("separator", _separator(labels, genes, complete))
     return complete
 
@@ -81,8 +90,14 @@ def _is_control_like(label: str) -> bool:
 
 
 def _controls(labels: list[str]) -> tuple[str, ...]:
-    """Labels that look like control cells; where none does, the usual one, which is then refused."""
-    return tuple(label for label in labels if _is_control_like(label)) or ("control",)
+    """Labels that look like control cells, or their pattern; where none does, the usual, then refused."""
+    found = tuple(label for label in labels if _is_control_like(label)) or ("control",)
+    stems = {NUMBER.sub("", label) for label in found}
+    pattern = f"{min(stems)}*"
+    others = {part for label in set(labels) - set(found) for part in (label, *_divided(label))} - set(found)
+    if len(found) <= MOST_CONTROLS or len(stems) > 1 or any(fnmatchcase(label, pattern) for label in others):
+        return found
+    return (pattern,)
 
 
 def _symbols(var: pd.DataFrame, labels: list[str], genes: Collection[str]) -> str | None:

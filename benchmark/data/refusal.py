@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ READING = (
     "layer",
     "raw",
     "gene_name_column",
+    "gene_table",
     "depth_column",
     "collapse_guides",
     "ignore_case",
@@ -32,6 +33,9 @@ READING = (
     "genes",
 )
 """Fields of a card that say how a file is read, which are options of the command line, too."""
+DECISIVE = ("separator", "collapse_guides", "control_label")
+ROUNDS = 5
+"""Times that a file is looked at again after something was mended."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +77,41 @@ def reading(card: DatasetCard, mends: Mapping[str, Any] | None = None) -> dict[s
     return {name: known[name] for name in READING if name in known}
 
 
-def united(problems: Sequence[Problem], card: DatasetCard) -> dict[str, Any] | None:
-    """Return the fields of a card that mend all problems, None where one cannot be mended so."""
+def mended(
+    card: DatasetCard, problems: Sequence[Problem], look: Callable[[DatasetCard], Sequence[Problem]]
+) -> dict[str, Any] | None:
+    """Return the fields of a card that mend all problems, None where something has to be changed in the file.
+
+    What decides how labels are divided and whose they are is mended first: other problems may vanish with it,
+    and others come up.
+
+    Parameters
+    ----------
+    card
+        How the file was read.
+    problems
+        What is wrong then.
+    look
+        Returns what is wrong with labels when they are read otherwise.
+    """
+    mends: dict[str, Any] = {}
+    of_values = [problem for problem in problems if problem.of_values]
+    left: Sequence[Problem] = [problem for problem in problems if not problem.of_values]
+    for _ in range(ROUNDS):
+        if not left:
+            step = _united(of_values, card)
+            return None if step is None else mends | step
+        decisive = [problem for problem in left if set(problem.mend or ()) & set(DECISIVE)]
+        step = _united(decisive or left, card)
+        if step is None:
+            return None
+        mends, card = mends | step, card.model_copy(update=step)
+        left = look(card)
+    return None
+
+
+def _united(problems: Sequence[Problem], card: DatasetCard) -> dict[str, Any] | None:
+    """Return the fields of a card that mend all of some problems, None where one cannot be mended so."""
     mends: dict[str, Any] = {}
     for problem in problems:
         if problem.mend is None:
@@ -91,9 +128,8 @@ def as_options(fields: Mapping[str, Any]) -> str:
     return shlex.join(words)
 
 
-def advice(card: DatasetCard, problems: Sequence[Problem]) -> str:
+def advice(card: DatasetCard, mends: Mapping[str, Any] | None) -> str:
     """Say what reads the file of a card all the same; empty where nothing does."""
-    mends = united(problems, card)
     if mends is None:
         return ""
     if card.is_by_path:

@@ -6,13 +6,15 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.data import download
-from benchmark.data.canonical import canonicalise
+from benchmark.data.blocks import layers_of
+from benchmark.data.canonical import canonicalise, label_problems
 from benchmark.data.cards import DatasetCard
-from benchmark.data.refusal import Problem, RefusedDataError, advice
+from benchmark.data.refusal import Problem, RefusedDataError, advice, mended
 from benchmark.errors import BenchmarkError, unknown
 
 if TYPE_CHECKING:
@@ -79,10 +81,10 @@ def with_matrix(adata: AnnData, card: DatasetCard) -> AnnData:
         return adata
     if card.raw:
         if adata.raw is None:
-            raise _no_matrix(card, ["X", *(f"layers/{name}" for name in adata.layers)])
+            raise _no_matrix(card, ["X", *(f"layers/{name}" for name in layers_of(adata))])
         return AnnData(adata.raw.X, obs=adata.obs, var=adata.raw.var)
     if card.layer not in adata.layers:
-        raise _no_matrix(card, [f"layers/{name}" for name in adata.layers])
+        raise _no_matrix(card, [f"layers/{name}" for name in layers_of(adata)])
     layers = {
         name: values for name, values in adata.layers.items() if name == "counts" and name != card.layer
     }
@@ -116,7 +118,8 @@ def canonical_file(card: DatasetCard, path: Path) -> AnnData:
             return canonicalise(cells, card, on_disk=on_disk)
     except RefusedDataError as refused:
         problems = [_with_other_matrix(problem, card, path) for problem in refused.problems]
-        raise RefusedDataError(problems, advice(card, problems)) from None
+        mends = mended(card, problems, partial(label_problems, cells.obs, cells.var))
+        raise RefusedDataError(problems, advice(card, mends)) from None
 
 
 def _with_other_matrix(problem: Problem, card: DatasetCard, path: Path) -> Problem:

@@ -21,7 +21,7 @@ import numpy as np
 from anndata import AnnData
 from scipy.sparse import csr_matrix
 
-from benchmark.data.blocks import row_blocks
+from benchmark.data.blocks import layers_of, row_blocks
 from benchmark.data.canonical import canonicalise
 from benchmark.data.dataset import Dataset
 from benchmark.data.fingerprints import FEWEST, fingerprints
@@ -176,7 +176,7 @@ def _extra(dataset: Dataset, view: AnnData) -> Iterator[str]:
         "obs": (view.obs, OBS),
         "uns": (view.uns, UNS),
         "var": (view.var, set()),
-        "layers": (view.layers, set(dataset.adata.layers)),
+        "layers": (layers_of(view), set(layers_of(dataset.adata))),
         **{kind: (getattr(view, kind), set()) for kind in ("obsm", "varm", "obsp", "varp")},
     }
     for kind, (given, allowed) in promised.items():
@@ -256,5 +256,5 @@ def _is_withheld(dataset: Dataset, split: Split) -> np.ndarray:
 def _matrices(adata: AnnData) -> Iterator[tuple[str, csr_matrix]]:
     """Yield X and the layers as float32 CSR, with their names."""
     yield "X", csr_matrix(adata.X, dtype=np.float32)
-    for name, layer in adata.layers.items():
+    for name, layer in layers_of(adata).items():
         yield name, csr_matrix(layer, dtype=np.float32)

@@ -85,7 +85,8 @@ def read_submission(
     dataset, split
         What was predicted.
     perturbation_column, control_label, separator
-        How the file says what a row is; where it has no such column, as this project does (`WRITTEN_HERE`).
+        How the file says what a row is; where it has no such column, as this project does (`WRITTEN_HERE`),
+        or as the data do. Labels in the spelling of the data are known, whatever these say.
     predicts
         ``"cells"``: each row is a cell. ``"mean"``: the mean of the rows of a perturbation is all that
         counts, and `cells` control cells are moved until they have it (`benchmark.means`).
@@ -111,9 +112,17 @@ def read_submission(
     stored = StoredCells.open(path)
     if not len(stored.obs):
         raise BenchmarkError(f"{path} holds no cells; predict the {len(split.test)} test perturbations.")
+    card = dataset.card
     if perturbation_column not in stored.obs and WRITTEN_HERE[0] in stored.obs:
         perturbation_column, control_label, separator = WRITTEN_HERE
-    rows, notes = _rows_of_tests(stored, split, perturbation_column, control_label, separator)
+    elif perturbation_column not in stored.obs and card.perturbation_column in stored.obs:
+        perturbation_column, control_label, separator = (
+            card.perturbation_column,
+            card.controls[0],
+            card.separator,
+        )
+    spelt = dict(zip(dataset.adata.obs["source_label"], dataset.adata.obs["perturbation"], strict=True))
+    rows, notes = _rows_of_tests(stored, split, perturbation_column, control_label, separator, spelt)
     columns = stored.columns(dataset.adata.var_names)
     control = control_cells(dataset, split)
     every = cells_by_label(dataset, [CONTROL])[CONTROL]
@@ -148,13 +157,20 @@ def read_submission(
 
 
 def _rows_of_tests(
-    stored: StoredCells, split: Split, column: str, control_label: str, separator: str
+    stored: StoredCells,
+    split: Split,
+    column: str,
+    control_label: str,
+    separator: str,
+    spelt: Mapping[str, str],
 ) -> tuple[dict[str, np.ndarray], list[str]]:
     """Rows of the control and of each test perturbation that the file has, whatever its spelling there."""
     found: dict[str, list[np.ndarray]] = {}
     ignored = []
     for written, rows in rows_by_label(stored.labels(column)).items():
         label = _canonical(written, separator, control_label)
+        if label != CONTROL and label not in split.groups:
+            label = spelt.get(written)
         if label == CONTROL or label in split.groups:
             found.setdefault(label, []).append(rows)
         else:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.data.expression import TARGET_DEPTH
+from benchmark.data.canonical_matrices import TARGET_DEPTH
 from benchmark.data.fingerprints import FEWEST
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.independence import Originals

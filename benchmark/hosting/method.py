@@ -15,6 +15,7 @@ import pandas as pd
 from anndata import AnnData
 
 from benchmark.config import MethodConfig, parameter
+from benchmark.data.blocks import layers_of
 from benchmark.errors import BenchmarkError
 from benchmark.hosting.environment import Environment
 from benchmark.hosting.worker import Worker
@@ -169,5 +170,5 @@ def _write(adata: AnnData, path: Path) -> None:
         index=pd.Index([str(name) for name in adata.obs_names], dtype=object),
     )
     genes = pd.DataFrame(index=pd.Index([str(name) for name in adata.var_names], dtype=object))
-    plain = AnnData(adata.X, obs=labels, var=genes, layers=dict(adata.layers))
+    plain = AnnData(adata.X, obs=labels, var=genes, layers=layers_of(adata))
     plain.write_h5ad(path, convert_strings_to_categoricals=False)

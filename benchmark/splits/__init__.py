@@ -2,22 +2,26 @@
 
 from benchmark.splits.files import (
     AUTO,
+    adjusted,
     frozen_file,
     frozen_split,
     list_splits,
     load_split,
     read_split,
     require_scheme,
+    resolved,
     save_split,
     split_file,
 )
 from benchmark.splits.schemes import SCHEMES
+from benchmark.splits.shares import scheme_called
 from benchmark.splits.split import Split, check_split, make_split
 
 __all__ = [
     "AUTO",
     "SCHEMES",
     "Split",
+    "adjusted",
     "check_split",
     "frozen_file",
     "frozen_split",
@@ -26,6 +30,8 @@ __all__ = [
     "make_split",
     "read_split",
     "require_scheme",
+    "resolved",
     "save_split",
+    "scheme_called",
     "split_file",
 ]

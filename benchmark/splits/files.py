@@ -11,8 +11,10 @@ from pydantic import ValidationError
 
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.machine.paths import data_folders, project_home, replacing
+from benchmark.perturbation import CONTROL
 from benchmark.splits.own import is_own_list, read_own_list
 from benchmark.splits.schemes import SCHEMES
+from benchmark.splits.shares import scheme_called, with_shares
 from benchmark.splits.split import Split, fitting_scheme, make_split
 
 if TYPE_CHECKING:
@@ -32,8 +34,9 @@ def load_split(dataset: Dataset, scheme: str, seed: int) -> Split:
     dataset
         What is divided.
     scheme
-        One of `SCHEMES`; "auto", the one that suits the data; a list of one's own, as a path to a
-        .json or .csv file (`benchmark.splits.own`), or by the name that it was frozen under.
+        One of `SCHEMES`, also with other shares (`benchmark.splits.shares`); "auto", the one that suits the
+        data; a list of one's own, as a path to a .json or .csv file (`benchmark.splits.own`), or by the name
+        that it was frozen under.
     seed
         Of the draw; a list of one's own has none but that of the control cells.
 
@@ -45,8 +48,7 @@ def load_split(dataset: Dataset, scheme: str, seed: int) -> Split:
     """
     if is_own_list(scheme):
         return _frozen_list(dataset, Path(scheme), seed)
-    if scheme == AUTO:
-        scheme = fitting_scheme(dataset, seed)
+    scheme = resolved(dataset, scheme, seed)
     path = split_file(dataset.name, scheme, seed)
     if path is None:
         split = make_split(dataset, scheme, seed)
@@ -65,12 +67,40 @@ def frozen_file(dataset: Dataset, scheme: str, seed: int) -> Path | None:
     """Return the file that `load_split` would read, or None where nothing is frozen yet."""
     if is_own_list(scheme):
         scheme = read_own_list(Path(scheme), dataset, seed).scheme
-    return split_file(dataset.name, fitting_scheme(dataset, seed) if scheme == AUTO else scheme, seed)
+    return split_file(dataset.name, resolved(dataset, scheme, seed), seed)
+
+
+def resolved(dataset: Dataset, scheme: str, seed: int) -> str:
+    """Return the scheme that is meant: for "auto" the one that suits the data."""
+    return fitting_scheme(dataset, seed) if scheme == AUTO else scheme
+
+
+def adjusted(
+    dataset: Dataset, scheme: str, seed: int, test: float | None = None, validation: float | None = None
+) -> str:
+    """Return the name of a scheme, or of the one that suits the data, with other shares than usual.
+
+    Raises
+    ------
+    BenchmarkError
+        When it takes none, or they leave nothing to learn from.
+    """
+    if test is validation is None:
+        return scheme
+    return with_shares(resolved(dataset, scheme, seed), test, validation)
 
 
 def _frozen_list(dataset: Dataset, path: Path, seed: int) -> Split:
     split = read_own_list(path, dataset, seed)
     _log.info("Froze the split %s", save_split(split))
+    found = set(dataset.adata.obs["perturbation"]) - {CONTROL}
+    unused = sorted(found.difference(split.train, split.validation, split.test))
+    if unused:
+        _log.warning(
+            "%d of %d perturbations are in no list of %s, such as '%s': nothing is learned from them, and "
+            "they are not tested.",
+            *(len(unused), len(found), path.name, unused[0]),
+        )
     return split
 
 
@@ -147,7 +177,8 @@ def require_scheme(scheme: str) -> None:
         for folder in data_folders("splits")
         for path in folder.glob("*/*-*.json")
     }
-    if not is_own_list(scheme) and scheme not in {AUTO, *SCHEMES, *own}:
+    is_known = is_own_list(scheme) or scheme_called(scheme) is not None or scheme in {AUTO, *own}
+    if not is_known:
         raise unknown("split", scheme, {AUTO, *SCHEMES, *own}, "`python -m benchmark splits` lists them")
 
 

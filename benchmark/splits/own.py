@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.errors import BenchmarkError, unknown
-from benchmark.perturbation import CONTROL
-from benchmark.splits.schemes import SCHEMES
+from benchmark.perturbation import CONTROL, CONTROL_LABELS
+from benchmark.splits.shares import scheme_called
 from benchmark.splits.split import FEWEST_CONTROLS, Controls, Split, group_of
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def read_own_list(path: Path, dataset: Dataset, seed: int) -> Split:
         When the file has other content, a label is not in the data or in two parts, or a part is empty.
     """
     name = re.sub(r"[^\w.-]+", "_", path.stem)
-    if name in SCHEMES:
+    if scheme_called(name) is not None:
         raise BenchmarkError(f"{path} has the name of a scheme; give it one of its own.")
     obs = dataset.adata.obs
     spelt = dict(zip(obs["source_label"], obs["perturbation"], strict=True))
@@ -108,7 +108,8 @@ def _of_csv(path: Path) -> dict[str, list[str]]:
 def _canonical(label: str, spelt: Mapping[str, str], path: Path) -> str:
     if label in spelt:
         return spelt[label]
-    if (turned := "+".join(sorted(label.split("+")))) in spelt:
+    genes = sorted({part.strip() for part in label.split("+")} - CONTROL_LABELS)
+    if (turned := "+".join(genes) or CONTROL) in spelt:
         return spelt[turned]
     raise unknown("perturbation in the data", label, spelt, f"correct {path}")
 

@@ -45,14 +45,14 @@ def genes_of(label: str) -> list[str]:
     return [part for part in label.split("+") if part != NO_GENE]
 
 
-def doubles(labels: Sequence[str], seed: int) -> Parts:
-    """Hold out 30 % of the doubles; every single is trained on.
+def doubles(labels: Sequence[str], seed: int, *, test: float = 0.3, validation: float = 0.1) -> Parts:
+    """Hold out 30 % of the doubles, or another share; every single is trained on.
 
     The procedure of scDFM: sorted unique doubles, shuffled in place by NumPy's legacy generator seeded
     with 42 + `seed`; the first int(0.3 N) are the test part. scDFM has no validation part: here it is
     the next max(1, int(0.1 N)) of the shuffled doubles.
     """
-    parameters = {"test_fraction": 0.3, "validation_fraction": 0.1, "random_state": 42 + seed}
+    parameters = {"test_fraction": test, "validation_fraction": validation, "random_state": 42 + seed}
     names = np.unique([label for label in labels if len(genes_of(label)) == 2])
     np.random.RandomState(42 + seed).shuffle(names)
     n_test = int(parameters["test_fraction"] * len(names))
@@ -124,13 +124,13 @@ def simulation(labels: Sequence[str], seed: int) -> Parts:
     return Parts(train, validation, test, seen, parameters)
 
 
-def singles(labels: Sequence[str], seed: int) -> Parts:
-    """Hold out 20 % of the genes that are perturbed alone, and 10 % for validation.
+def singles(labels: Sequence[str], seed: int, *, test: float = 0.2, validation: float = 0.1) -> Parts:
+    """Hold out 20 % of the genes that are perturbed alone, and 10 % for validation, or other shares.
 
     A double shows what its genes do, so doubles with a held-out gene are in no part; the other doubles
     are trained on.
     """
-    parameters = {"test_fraction": 0.2, "validation_fraction": 0.1, "random_state": seed}
+    parameters = {"test_fraction": test, "validation_fraction": validation, "random_state": seed}
     alone = [label for label in labels if len(genes_of(label)) == 1]
     genes = np.unique([genes_of(label)[0] for label in alone])
     np.random.RandomState(seed).shuffle(genes)

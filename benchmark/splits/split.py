@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.perturbation import CONTROL, Perturbation
 from benchmark.splits.schemes import NO_GENE, SCHEMES
+from benchmark.splits.shares import scheme_called
 
 if TYPE_CHECKING:
     from benchmark.data import Dataset
@@ -146,11 +147,12 @@ def make_split(dataset: Dataset, scheme: str, seed: int) -> Split:
     BenchmarkError
         For an unknown scheme, or a dataset with too few perturbations for it.
     """
-    if scheme not in SCHEMES:
+    draw = scheme_called(scheme)
+    if draw is None:
         raise unknown("split", scheme, SCHEMES, "`python -m benchmark splits` lists them")
     if seed < 0:
         raise BenchmarkError(f"The seed of a split is 0 or more, but {seed} was given; choose another.")
-    parts = SCHEMES[scheme](source_labels(dataset), seed)
+    parts = draw(source_labels(dataset), seed)
     test = _canonical(parts.test)
     validation = _canonical(parts.validation) - test
     train = _canonical(parts.train) - test - validation

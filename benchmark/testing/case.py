@@ -14,9 +14,11 @@ from anndata import AnnData
 from scipy.sparse import csr_matrix, vstack
 
 from benchmark.config import MethodConfig
+from benchmark.data.blocks import layers_of
 from benchmark.data.canonical import canonicalise
 from benchmark.data.cards import DatasetCard
-from benchmark.data.dataset import Dataset, content_digest
+from benchmark.data.dataset import Dataset
+from benchmark.data.digests import content_digest
 from benchmark.data.simulator import SimulatorConfig, simulate
 from benchmark.method import Method
 from benchmark.perturbation import Perturbation
@@ -75,7 +77,7 @@ def rebuilt(cells: AnnData) -> AnnData:
     """Everything that methods are promised about some cells, in an object that comes from nowhere."""
     obs = pd.DataFrame({"perturbation": cells.obs["perturbation"].to_numpy()})
     obs.index = pd.Index([f"cell-{number}" for number in range(cells.n_obs)])
-    layers = {name: layer.copy() for name, layer in cells.layers.items()}
+    layers = {name: layer.copy() for name, layer in layers_of(cells).items()}
     var = pd.DataFrame(index=cells.var_names.copy())
     return AnnData(cells.X.copy(), obs=obs, var=var, layers=layers, uns=dict(cells.uns))
 

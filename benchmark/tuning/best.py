@@ -127,11 +127,11 @@ def check_output(file: Path | None) -> None:
         raise BenchmarkError(f"There is no folder {file.parent} to write {file.name} to; make it first.")
 
 
-def output_file(plan: Plan, method: str, dataset: str) -> Path:
+def output_file(plan: Plan, method: str, dataset: str, split: str) -> Path:
     """Where the best configuration goes: the file that was asked for, or one named after what was tuned."""
     if plan.output is not None:
         return plan.output
     unusual = [plan.preset] if plan.preset not in (None, "default") else []
     unusual += [plan.objective] if plan.objective != RANK else []
-    parts = [method, dataset, f"{plan.split}-{plan.seed}", *unusual]
+    parts = [method, dataset, f"{split}-{plan.seed}", *unusual]
     return project_home() / "configs" / ("-".join(map(str, parts)) + SUFFIX)

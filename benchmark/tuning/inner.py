@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from benchmark.errors import BenchmarkError
 from benchmark.perturbation import Perturbation
-from benchmark.splits import SCHEMES, Split
-from benchmark.splits.schemes import NO_GENE
+from benchmark.splits import Split, scheme_called
+from benchmark.splits.schemes import NO_GENE, Scheme, doubles, singles
 from benchmark.splits.split import group_of
 
 
@@ -38,7 +38,7 @@ def inner_split(split: Split) -> Split:
     BenchmarkError
         When there are too few training perturbations.
     """
-    parts = SCHEMES[split.scheme]([_as_schemes_write(label) for label in split.train], split.seed)
+    parts = _scheme(split)([_as_schemes_write(label) for label in split.train], split.seed)
     validation = {str(Perturbation.parse(label)) for label in parts.validation}
     shown = {gene for label in parts.train for gene in _genes(label)}
     hidden = {gene for label in validation for gene in _genes(label)} - shown
@@ -57,6 +57,13 @@ def inner_split(split: Split) -> Split:
             "groups": {label: group_of(label, seen) for label in split.validation},
         }
     ).sealed()
+
+
+def _scheme(split: Split) -> Scheme:
+    """Return the scheme of a split; for lists of one's own, one that holds out what they do."""
+    drawn = scheme_called(split.scheme)
+    has_pairs = any(Perturbation.parse(label).is_double for label in split.validation)
+    return drawn or (doubles if has_pairs else singles)
 
 
 def _as_schemes_write(label: str) -> str:

@@ -73,7 +73,7 @@ def tune(plan: Plan) -> Tuned:
     _check(plan)
     deadline = float("inf") if plan.timeout is None else time.time() + plan.timeout
     bench = Bench.of(plan)
-    file = output_file(plan, bench.space.method.name, bench.problem.dataset.name)
+    file = output_file(plan, bench.space.method.name, bench.problem.dataset.name, bench.identity["split"])
     bench.study.close_lost()
     bench.journal.open()
     try:

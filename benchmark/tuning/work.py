@@ -14,13 +14,13 @@ import pandas as pd
 from optuna.trial import Trial, TrialState
 
 from benchmark.data import load_dataset
-from benchmark.errors import BenchmarkError, unknown
+from benchmark.errors import BenchmarkError
 from benchmark.machine.device import choose_device
 from benchmark.machine.progress import CurveKeeper, Silent, report_to
 from benchmark.predicting import CELLS
 from benchmark.records.record import Status
 from benchmark.registry import load_method, source_digest
-from benchmark.splits import SCHEMES, Split, load_split
+from benchmark.splits import Split, load_split, require_scheme
 from benchmark.tuning.inner import inner_split
 from benchmark.tuning.journal import Journal
 from benchmark.tuning.objective import RANK, Objective, baseline_scores
@@ -154,8 +154,7 @@ class _Attempt:
 
 
 def _check(plan: Plan) -> None:
-    if plan.split not in SCHEMES:
-        raise unknown("split", plan.split, SCHEMES, "`python -m benchmark splits` lists them")
+    require_scheme(plan.split)
     if plan.device != "auto":
         choose_device(plan.device)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shlex
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import anndata as ad
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from benchmark.data.blocks import layers_of
 from benchmark.data.dataset import Dataset, load_dataset
 from benchmark.data.describe import describe
 from benchmark.errors import BenchmarkError
@@ -353,6 +355,20 @@ def test_variable_genes_are_chosen_on_control_cells_alone(tmp_path):
     found = load_dataset(str(file(tmp_path, cells)), **HOW, genes="hvg:1").adata
     assert list(found.var_names) == [*(f"G{i}" for i in range(8)), "G15"]
     assert found.obs["depth"].tolist() == dense.sum(1).tolist()
+
+
+@pytest.mark.parametrize("kind", [sparse.csr_array, sparse.csc_array])
+def test_sparse_arrays_are_read_as_matrices_are(tmp_path, kind):
+    """What scipy and anndata write from now on."""
+    cells = brought()
+    expected = load_dataset(str(file(tmp_path, cells, "matrix.h5ad")), **HOW).digest
+    cells.X = kind(cells.X)
+    assert load_dataset(str(file(tmp_path, cells, "array.h5ad")), **HOW).digest == expected
+
+
+def test_the_matrix_that_newer_anndata_counts_as_a_layer_is_none():
+    """From 0.13 on X is among the layers, under the name None."""
+    assert layers_of(SimpleNamespace(layers={None: 1, "counts": 2})) == {"counts": 2}
 
 
 def test_nullable_strings_are_read_as_any_others(tmp_path):

@@ -14,8 +14,10 @@ import pytest
 from anndata import AnnData, read_h5ad
 from scipy import sparse
 
+from benchmark.data.blocks import layers_of
 from benchmark.data.cards import DatasetCard, load_card
-from benchmark.data.dataset import Dataset, availability, content_digest, load_dataset
+from benchmark.data.dataset import Dataset, availability, load_dataset
+from benchmark.data.digests import content_digest
 from benchmark.data.simulator.embedded import load_truth
 from benchmark.errors import BenchmarkError
 from benchmark.machine.paths import cache_folder
@@ -286,7 +288,7 @@ def test_views_hold_training_and_validation_cells_and_nothing_of_the_test(screen
     for view in (train, validation):
         assert view.obs.columns.tolist() == ["perturbation"]
         assert dict(view.uns) == {"modality": "unknown", "gene_sets": "go_basic"}
-        assert set(view.layers) == {"counts"}
+        assert set(layers_of(view)) == {"counts"}
         assert not view.is_view
 
 

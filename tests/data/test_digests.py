@@ -11,6 +11,7 @@ import pytest
 from anndata import read_h5ad
 
 from benchmark.data import dataset as module
+from benchmark.data import prepared as prepared_files
 from benchmark.data.dataset import find_dataset, load_dataset
 from benchmark.data.digests import noted_digest
 from benchmark.errors import BenchmarkError
@@ -35,13 +36,13 @@ def prepared(loaded) -> Path:
 @pytest.fixture
 def reads(monkeypatch) -> list[Path]:
     """Every prepared file that is read from now on."""
-    read, found = module._read_prepared, []
+    read, found = module.read_prepared, []
 
-    def counting(card, path):
+    def counting(path):
         found.append(path)
-        return read(card, path)
+        return read(path)
 
-    monkeypatch.setattr(module, "_read_prepared", counting)
+    monkeypatch.setattr(module, "read_prepared", counting)
     return found
 
 
@@ -90,7 +91,7 @@ def test_another_source_or_way_of_preparing_is_not_taken_for_the_noted_one(scree
     write_screen(screen, seed=1)
     assert find_dataset(str(screen), **COLUMNS).digest != loaded.digest
     write_screen(screen, seed=0)
-    monkeypatch.setattr(module, "PREPARATION_VERSION", 0)
+    monkeypatch.setattr(prepared_files, "PREPARATION_VERSION", 0)
     monkeypatch.setattr(module, "canonical_file", lambda card, path: pytest.fail("it was prepared anew"))
     with pytest.raises(pytest.fail.Exception, match="anew"):
         find_dataset(str(screen), **COLUMNS)

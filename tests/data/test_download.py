@@ -19,7 +19,8 @@ import h5py
 import pytest
 
 from benchmark.data import download
-from benchmark.data.cards import DatasetCard, PriorCard
+from benchmark.data.cards import DatasetCard
+from benchmark.data.gene_cards import PriorCard
 from benchmark.errors import BenchmarkError
 from benchmark.machine.paths import cache_folder
 from benchmark.machine.progress import report_to

@@ -14,7 +14,8 @@ from anndata import AnnData, read_h5ad
 from scipy import sparse
 
 from benchmark.data import on_disk
-from benchmark.data.dataset import Dataset, content_digest, load_dataset
+from benchmark.data.dataset import Dataset, load_dataset
+from benchmark.data.digests import content_digest
 from benchmark.data.on_disk import OnDisk, belongs_on_disk, is_mapped
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.leaks import check_views, inspect_views

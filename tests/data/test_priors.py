@@ -7,7 +7,8 @@ import gzip
 import pytest
 
 from benchmark.data import load_dataset
-from benchmark.data.cards import list_cards, load_card, load_prior_card
+from benchmark.data.cards import list_cards, load_card
+from benchmark.data.gene_cards import load_prior_card
 from benchmark.data.priors import FALLBACK, gene_sets, read_edges, suited
 from benchmark.data.simulator.embedded import load_truth
 from benchmark.errors import BenchmarkError

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmark.data.cards import list_cards, load_card
@@ -15,6 +17,7 @@ from tests.data.brought import brought, file, normalised, relabelled
 from tests.data.test_download import Server
 
 SCPERTURB = [card.name for card in list_cards() if "zenodo.org" in str(card.url)]
+PERTURBENCH = ["mcfaline23_a172", "mcfaline23_t98g", "mcfaline23_u87mg"]
 GEARS = ["adamson16", "dixit16", "replogle22_k562_gears", "replogle22_rpe1_gears"]
 
 
@@ -42,6 +45,29 @@ def test_a_screen_in_the_scperturb_form_is_read(tmp_path, monkeypatch, name):
     assert found["control"] == 20
     assert sum("+" in label for label in found) == doubles
     assert {"G0", "G7"} <= set(found)
+
+
+@pytest.mark.parametrize("name", PERTURBENCH)
+def test_a_screen_in_the_perturbench_form_is_unpacked_and_one_line_without_drugs_is_kept(
+    tmp_path, monkeypatch, name
+):
+    """Counts in a layer beside log values, genes that are a panel, depth over all genes in a column."""
+    card = load_card(name)
+    line = card.keep["cell_type"]
+    cells = relabelled(brought(cells=24), lambda i, label: label.replace("ctrl", "control"))
+    cells.layers["counts"] = cells.X.copy()
+    cells.X = normalised(cells, 2e4).X
+    cells.obs["ncounts"] = 2000.0
+    cells.obs["cell_type"] = [line if i % 4 else "another" for i in range(cells.n_obs)]
+    cells.obs["treatment"] = ["vehicle" if i % 3 else "trametinib" for i in range(cells.n_obs)]
+    packed = file(tmp_path, cells, "whole.h5ad").read_bytes()
+    (tmp_path / str(card.local_file)).write_bytes(gzip.compress(packed))
+    monkeypatch.setenv("BENCHMARK_DATA", str(tmp_path))
+    adata = load_dataset(name).adata
+    kept = [i for i in range(cells.n_obs) if i % 4 and i % 3]
+    assert list(adata.obs["source_label"]) == list(cells.obs["condition"].iloc[kept])
+    counts = cells.layers["counts"].toarray()[kept]
+    assert adata.X.toarray() == pytest.approx(np.log1p(counts / 2000 * 1e4), rel=1e-5)
 
 
 @pytest.mark.parametrize("name", GEARS)
@@ -72,7 +98,7 @@ def test_a_card_downloads_from_its_address_and_pins_what_came(tmp_path, monkeypa
     assert server.requests == 1
 
 
-@pytest.mark.parametrize("name", [*SCPERTURB, *GEARS])
+@pytest.mark.parametrize("name", [*SCPERTURB, *PERTURBENCH, *GEARS])
 def test_what_was_not_seen_is_said_on_its_page(name):
     card = load_card(name)
     assert "has not seen this file" in card.notes

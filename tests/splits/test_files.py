@@ -10,7 +10,8 @@ import pytest
 
 from benchmark.data.canonical import canonicalise
 from benchmark.data.cards import DatasetCard
-from benchmark.data.dataset import Dataset, content_digest, load_dataset
+from benchmark.data.dataset import Dataset, load_dataset
+from benchmark.data.digests import content_digest
 from benchmark.data.simulator import SimulatorConfig, simulate
 from benchmark.errors import BenchmarkError
 from benchmark.machine.paths import packaged_data

@@ -35,6 +35,21 @@ def test_lists_are_frozen_under_the_name_of_their_file(dataset, tmp_path, name, 
     require_scheme("mine")
 
 
+def test_labels_may_be_written_as_others_write_them(dataset, tmp_path):
+    """Singles with a control in them, as GEARS has it, in either order."""
+    (tmp_path / "mine.json").write_text(
+        json.dumps({"train": ["G0+ctrl", "ctrl", "control"], "val": ["ctrl+G2"], "test": ["G1+G0"]})
+    )
+    split = load_split(dataset, str(tmp_path / "mine.json"), 0)
+    assert (split.train, split.validation, split.test) == (("G0",), ("G2",), ("G0+G1",))
+
+
+def test_perturbations_that_are_in_no_list_are_counted(dataset, tmp_path, caplog):
+    (tmp_path / "mine.json").write_text(json.dumps(LISTS))
+    load_split(dataset, str(tmp_path / "mine.json"), 0)
+    assert "9 of 14 perturbations are in no list of mine.json, such as 'G0+G2'" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("lists", "sentence"),
     [

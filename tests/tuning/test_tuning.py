@@ -245,3 +245,21 @@ def test_bad_requests_get_one_line_and_leave_nothing(type_, case, home, options,
 def test_a_metric_of_cells_is_no_objective_for_a_method_that_predicts_means(case):
     with pytest.raises(BenchmarkError, match="is for predicted cells, and 'only_means' predicts means"):
         tune(case.plan("OnlyMeans", objective="calibration_error"))
+
+
+def test_auto_tunes_on_the_split_that_suits_the_data(case, home):
+    plan = case.plan(trials=1, split="auto")
+    assert Bench.of(plan).study.name == Bench.of(case.plan(trials=1)).study.name
+    assert tune(plan).file == home / "configs" / "scaled-screen-doubles-0-mse.json"
+
+
+def test_lists_of_ones_own_are_tuned_on_their_validation_part(case, tmp_path):
+    """What is held out again is of the kind that they hold out: pairs here."""
+    labels = sorted(Bench.of(case.plan()).problem.dataset.adata.obs["perturbation"].unique())
+    pairs = [label for label in labels if "+" in label]
+    parts = {"test": pairs[:2], "validation": pairs[2:4], "train": pairs[4:] + [labels[0].split("+")[0]]}
+    (tmp_path / "mine.json").write_text(json.dumps(parts))
+    problem = Bench.of(case.plan(split=str(tmp_path / "mine.json"))).problem
+    assert list(problem.labels) == parts["validation"]
+    assert len(problem.split.validation) == 1
+    assert "+" in problem.split.validation[0]

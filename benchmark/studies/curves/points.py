@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from benchmark.board import HEADLINE, Estimate, estimate
+from benchmark.data.dataset import find_dataset
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.statistics import SeedScores
 from benchmark.predicting import CELLS
 from benchmark.records.record import Record
 from benchmark.runs.run import Request, check, run
+from benchmark.splits import resolved
 from benchmark.studies.order.statistics import scores_of
 
 REFERENCES = ("train_mean", "additive", "main_effects", "saturation", "boosted")
@@ -131,6 +133,7 @@ def draw_curves(asked: Asked) -> Curves:
     for method in asked.methods:
         for request in asked.requests(method):
             check(request)
+    asked = replace(asked, split=resolved(find_dataset(asked.dataset), asked.split, seed=0))
     failed: list[str] = []
     points = {method: _points(asked.requests(method), failed) for method in asked.methods}
     alone = replace(asked, budgets=(1.0,), shares=(1.0,))

@@ -28,7 +28,7 @@ def as_markdown(curves: Curves, picture: str) -> str:
     """Write the whole report, which shows the file `picture`."""
     asked = curves.asked
     sections = [
-        f"# Cost against accuracy: {asked.dataset}, split {asked.split}",
+        f"# Cost against accuracy: {asked.dataset}, split {Path(asked.split).stem}",
         "Every method at parts and multiples of its own length of training, with all training "
         "perturbations; and at its own length with a part of them, of which a larger one holds every smaller "
         f"one. Means over test perturbations and seeds ({asked.seeds}), with 95 % bootstrap intervals over "

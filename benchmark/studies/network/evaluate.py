@@ -10,11 +10,11 @@ from typing import Any
 from benchmark.config import MethodConfig
 from benchmark.data import load_dataset
 from benchmark.data.cards import load_card
-from benchmark.errors import BenchmarkError, unknown
+from benchmark.errors import BenchmarkError
 from benchmark.machine.device import choose_device
 from benchmark.method import Method
 from benchmark.registry import load_method
-from benchmark.splits import SCHEMES, load_split
+from benchmark.splits import load_split, require_scheme
 from benchmark.splits.views import training_views
 from benchmark.studies.network.findings import Findings, compare, sentence
 from benchmark.studies.network.questions import EdgeQuestion, Question, SetQuestion
@@ -66,8 +66,7 @@ def evaluate(request: Request) -> Findings:
         `RegulatoryMaps` promises.
     """
     method_class, configs = _method(request)
-    if request.split not in SCHEMES:
-        raise unknown("split", request.split, SCHEMES, "`python -m benchmark splits` lists them")
+    require_scheme(request.split)
     known = known_edges(load_card(request.dataset), request.edges)
     dataset = load_dataset(request.dataset)
     split = load_split(dataset, request.split, request.seed)

@@ -58,7 +58,7 @@ def _options(experiment: Experiment) -> dict[str, str]:
     """Options as they are typed; of a path its last part, which is all that others can use."""
     return {
         "dataset": Path(experiment.dataset).name,
-        "split": experiment.split,
+        "split": Path(experiment.split).name,
         "seeds": str(experiment.seeds),
         "cells": str(experiment.cells),
         "preset": str(experiment.preset),

@@ -41,9 +41,8 @@ def as_markdown(findings: Findings, path: Path) -> str:
 
 def title(findings: Findings) -> str:
     """What the report is about."""
-    experiment = findings.plan.experiment
-    name = findings.plan.trainings[0].task.dataset.name
-    return f"Does the change of the network come first? {name}, split {experiment.split}"
+    task = findings.plan.trainings[0].task
+    return f"Does the change of the network come first? {task.dataset.name}, split {task.split.scheme}"
 
 
 def _missing(findings: Findings) -> str:

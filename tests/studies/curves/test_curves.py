@@ -104,3 +104,14 @@ def test_a_report_replaces_an_older_one_whole(asked, tmp_path):
     path.write_text("old")
     write_report(draw_curves(asked), path)
     assert path.read_text().startswith("# Cost against accuracy: tiny")
+
+
+def test_auto_is_the_split_that_suits_the_data(asked):
+    """The very runs of `doubles`, which the report names."""
+    named = replace(asked, shares=(1.0,), budgets=(1.0,))
+    first = draw_curves(named)
+    done = len(Tracker().runs())
+    found = draw_curves(replace(named, split="auto"))
+    assert found == first
+    assert len(Tracker().runs()) == done
+    assert as_markdown(found, "x.png").startswith("# Cost against accuracy: tiny, split doubles\n")

@@ -169,6 +169,12 @@ def test_a_failure_leaves_the_earlier_report_as_it_was(type_, fake, tmp_path) ->
     assert sorted(path.name for path in tmp_path.iterdir() if "report" in path.name) == ["report.md"]
 
 
+def test_auto_is_the_split_that_suits_the_data(type_, fake) -> None:
+    named = json.loads(type_("network", *fake, "--split", "doubles", "--json")[1])
+    code, out, _ = type_("network", *fake, "--split", "auto", "--json")
+    assert (code, json.loads(out)) == (0, named)
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [

@@ -15,7 +15,7 @@ from benchmark.studies.order.findings import gather
 from benchmark.studies.order.plan import make_plan
 from benchmark.studies.order.power import smallest_found
 from benchmark.studies.order.provenance import command
-from benchmark.studies.order.report import as_markdown
+from benchmark.studies.order.report import as_markdown, title
 from benchmark.studies.order.statistics import compare, scores_of, turned
 from tests.studies.order.order_case import (
     experiment,
@@ -31,6 +31,12 @@ pytestmark = pytest.mark.usefixtures("store")
 @pytest.fixture
 def options(home) -> list[str]:
     return write_case(home)
+
+
+def test_auto_is_named_as_the_split_that_suits_the_data_and_asked_for_again_as_it_was(home, options):
+    findings = gather(make_plan(experiment(home, split="auto")), Tracker())
+    assert title(findings).endswith("tiny, split doubles")
+    assert "--split auto" in command(findings.plan.experiment)
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import false_discovery_control
 
+from benchmark.counted import dense
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.metrics.differential import PSEUDOCOUNT, rank_sum_p_values
 from benchmark.evaluation.metrics.reference import Reference
@@ -205,7 +206,7 @@ def _counted(cells: Matrix, name: str) -> tuple[CountedCells, np.ndarray]:
             f"{name} have the shape {tuple(cells.shape)}, but at least 2 cells by 1 gene are needed; "
             "leave the perturbation out or give it more cells."
         )
-    counts = np.asarray(cells if isinstance(cells, np.ndarray) else cells.toarray(), dtype=np.float64)
+    counts = np.asarray(dense(cells), dtype=np.float64)
     require_counts(counts, name)
     per_million = counts / (counts.sum(axis=1, keepdims=True) / CELL_DEPTH)
     values = per_million.astype(np.float32)

@@ -115,13 +115,14 @@ def count_response(
     counts: Matrix,
     name: str = "The cells",
     control: SortedCells | None = None,
+    whole: bool = True,
 ) -> Response:
     """Compare the counts of one perturbation with those of the control cells.
 
     ``mean`` is ln(1 + 5e4 P / S), P the counts of a gene and S those of all genes over the group;
     ``p_value`` is that of the rank-sum test of counts per million of each cell;
     ``log2_fold_change`` that of their arithmetic means + 1e-9; genes with at most 5 of them in the control
-    cells of the real side are not tested.
+    cells of this side are not tested.
 
     Parameters
     ----------
@@ -135,6 +136,8 @@ def count_response(
         What the cells are called in an error.
     control
         The control cells of this side; those of the real one unless said.
+    whole
+        Whether counts must be whole numbers; those of an anchor are not.
     """
     control = control or reference.control
     if counts.ndim == 2 and counts.shape[1] != len(reference.genes):
@@ -142,8 +145,8 @@ def count_response(
             f"{name} have {counts.shape[1]} genes, but the control cells have {len(reference.genes)}; "
             "give both the same genes in the same order."
         )
-    found, cells = _counted(counts, name)
-    tested = reference.control.count_mean > LEAST_EXPRESSED
+    found, cells = _counted(counts, name, whole)
+    tested = control.count_mean > LEAST_EXPRESSED
     p_value, fdr = np.ones((2, len(tested)))
     p_value[tested] = rank_sum_p_values(control.values[tested], found.values[tested])
     if tested.any():
@@ -167,7 +170,7 @@ def count_response(
     )
 
 
-def require_counts(counts: np.ndarray, name: str) -> None:
+def require_counts(counts: np.ndarray, name: str, whole: bool = True) -> None:
     """Refuse what is no matrix of counts of cells: float64, (cells, genes).
 
     Raises
@@ -181,7 +184,7 @@ def require_counts(counts: np.ndarray, name: str) -> None:
             "correct them."
         )
     broken = counts != np.round(counts)
-    if broken.any():
+    if whole and broken.any():
         raise BenchmarkError(
             f"{name} hold {int(broken.sum())} values that are not whole numbers, such as "
             f"{counts[broken][0]:.4g}, but counts are declared; draw whole counts, or hand in log1p of "
@@ -199,7 +202,7 @@ def require_counts(counts: np.ndarray, name: str) -> None:
         )
 
 
-def _counted(cells: Matrix, name: str) -> tuple[CountedCells, np.ndarray]:
+def _counted(cells: Matrix, name: str, whole: bool = True) -> tuple[CountedCells, np.ndarray]:
     """Summarise counts; also the counts per million, float32 (cells, genes)."""
     if cells.ndim != 2 or cells.shape[0] < 2 or cells.shape[1] < 1:
         raise BenchmarkError(
@@ -207,7 +210,7 @@ def _counted(cells: Matrix, name: str) -> tuple[CountedCells, np.ndarray]:
             "leave the perturbation out or give it more cells."
         )
     counts = np.asarray(dense(cells), dtype=np.float64)
-    require_counts(counts, name)
+    require_counts(counts, name, whole)
     per_million = counts / (counts.sum(axis=1, keepdims=True) / CELL_DEPTH)
     values = per_million.astype(np.float32)
     ascending = np.sort(values.T, axis=1)

@@ -28,11 +28,12 @@ class Verdicts:
     Attributes
     ----------
     counted
-        Genes that are tested, and, where that is asked for, are no target of the perturbation.
+        Genes that either side tests, and, where that is asked for, are no target of the perturbation. Both
+        test the same ones where they have the same control cells.
     real, predicted
         Genes among them that each side calls.
     settled
-        Genes among them that settle a direction.
+        Genes that both test and that settle a direction.
     rises
         Genes whose real fold change is above 0.
     right
@@ -85,8 +86,8 @@ class Verdicts:
 @once_per_pair
 def verdicts(real: Response, predicted: Response) -> Verdicts:
     """Judge all tested genes."""
-    counted = real.tested
-    settled = counted & (real.log2_fold_change != 0)
+    counted = real.tested | predicted.tested
+    settled = real.tested & predicted.tested & (real.log2_fold_change != 0)
     signs = np.sign(predicted.log2_fold_change) == np.sign(real.log2_fold_change)
     by_name = real.reference.alphabetical
     order = np.lexsort((by_name, -np.abs(predicted.log2_fold_change), predicted.p_value))

@@ -82,20 +82,58 @@ def one_guess(predicted: Side) -> Side:
 
 def cell_eval2_scores(holds: str, profile: str = "full", guess: bool = False) -> dict[str, Any]:
     """Score the pair with cell-eval2: metric -> label -> value, and what it says of all labels together."""
-    import anndata
-    import pandas as pd
-    from cell_eval2 import EvalConfig, aggregate_metrics, compute_metrics
-    from cell_eval2.config import DEParams
-
-    def annotated(side: Side) -> anndata.AnnData:
-        labels = np.repeat(list(side), [len(cells) for cells in side.values()])
-        obs = pd.DataFrame({"perturbation": labels}, index=[f"cell{row}" for row in range(len(labels))])
-        return anndata.AnnData(np.concatenate(list(side.values())), obs, pd.DataFrame(index=list(GENES)))
+    from cell_eval2 import aggregate_metrics, compute_metrics
 
     real, predicted = (side if holds == "counts" else logs(side) for side in screens())
     if guess:
         predicted = one_guess(predicted)
-    config = EvalConfig(
+    table = compute_metrics(
+        annotated(predicted | {CONTROL: real[CONTROL]}), annotated(real), config=_config(holds, profile)
+    )
+    together = {row["metric"]: row["mean"] for row in aggregate_metrics(table).to_dicts()}
+    found: dict[str, Any] = {}
+    for row in table.to_dicts():
+        found.setdefault(row["metric"], {})[row["perturbation"]] = row["value"]
+    return {"perturbations": found, "together": together}
+
+
+def cell_eval2_anchors() -> dict[str, dict[str, float]]:
+    """Anchors of the suite of 2026 on the real counts, and the scores of the pair between them."""
+    from cell_eval2 import build_generic_baseline
+    from cell_eval2.anchor import compute_replicate_anchor
+    from cell_eval2.catalog import CATALOG
+    from cell_eval2.score import _replicate_entries
+    from cell_eval2.scoring import score_one
+
+    real = annotated(screens()[0])
+    config = _config("counts", "vcc2026")
+    wide = build_generic_baseline(real, config=config, allow_degenerate=True).agg.to_dicts()
+    mean = next(row for row in wide if row["statistic"] == "mean")
+    _, anchor = compute_replicate_anchor(real, config=config)
+    six = [name for name in mean if name in CATALOG and CATALOG[name].scoring.scored]
+    replicate = {row["metric"]: row["replicate"] for row in anchor.to_dicts() if row["metric"] in six}
+    low = {name: mean[name] for name in six}
+    scales = _replicate_entries(low, anchor)
+    values = cell_eval2_scores("counts", "vcc2026")["together"]
+    scaled = {name: score_one(values[name], scales[name].base, scales[name].scoring) for name in six}
+    return {"baseline": low, "replicate": replicate, "scaled": scaled}
+
+
+def annotated(side: Side) -> Any:
+    """Join the cells of all labels as an AnnData."""
+    import anndata
+    import pandas as pd
+
+    labels = np.repeat(list(side), [len(cells) for cells in side.values()])
+    obs = pd.DataFrame({"perturbation": labels}, index=[f"cell{row}" for row in range(len(labels))])
+    return anndata.AnnData(np.concatenate(list(side.values())), obs, pd.DataFrame(index=list(GENES)))
+
+
+def _config(holds: str, profile: str) -> Any:
+    from cell_eval2 import EvalConfig
+    from cell_eval2.config import DEParams
+
+    return EvalConfig(
         metrics=profile,
         pert_col="perturbation",
         control=CONTROL,
@@ -104,12 +142,6 @@ def cell_eval2_scores(holds: str, profile: str = "full", guess: bool = False) ->
         num_threads=1,
         device="cpu",
     )
-    table = compute_metrics(annotated(predicted | {CONTROL: real[CONTROL]}), annotated(real), config=config)
-    together = {row["metric"]: row["mean"] for row in aggregate_metrics(table).to_dicts()}
-    found: dict[str, Any] = {}
-    for row in table.to_dicts():
-        found.setdefault(row["metric"], {})[row["perturbation"]] = row["value"]
-    return {"perturbations": found, "together": together}
 
 
 def record() -> None:
@@ -119,6 +151,7 @@ def record() -> None:
     about = {name: version(name) for name in ("cell-eval2", "pdex")}
     scores = {holds: cell_eval2_scores(holds) for holds in ("counts", "lognorm")}
     scores["one_guess"] = cell_eval2_scores("counts", "anndata", guess=True)
+    scores["anchors"] = cell_eval2_anchors()
     written = {"versions": about, "settings": SETTINGS, "digest": digest(screens()), **scores}
     text = json.dumps(written, indent=1, sort_keys=True).replace("NaN", "null")
     RECORDED.write_text(text + "\n")

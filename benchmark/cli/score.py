@@ -26,7 +26,8 @@ def score(
     predictions: Annotated[
         Path,
         typer.Argument(
-            metavar="PREDICTIONS.h5ad", help="Cells x genes: log1p of counts per 10,000, or counts."
+            metavar="PREDICTIONS",
+            help="An .h5ad of cells x genes, log1p of counts per 10,000 or counts; or a .vcc.",
         ),
     ],
     dataset: Annotated[str, typer.Option(help="Name of a data set, or path to an .h5ad file.")] = "simulated",
@@ -36,6 +37,9 @@ def score(
     predicts: Annotated[str, typer.Option(help="What a row is: cells, or mean.")] = "cells",
     holds: Annotated[
         str | None, typer.Option(help="What X holds: log1p, or counts; what the file says unless given.")
+    ] = None,
+    context: Annotated[
+        str | None, typer.Option(help="Which context of a submission to the challenge this is.")
     ] = None,
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Score what is missing as the train mean.")
@@ -75,7 +79,7 @@ def score(
             predicts=predicts,
             allow_missing=allow_missing,
             **reading,
-            **options.given(holds=holds),
+            **options.given(holds=holds, context=context),
         )
     for note in scored.submission.notes:
         print(f"Note: {note}.", file=sys.stderr)

@@ -14,6 +14,7 @@ from benchmark.counted import Expression, PredictedCounts, counts_of, worth_of_c
 from benchmark.data import Dataset
 from benchmark.data.blocks import LazyCells, rows_by_label
 from benchmark.errors import BenchmarkError, unknown
+from benchmark.evaluation.forms import Labels, labels_of, rows_of_context
 from benchmark.evaluation.handed_cells import HandedCells, require_cells
 from benchmark.evaluation.independence import Originals
 from benchmark.evaluation.metrics.sorted_cells import Matrix
@@ -28,8 +29,6 @@ from benchmark.splits import Split
 from benchmark.splits.views import cells_by_label, control_cells, held_out_cells, training_views
 
 Predicts = Literal["cells", "mean"]
-WRITTEN_HERE = ("perturbation", CONTROL, "+")
-"""Column, label of control cells and separator of files that this project writes."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +67,7 @@ def read_submission(
     separator: str = "+",
     predicts: Predicts = "cells",
     holds: Expression | None = None,
+    context: str | None = None,
     cells: int = CELLS,
     seed: int = 0,
     allow_missing: bool = False,
@@ -85,7 +85,8 @@ def read_submission(
     dataset, split
         What was predicted.
     perturbation_column, control_label, separator
-        How the file says what a row is; where it has no such column, as this project does (`WRITTEN_HERE`).
+        How the file says what a row is; where it has no such column, as this project, cell-eval2 or the
+        challenge does (`benchmark.evaluation.forms`).
     predicts
         ``"cells"``: each row is a cell. ``"mean"``: the mean of the rows of a perturbation is all that
         counts, and `cells` control cells are moved until they have it (`benchmark.means`).
@@ -93,6 +94,8 @@ def read_submission(
         What X holds: log1p of counts per 10,000, or counts. Unless said, what the file says, as archives of
         this project do, else log values. A count is worth as much as makes the counts of a cell add up to
         what the median control cell has, per 10,000, over the genes of the data set.
+    context
+        Whose rows are read, where the file has contexts; one alone needs not be named.
     cells
         So many are scored per perturbation, drawn without replacement where there are more.
     seed
@@ -117,9 +120,8 @@ def read_submission(
     stored = StoredCells.open(path)
     if not len(stored.obs):
         raise BenchmarkError(f"{path} holds no cells; predict the {len(split.test)} test perturbations.")
-    if perturbation_column not in stored.obs and WRITTEN_HERE[0] in stored.obs:
-        perturbation_column, control_label, separator = WRITTEN_HERE
-    rows, notes = _rows_of_tests(stored, split, perturbation_column, control_label, separator)
+    labels = labels_of(stored, Labels(perturbation_column, control_label, separator))
+    rows, notes = _rows_of_tests(stored, split, labels, rows_of_context(stored, context, labels))
     is_counts = (holds or stored.expression) == "counts"
     require_cells(stored, predicts, is_counts)
     control = control_cells(dataset, split)
@@ -160,13 +162,18 @@ def read_submission(
 
 
 def _rows_of_tests(
-    stored: StoredCells, split: Split, column: str, control_label: str, separator: str
+    stored: StoredCells, split: Split, labels: Labels, chosen: np.ndarray | None
 ) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Rows of the control and of each test perturbation that the file has, whatever its spelling there."""
+    """Rows of the control and of each test perturbation that the file has, whatever its spelling there.
+
+    `chosen` are the rows that are looked at, ascending; None for all.
+    """
     found: dict[str, list[np.ndarray]] = {}
     ignored = []
-    for written, rows in rows_by_label(stored.labels(column)).items():
-        label = _canonical(written, separator, control_label)
+    every = stored.labels(labels.column)
+    chosen = np.arange(len(every)) if chosen is None else chosen
+    for written, places in rows_by_label(every[chosen]).items():
+        rows, label = chosen[places], _canonical(written, labels.separator, labels.control)
         if label == CONTROL or label in split.groups:
             found.setdefault(label, []).append(rows)
         else:
@@ -174,9 +181,9 @@ def _rows_of_tests(
     if not found.keys() - {CONTROL}:
         some = ", ".join(f"'{label}'" for label in ignored[:3]) or "only control cells"
         raise BenchmarkError(
-            f"The obs column '{column}' of {stored.path} names no test perturbation of {split.dataset} "
-            f"{split.scheme}-{split.seed}, such as '{split.test[0]}', but {some}; label cells so, or choose "
-            "the column and the --separator of two genes."
+            f"The obs column '{labels.column}' of {stored.path} names no test perturbation of "
+            f"{split.dataset} {split.scheme}-{split.seed}, such as '{split.test[0]}', but {some}; label "
+            "cells so, or choose the column and the --separator of two genes."
         )
     notes = (
         [f"{len(ignored)} labels that are not in the test part are left out, such as '{ignored[0]}'"]

@@ -127,4 +127,9 @@ def _print(found: ContextScore, record: Record) -> None:
     ]
     title = f"{at.method} on {at.dataset}, split {at.split}-{at.seed}, of {found.holds}"
     show(rows, json=False, title=title)
+    if found.unmeasured:
+        print(
+            f"Note: {len(found.unmeasured)} targets, such as '{found.unmeasured[0]}', are not measured and "
+            "could not be left out."
+        )
     print(f"Score: {found.score:+.4f}, the mean of the six over {len(found.table)} perturbations")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pandas as pd
 from benchmark.counted import Expression, PredictedCounts
 from benchmark.data import Dataset
 from benchmark.errors import BenchmarkError
+from benchmark.perturbation import Perturbation
 from benchmark.records.lookup import Question, predictions
 from benchmark.records.record import Record
 from benchmark.records.tracking import Tracker
@@ -36,6 +38,8 @@ class ContextScore:
         where the first stands between these.
     halvings, seed
         How the anchors were computed.
+    unmeasured
+        Targets that are no gene of the data, so that they could not be left out.
     """
 
     table: pd.DataFrame
@@ -46,11 +50,32 @@ class ContextScore:
     scaled: dict[str, float]
     halvings: int
     seed: int
+    unmeasured: tuple[str, ...] = ()
 
     @property
     def score(self) -> float:
         """The mean of the six scaled scores."""
         return score(self.scaled)
+
+
+def unmeasured(dataset: Dataset, labels: Iterable[str]) -> list[str]:
+    """Return the targets of perturbations that are no gene of a data set, which nobody can leave out.
+
+    Raises
+    ------
+    BenchmarkError
+        When that is all of them: labels are no gene names, and leaving out targets would leave out nothing.
+    """
+    genes = set(dataset.adata.var_names)
+    targets = {gene for label in labels for gene in Perturbation.parse(label).genes}
+    missing = sorted(targets - genes)
+    if len(missing) == len(targets):
+        raise BenchmarkError(
+            f"None of the {len(targets)} targets of '{dataset.name}', such as '{missing[0]}', is one of its "
+            f"genes, such as '{dataset.adata.var_names[0]}', so that no perturbation can be scored without its "
+            "target; name genes and labels alike."
+        )
+    return missing
 
 
 def context_of(dataset: Dataset, split: Split, holds: Expression) -> Context:
@@ -59,8 +84,10 @@ def context_of(dataset: Dataset, split: Split, holds: Expression) -> Context:
     Raises
     ------
     BenchmarkError
-        When methods and real changes have control cells of their own: there would be no one reference.
+        When methods and real changes have control cells of their own: there would be no one reference; or no
+        target is a gene of the data.
     """
+    unmeasured(dataset, split.test)
     if split.controls is not None:
         raise BenchmarkError(
             "The challenge measures both sides against the same control cells; run with --shared-controls."
@@ -100,4 +127,14 @@ def score_run(
         table = measure(context, own)
     values, low = means(table), baseline(context, seed)
     high = mean_of(replicate(context, seed, halvings))
-    return ContextScore(table, context.holds, values, low, high, scaled(values, low, high), halvings, seed)
+    return ContextScore(
+        table=table,
+        holds=context.holds,
+        values=values,
+        low=low,
+        high=high,
+        scaled=scaled(values, low, high),
+        halvings=halvings,
+        seed=seed,
+        unmeasured=tuple(unmeasured(dataset, split.test)),
+    )

@@ -52,6 +52,7 @@ def document_of(found: ContextScore, record: Record) -> dict[str, Any]:
         **at.model_dump(include={"method", "method_version", "configuration", "config", "seed", "cells"}),
         **at.model_dump(include={"dataset", "dataset_digest", "split", "split_digest", "samples"}),
         "holds": found.holds,
+        "unmeasured_targets": list(found.unmeasured),
         "anchors": {"halvings": found.halvings, "seed": found.seed},
         "score": found.score,
     }

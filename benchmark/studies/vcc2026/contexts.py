@@ -72,7 +72,7 @@ def unmeasured(dataset: Dataset, labels: Iterable[str]) -> list[str]:
     if len(missing) == len(targets):
         raise BenchmarkError(
             f"None of the {len(targets)} targets of '{dataset.name}', such as '{missing[0]}', is one of its "
-            f"genes, such as '{dataset.adata.var_names[0]}', so that no perturbation can be scored without its "
+            f"genes, such as '{dataset.adata.var_names[0]}', so that none can be scored without its "
             "target; name genes and labels alike."
         )
     return missing

@@ -14,6 +14,7 @@ The same cells, checks and metrics as `python -m benchmark run`, and nothing is 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,7 +57,8 @@ class Predictions:
     method
         Its name.
     cells
-        Test perturbation -> float32, (cells, genes), log1p of counts per 10,000.
+        Test perturbation -> float32, (cells, genes), log1p of counts per 10,000; the counts as they are in
+        ``cells.counts``, where the method predicts counts.
     fallbacks
         Perturbation that the method refused -> its reason; the train mean stands in its place.
     predicts
@@ -64,7 +66,7 @@ class Predictions:
     """
 
     method: str
-    cells: dict[str, np.ndarray]
+    cells: Mapping[str, np.ndarray]
     fallbacks: dict[str, str]
     predicts: Any
 

@@ -14,6 +14,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from benchmark.config import MethodConfig
+from benchmark.counted import Expression
 from benchmark.errors import BenchmarkError, NotFittedError
 from benchmark.machine.processes import threads
 from benchmark.perturbation import Perturbation
@@ -105,8 +106,8 @@ class Method(ABC):
         Yields
         ------
         numpy.ndarray
-            float32, (cells of `control`, genes), log1p of counts per 10,000 and so never negative, one
-            row per control cell.
+            float32, (cells of `control`, genes), one row per control cell: log1p of counts per 10,000 and so
+            never negative, or, where `expression` says so, counts at the depth of the control cell.
 
         Raises
         ------
@@ -132,6 +133,11 @@ class Method(ABC):
             `predict` for any control cells. None where it is not known.
         """
         return None
+
+    @property
+    def expression(self) -> Expression:
+        """What `predict` of a fitted method gives; one that generates counts hands them over as they are."""
+        return "log1p"
 
     def unsupported(self, perturbation: Perturbation) -> str | None:
         """Say why a fitted method knows nothing of a perturbation, or None where it knows something."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmark.counted import PredictedCounts, counts_of, worth_of_counts
 from benchmark.errors import BenchmarkError
 from benchmark.failures import told_apart
 from benchmark.machine.progress import stage
@@ -66,14 +67,18 @@ def sample_cells(control: AnnData, cells: int, seed: int, samples: int = 1) -> A
 
 def predict_all(
     method: Method, start: AnnData, labels: tuple[str, ...], train: AnnData, validation: AnnData
-) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+) -> tuple[Mapping[str, np.ndarray], dict[str, str]]:
     """Predict every test perturbation; one that the method refuses is left to `FALLBACK`.
 
     Returns
     -------
     tuple
-        Predicted cells by label, and the reasons of those that were refused.
+        Predicted cells by label, float32 log1p of counts per 10,000, and the reasons of those that were
+        refused. What was predicted as counts is `PredictedCounts`, in which what stands in the place of a
+        refused answer is counts, too.
     """
+    is_counts = method.expression == "counts"
+    worth = _worth(method, start) if is_counts else None
     require_draws(method, int(start.obs["sample"].max()) + 1)
     perturbations = {label: Perturbation.parse(label) for label in labels}
     with told_apart(method, "saying what it does not support"):
@@ -84,7 +89,8 @@ def predict_all(
     with stage("predict", len(asked)) as progress, told_apart(method, "predicting"):
         answers = iter(method.predict(start, [perturbations[label] for label in asked]))
         for label, cells in zip(asked, answers, strict=False):
-            predicted[label] = _checked(cells, start.shape, method.name, label).copy()  # it may be used again
+            checked = _checked(cells, start.shape, method.name, label, is_counts)
+            predicted[label] = checked.copy()  # it may be used again
             progress.advance()
         answered = len(predicted) + sum(1 for _ in islice(answers, len(asked)))
     if answered != len(asked):
@@ -94,8 +100,21 @@ def predict_all(
     if fallbacks:
         instead = load_method(FALLBACK)().fit(train, validation)
         refused = [perturbations[label] for label in fallbacks]
-        predicted.update(zip(fallbacks, instead.predict(start, refused), strict=True))
-    return {label: predicted[label] for label in labels}, fallbacks
+        for label, cells in zip(fallbacks, instead.predict(start, refused), strict=True):
+            rng = np.random.default_rng(list(label.encode()))
+            predicted[label] = cells if worth is None else counts_of(cells, worth, rng)
+    in_order = {label: predicted[label] for label in labels}
+    return in_order if worth is None else PredictedCounts(in_order, lambda label, counts: worth), fallbacks
+
+
+def _worth(method: Method, start: AnnData) -> np.ndarray:
+    """What one count of each cell that is predicted for is worth."""
+    if "counts" not in start.layers:
+        raise BenchmarkError(
+            f"{method.name} predicts counts, but these data hold none; use data with counts, or a "
+            "configuration that predicts log values."
+        )
+    return worth_of_counts(start.X, start.layers["counts"])
 
 
 def require_draws(method: Method | type[Method], samples: int) -> None:
@@ -132,7 +151,7 @@ def sampling_noise(method: Method, start: AnnData, predicted: Mapping[str, np.nd
     return float(np.mean(noises))
 
 
-def _checked(cells: Any, shape: tuple[int, int], method: str, label: str) -> np.ndarray:
+def _checked(cells: Any, shape: tuple[int, int], method: str, label: str, is_counts: bool) -> np.ndarray:
     """Refuse predictions of another shape or type, or with values that are no numbers."""
     if not isinstance(cells, np.ndarray) or cells.dtype != np.float32 or cells.shape != shape:
         kind = " ".join(str(part) for part in (getattr(cells, "dtype", ""), type(cells).__name__) if part)
@@ -145,9 +164,14 @@ def _checked(cells: Any, shape: tuple[int, int], method: str, label: str) -> np.
         raise BenchmarkError(
             f"{method} predicted {bad} values for {label} that are not finite; mend the method."
         )
+    if is_counts and not np.array_equal(cells, np.round(cells)):
+        raise BenchmarkError(
+            f"{method} predicted counts for {label} that are not whole numbers; draw them, or predict log1p "
+            "of counts per 10,000."
+        )
     if cells.min() < 0:
         raise BenchmarkError(
-            f"{method} predicted {cells.min():g} for {label}, but log1p expression is never negative; "
+            f"{method} predicted {cells.min():g} for {label}, but expression is never negative; "
             "clamp it at 0."
         )
     return cells

@@ -16,6 +16,7 @@ from benchmark.cli import (
     compare,
     curves,
     datasets,
+    export,
     install,
     leaderboard,
     listings,
@@ -55,6 +56,7 @@ app.command("leaderboard")(leaderboard.leaderboard)
 app.command("publish")(publish.publish)
 app.command("report")(report.report)
 app.command("compare")(compare.compare)
+app.command("export")(export.export)
 app.command("protocol")(protocol.protocol)
 app.command("network")(network.network)
 app.command("order")(order.order)

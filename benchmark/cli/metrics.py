@@ -29,14 +29,21 @@ def metrics(
     if name is None:
         show([_row(declared.spec) for declared in METRICS.values()], json)
         return
-    if name not in METRICS:
+    known = {alias: own for own, declared in METRICS.items() for alias in (own, *declared.spec.aliases)}
+    if name not in known:
         raise unknown("metric", name, METRICS, "`python -m benchmark metrics` lists them")
-    spec = METRICS[name].spec
+    spec = METRICS[known[name]].spec
     if json:
         print(json_module.dumps(_declaration(spec), indent=1))
         return
-    for field, value in {**asdict(spec), "range": "{:g} to {:g}".format(*spec.range)}.items():
-        print(f"{field.replace('_', ' ')}: {value if isinstance(value, str) else SPOKEN[value]}")
+    said = {"range": "{:g} to {:g}".format(*spec.range), "aliases": ", ".join(spec.aliases) or "none"}
+    for field, value in {**asdict(spec), **said}.items():
+        print(f"{field.replace('_', ' ')}: {value if isinstance(value, str) else _said(value)}")
+
+
+def _said(value: float | bool | None) -> str:
+    """A number as it is, whatever else as a word."""
+    return f"{value:g}" if isinstance(value, float) else SPOKEN[value]
 
 
 def _row(spec: MetricSpec) -> dict[str, Any]:

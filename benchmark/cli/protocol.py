@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json as json_module
 import sys
+from collections.abc import Mapping
 from contextlib import redirect_stdout
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from benchmark.cli import options
 from benchmark.cli.listings import AsJson, show
+from benchmark.cli.suite import replay as replay_document
+from benchmark.cli.suite import score_requests
 from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
@@ -34,6 +38,16 @@ def protocol(
         bool, typer.Option("--accept-mismatch", help="Go on where sanity values are not the published ones.")
     ] = False,
     anchors: options.Anchors = True,
+    dataset: Annotated[
+        str | None, typer.Option(help="Another data set, for a protocol of any, such as vcc2026.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Another split scheme, for the same.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Write evaluation_results.json to this folder, for the same.")
+    ] = None,
+    replay: Annotated[
+        Path | None, typer.Option(help="Score the run of an evaluation_results.json anew and compare.")
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Check data and splits against published values, run a method, show it beside published rows."""
@@ -45,32 +59,41 @@ def protocol(
         show(_listing(), json)
         return
     card = load_protocol(name)
+    if card.anchors is None:
+        _refuse_options(card, {"dataset": dataset, "split": split, "output": output, "replay": replay})
+    elif replay is not None:
+        replay_document(replay)
+        return
+    elif method is None:
+        raise BenchmarkError(f"Protocol '{name}' scores a method; name one with --method.")
+    card = card.model_copy(update=options.given(dataset=dataset, split=split))
     chosen = _chosen(card, seeds)
-    dataset = load_dataset(card.dataset)
-    checked = sanity_values(card, dataset)
+    data = load_dataset(card.dataset)
+    requests = [
+        Request(
+            method=str(method),
+            dataset=card.dataset,
+            split=card.split,
+            seed=seed,
+            preset=preset,
+            settings=options.read_settings(set_),
+            device=device,
+            cells=card.cells,
+            force=force,
+            shared_controls=card.shared_controls,
+        )
+        for seed in (chosen if method is not None else [])
+    ]
+    if card.anchors is not None:
+        score_requests(card, requests, data, output, json)
+        return
+    checked = sanity_values(card, data)
     if not json:
         _print_sanity(card, checked)
     _settle(card, checked, accept_mismatch)
-    if method is not None:
-        settings = options.read_settings(set_)
-        for seed in chosen:
-            _run(
-                Request(
-                    method=method,
-                    dataset=card.dataset,
-                    split=card.split,
-                    seed=seed,
-                    preset=preset,
-                    settings=settings,
-                    device=device,
-                    cells=card.cells,
-                    force=force,
-                    shared_controls=card.shared_controls,
-                ),
-                dataset,
-                anchors,
-            )
-    lines = protocol_lines(card, dataset)
+    for request in requests:
+        _run(request, data, anchors)
+    lines = protocol_lines(card, data)
     if json:
         sanity = [{**each.value.model_dump(), "found": each.found, "agrees": each.agrees} for each in checked]
         about = {"protocol": card.name, "sanity": sanity, "rows": [asdict(line) for line in lines]}
@@ -79,6 +102,15 @@ def protocol(
     show(as_rows(card, lines), json=False, title=f"{card.title}: {card.dataset}, split {card.split}")
     for number, citation in enumerate(citations(lines), start=1):
         print(f"[{number}] {citation}")
+
+
+def _refuse_options(card: ProtocolCard, given: Mapping[str, object]) -> None:
+    """Refuse options that are for protocols of any data set."""
+    for option, value in given.items():
+        if value is not None:
+            raise BenchmarkError(
+                f"Protocol '{card.name}' is of '{card.dataset}' as it was published; leave out --{option}."
+            )
 
 
 def _listing() -> list[dict[str, Any]]:

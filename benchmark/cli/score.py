@@ -24,13 +24,23 @@ if TYPE_CHECKING:
 @options.reads_files
 def score(
     predictions: Annotated[
-        Path, typer.Argument(metavar="PREDICTIONS.h5ad", help="Cells x genes: log1p of counts per 10,000.")
+        Path,
+        typer.Argument(
+            metavar="PREDICTIONS",
+            help="An .h5ad of cells x genes, log1p of counts per 10,000 or counts; or a .vcc.",
+        ),
     ],
     dataset: Annotated[str, typer.Option(help="Name of a data set, or path to an .h5ad file.")] = "simulated",
     split: options.Scheme = "doubles",
     seed: Annotated[int, typer.Option(help="Which frozen split.", min=0)] = 0,
     name: Annotated[str | None, typer.Option(help="Record the scores under this name.")] = None,
     predicts: Annotated[str, typer.Option(help="What a row is: cells, or mean.")] = "cells",
+    holds: Annotated[
+        str | None, typer.Option(help="What X holds: log1p, or counts; what the file says unless given.")
+    ] = None,
+    context: Annotated[
+        str | None, typer.Option(help="Which context of a submission to the challenge this is.")
+    ] = None,
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Score what is missing as the train mean.")
     ] = False,
@@ -62,7 +72,14 @@ def score(
     frozen = load_split(data, split, seed)
     with report_to(ProgressBars()):
         scored = score_file(
-            predictions, data, frozen, name=name, predicts=predicts, allow_missing=allow_missing, **reading
+            predictions,
+            data,
+            frozen,
+            name=name,
+            predicts=predicts,
+            allow_missing=allow_missing,
+            **reading,
+            **options.given(holds=holds, context=context),
         )
     for note in scored.submission.notes:
         print(f"Note: {note}.", file=sys.stderr)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
 
+from benchmark.counted import PredictedCounts
 from benchmark.data import Dataset
 from benchmark.data.blocks import LazyCells
 from benchmark.errors import BenchmarkError
@@ -25,6 +26,9 @@ from benchmark.evaluation.metrics.sorted_cells import Matrix
 from benchmark.perturbation import Perturbation
 from benchmark.splits import Split
 from benchmark.splits.views import cells_by_label, given_controls, held_out_cells, scored_controls
+
+if TYPE_CHECKING:
+    from benchmark.evaluation.metrics.counts import Counts
 
 HALVINGS = 5
 """How often the real cells are halved for the ceiling; the scores are averaged."""
@@ -63,10 +67,28 @@ def score(
 ) -> pd.DataFrame:
     """Score predicted cells of the test perturbations of a split; see `evaluate`.
 
-    `reference` is that of the split, `reference_of`, where it is at hand already.
+    `reference` is that of the split, `reference_of`, where it is at hand already. Where the data hold counts
+    and `predicted` is `PredictedCounts`, metrics of counts are taken of these.
     """
     reference = reference or reference_of(dataset, split)
-    return evaluate(reference, held_out_cells(dataset, split), predicted, predicts)
+    real = held_out_cells(dataset, split)
+    return evaluate(reference, real, predicted, predicts, counts_of_both(dataset, split, predicted))
+
+
+def counts_of_both(dataset: Dataset, split: Split, predicted: Mapping[str, Matrix]) -> Counts | None:
+    """Return the counts of the test perturbations and of their predictions, where both have some."""
+    layers = dataset.adata.layers
+    if "counts" not in layers or not isinstance(predicted, PredictedCounts):
+        return None
+    from benchmark.evaluation.metrics.counts import Counts, count_reference
+
+    shared = split.controls is None
+    reference = count_reference(
+        layers["counts"][scored_controls(dataset, split)],
+        tuple(dataset.adata.var_names),
+        None if shared else layers["counts"][given_controls(dataset, split)],
+    )
+    return Counts(reference, cells_by_label(dataset, split.test, "counts"), predicted.counts)
 
 
 def ceiling(dataset: Dataset, split: Split, reference: Reference | None = None) -> pd.DataFrame:

@@ -89,6 +89,14 @@ class StoredCells:
         x = sp.csr_matrix(adata.X) if sp.issparse(adata.X) else np.asarray(adata.X)
         return cls(path, adata.obs, adata.var_names.astype(str), held=x)
 
+    @property
+    def expression(self) -> str | None:
+        """What X holds, where the file says so as this project does: ``uns["expression"]``."""
+        with h5py.File(self.path, "r") as file:
+            said = file.get("uns/expression")
+            value = said[()] if isinstance(said, h5py.Dataset) else None
+        return value.decode() if isinstance(value, bytes) else None
+
     def labels(self, column: str) -> np.ndarray:
         """Return a column of ``obs`` as texts.
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from anndata import AnnData
-from scipy.sparse import csr_matrix
 
+from benchmark.counted import Expression, PredictedCounts, counts_of, worth_of_counts
 from benchmark.data import Dataset
 from benchmark.data.blocks import LazyCells, rows_by_label
 from benchmark.errors import BenchmarkError, unknown
+from benchmark.evaluation.forms import Labels, labels_of, rows_of_context
+from benchmark.evaluation.handed_cells import HandedCells, require_cells
 from benchmark.evaluation.independence import Originals
 from benchmark.evaluation.metrics.sorted_cells import Matrix
 from benchmark.evaluation.stored import StoredCells
@@ -27,10 +29,6 @@ from benchmark.splits import Split
 from benchmark.splits.views import cells_by_label, control_cells, held_out_cells, training_views
 
 Predicts = Literal["cells", "mean"]
-WRITTEN_HERE = ("perturbation", CONTROL, "+")
-"""Column, label of control cells and separator of files that this project writes."""
-STANDARD_ERRORS = 6
-"""How far the mean of submitted control cells may be off before they count as other cells."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ class Submission:
     ----------
     predicted
         Test perturbation, in the order of the split -> float32 (cells, genes), log1p CP10K. Cells are read
-        from the file, or made, whenever they are asked for.
+        from the file, or made, whenever they are asked for. `PredictedCounts`, where the file holds counts.
     fallbacks
         Perturbations that the file lacks, with that reason; the train mean stands in their place.
     predicts
@@ -68,6 +66,8 @@ def read_submission(
     control_label: str = CONTROL,
     separator: str = "+",
     predicts: Predicts = "cells",
+    holds: Expression | None = None,
+    context: str | None = None,
     cells: int = CELLS,
     seed: int = 0,
     allow_missing: bool = False,
@@ -85,11 +85,18 @@ def read_submission(
     dataset, split
         What was predicted.
     perturbation_column, control_label, separator
-        How the file says what a row is; where it has no such column, as this project does (`WRITTEN_HERE`),
-        or as the data do. Labels in the spelling of the data are known, whatever these say.
+        How the file says what a row is; where it has no such column, as this project, cell-eval2, the
+        challenge (`benchmark.evaluation.forms`) or the data do. Labels in the spelling of the data are known,
+        whatever these say.
     predicts
         ``"cells"``: each row is a cell. ``"mean"``: the mean of the rows of a perturbation is all that
         counts, and `cells` control cells are moved until they have it (`benchmark.means`).
+    holds
+        What X holds: log1p of counts per 10,000, or counts. Unless said, what the file says, as archives of
+        this project do, else log values. A count is worth as much as makes the counts of a cell add up to
+        what the median control cell has, per 10,000, over the genes of the data set.
+    context
+        Whose rows are read, where the file has contexts; one alone needs not be named.
     cells
         So many are scored per perturbation, drawn without replacement where there are more.
     seed
@@ -104,6 +111,8 @@ def read_submission(
     """
     if predicts not in ("cells", "mean"):
         raise unknown("kind of prediction", predicts, ("cells", "mean"))
+    if holds not in (None, *get_args(Expression)):
+        raise unknown("content of X", str(holds), get_args(Expression))
     if cells < 2 or not separator:
         raise BenchmarkError(
             f"At least 2 cells per perturbation are scored, not {cells}, and the separator of two genes is "
@@ -113,20 +122,17 @@ def read_submission(
     if not len(stored.obs):
         raise BenchmarkError(f"{path} holds no cells; predict the {len(split.test)} test perturbations.")
     card = dataset.card
-    if perturbation_column not in stored.obs and WRITTEN_HERE[0] in stored.obs:
-        perturbation_column, control_label, separator = WRITTEN_HERE
-    elif perturbation_column not in stored.obs and card.perturbation_column in stored.obs:
-        perturbation_column, control_label, separator = (
-            card.perturbation_column,
-            card.controls[0],
-            card.separator,
-        )
+    of_data = Labels(card.perturbation_column, card.controls[0], card.separator)
+    labels = labels_of(stored, Labels(perturbation_column, control_label, separator), of_data)
     spelt = dict(zip(dataset.adata.obs["source_label"], dataset.adata.obs["perturbation"], strict=True))
-    rows, notes = _rows_of_tests(stored, split, perturbation_column, control_label, separator, spelt)
-    columns = stored.columns(dataset.adata.var_names)
+    chosen = rows_of_context(stored, context, labels)
+    rows, notes = _rows_of_tests(stored, split, labels, chosen, spelt)
+    is_counts = (holds or stored.expression) == "counts"
+    require_cells(stored, predicts, is_counts)
     control = control_cells(dataset, split)
+    handed = HandedCells.of(stored, dataset, control.X, is_counts)
     every = cells_by_label(dataset, [CONTROL])[CONTROL]
-    notes += _foreign_controls(stored, rows.pop(CONTROL, None), columns, every)
+    notes += handed.foreign_controls(rows.pop(CONTROL, None), every)
     missing = [label for label in split.test if label not in rows]
     if missing and not allow_missing:
         raise BenchmarkError(
@@ -138,37 +144,45 @@ def read_submission(
     vetting = Vetting(
         stored.path, control.X, Originals(held_out_cells(dataset, split)), copies=predicts == "mean"
     )
-    notes += _vetted(stored, rows, columns, vetting)
+    notes += _vetted(handed, rows, vetting)
     start = sample_cells(control, cells, seed)
     movable = MovableCells(start.X.toarray()) if predicts == "mean" else None
     guess = _train_mean(dataset, split, start) if missing else {}
+    worth = _worth_of_guess(path, start) if missing and is_counts else None
 
     def make(label: str) -> Matrix:
         if label not in rows:
-            return guess[label]
+            rng = np.random.default_rng(list(label.encode()))
+            return guess[label] if worth is None else counts_of(guess[label], worth, rng)
         if movable is None:
-            return stored.rows(rows[label], columns)
-        mean = np.asarray(stored.rows(rows[label], columns, np.float64).mean(axis=0)).ravel()
+            return handed.raw(rows[label])
+        mean = np.asarray(handed.raw(rows[label], np.float64).mean(axis=0)).ravel()
         return movable.to(mean).astype(np.float32)
 
+    made = LazyCells(split.test, make)
+    predicted = PredictedCounts(made, lambda label, counts: handed.worth(counts)) if is_counts else made
     fewest = min(map(len, rows.values())) if predicts == "cells" else start.n_obs
     reason = "it is not in the submission"
-    return Submission(LazyCells(split.test, make), dict.fromkeys(missing, reason), predicts, fewest, notes)
+    return Submission(predicted, dict.fromkeys(missing, reason), predicts, fewest, notes)
 
 
 def _rows_of_tests(
     stored: StoredCells,
     split: Split,
-    column: str,
-    control_label: str,
-    separator: str,
+    labels: Labels,
+    chosen: np.ndarray | None,
     spelt: Mapping[str, str],
 ) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Rows of the control and of each test perturbation that the file has, whatever its spelling there."""
+    """Rows of the control and of each test perturbation that the file has, whatever its spelling there.
+
+    `chosen` are the rows that are looked at, ascending; None for all.
+    """
     found: dict[str, list[np.ndarray]] = {}
     ignored = []
-    for written, rows in rows_by_label(stored.labels(column)).items():
-        label = _canonical(written, separator, control_label)
+    every = stored.labels(labels.column)
+    chosen = np.arange(len(every)) if chosen is None else chosen
+    for written, places in rows_by_label(every[chosen]).items():
+        rows, label = chosen[places], _canonical(written, labels.separator, labels.control)
         if label != CONTROL and label not in split.groups:
             label = spelt.get(written)
         if label == CONTROL or label in split.groups:
@@ -178,9 +192,9 @@ def _rows_of_tests(
     if not found.keys() - {CONTROL}:
         some = ", ".join(f"'{label}'" for label in ignored[:3]) or "only control cells"
         raise BenchmarkError(
-            f"The obs column '{column}' of {stored.path} names no test perturbation of {split.dataset} "
-            f"{split.scheme}-{split.seed}, such as '{split.test[0]}', but {some}; label cells so, or choose "
-            "the column and the --separator of two genes."
+            f"The obs column '{labels.column}' of {stored.path} names no test perturbation of "
+            f"{split.dataset} {split.scheme}-{split.seed}, such as '{split.test[0]}', but {some}; label "
+            "cells so, or choose the column and the --separator of two genes."
         )
     notes = (
         [f"{len(ignored)} labels that are not in the test part are left out, such as '{ignored[0]}'"]
@@ -195,28 +209,6 @@ def _canonical(written: str, separator: str, control_label: str) -> str | None:
         return str(Perturbation.parse(written, separator=separator, control_label=control_label))
     except BenchmarkError:  # of no perturbation that can be in a test part
         return None
-
-
-def _foreign_controls(
-    stored: StoredCells, rows: np.ndarray | None, columns: np.ndarray, control: csr_matrix
-) -> list[str]:
-    """Say so where the control cells of the file are no draw from the real ones.
-
-    The standard error of the mean of n out of N cells is s sqrt((1 - n / N) / n), so that all of them must
-    have the very mean (Cochran, "Sampling Techniques", 1977, theorem 2.2).
-    """
-    if rows is None:
-        return []
-    mean = np.asarray(stored.rows(rows, columns).mean(axis=0, dtype=np.float64)).ravel()
-    real = control.toarray()
-    error = real.std(axis=0, dtype=np.float64) * np.sqrt(max(1 / len(rows) - 1 / len(real), 0))
-    off = np.abs(mean - real.mean(axis=0, dtype=np.float64))
-    if (off <= STANDARD_ERRORS * error + 1e-4).all():
-        return []
-    return [
-        f"its {len(rows)} control cells are not those of the data set (a mean is off by {off.max():.3g}); "
-        "they are not used, and responses are measured against the real ones"
-    ]
 
 
 def _drawn(path: Path, rows: dict[str, np.ndarray], cells: int, seed: int) -> dict[str, np.ndarray]:
@@ -235,14 +227,21 @@ def _drawn(path: Path, rows: dict[str, np.ndarray], cells: int, seed: int) -> di
     }
 
 
-def _vetted(
-    stored: StoredCells, rows: dict[str, np.ndarray], columns: np.ndarray, vetting: Vetting
-) -> list[str]:
+def _worth_of_guess(path: Path, start: AnnData) -> np.ndarray:
+    """What a count of each cell is worth, where the train mean stands in as counts."""
+    if "counts" not in start.layers:
+        raise BenchmarkError(
+            f"{path} holds counts and lacks perturbations, but the data hold no counts of which the train "
+            "mean could be made; predict all, or hand in log1p of counts per 10,000."
+        )
+    return worth_of_counts(start.X, start.layers["counts"])
+
+
+def _vetted(cells: HandedCells, rows: dict[str, np.ndarray], vetting: Vetting) -> list[str]:
     """Look at every cell that is scored; return what is unusual."""
     with stage("check", len(rows)) as progress:
         for label, found in rows.items():
-            block = stored.rows(found, columns)
-            vetting.look(label, block if isinstance(block, np.ndarray) else block.toarray())
+            vetting.look(label, cells.checked_logs(label, found))
             progress.advance()
     return vetting.conclude()
 

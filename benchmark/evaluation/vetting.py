@@ -63,7 +63,7 @@ FAULTS = (
     ),
     Fault(
         f"raw values (whole numbers, or above {LARGEST_LOG_VALUE:g})",
-        "normalise every cell to 10,000 counts and take log1p",
+        "normalise every cell to 10,000 counts and take log1p, or say --holds counts of raw counts",
         lambda cells, counts, most: (
             np.any(cells > LARGEST_LOG_VALUE, axis=1)
             | (np.all(cells == np.round(cells), axis=1) & np.any(cells, axis=1))

@@ -1,4 +1,8 @@
-"""The prediction archive: an h5ad of predicted cells beside the real controls, as cell-eval reads it."""
+"""The prediction archive: an h5ad of predicted cells beside the real controls, as cell-eval reads it.
+
+What X holds is said in ``uns["expression"]``: "log1p", or "counts" where the method handed over counts. Then
+the controls are counts, too, and the column "worth" says how many counts per 10,000 one count of a row is.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
 
+from benchmark.counted import PredictedCounts, worth_of_counts
 from benchmark.data.blocks import LazyCells, rows_by_label
 from benchmark.data.h5ad import write_h5ad
 from benchmark.evaluation.metrics.sorted_cells import Matrix
@@ -43,7 +48,8 @@ def write_archive(
         What the predictions start from, a row per predicted cell of any perturbation: columns "control_cell"
         and "sample".
     predicted
-        float32 (rows of `start`, genes) per perturbation label.
+        float32 (rows of `start`, genes) per perturbation label, log1p of counts per 10,000, or
+        `PredictedCounts`.
     about
         Short texts that say where the predictions come from; kept in ``uns``.
 
@@ -52,8 +58,11 @@ def write_archive(
     str
         SHA-256 of the file.
     """
-    cells = np.concatenate(list(predicted.values()))
-    sparse = sp.vstack([control.X, sp.csr_matrix(cells)], format="csr")
+    is_counts = isinstance(predicted, PredictedCounts)
+    own = predicted.counts if isinstance(predicted, PredictedCounts) else predicted
+    cells = np.concatenate(list(own.values()))
+    controls = control.layers["counts"] if is_counts else control.X
+    sparse = sp.vstack([controls, sp.csr_matrix(cells)], format="csr")
     values = sparse if sparse.nnz < SPARSE_BELOW * np.prod(sparse.shape) else sparse.toarray()
     names = [f"control-{name}" for name in control.obs_names]
     names += [f"predicted-{index}" for index in range(len(cells))]
@@ -61,7 +70,7 @@ def write_archive(
         values,
         obs=_origins(control, start, predicted).set_axis(names),
         var=pd.DataFrame(index=control.var_names),
-        uns=dict(about),
+        uns={**about, "expression": "counts" if is_counts else "log1p"},
     )
     write_h5ad(archive, path)
     return file_digest(path)
@@ -70,8 +79,12 @@ def write_archive(
 def _origins(control: AnnData, start: pd.DataFrame, predicted: Mapping[str, np.ndarray]) -> pd.DataFrame:
     """What each row of the archive is: the controls, then `start` for every perturbation."""
     controls = pd.DataFrame({"control_cell": control.obs_names, "sample": 0, "perturbation": CONTROL})
-    starts = start[["control_cell", "sample"]]
-    rows = pd.concat([controls, *(starts.assign(perturbation=label) for label in predicted)])
+    starts = [start[["control_cell", "sample"]].assign(perturbation=label) for label in predicted]
+    if isinstance(predicted, PredictedCounts):
+        controls["worth"] = worth_of_counts(control.X, control.layers["counts"])
+        worths = [predicted.worth(label) for label in predicted]
+        starts = [rows.assign(worth=worth) for rows, worth in zip(starts, worths, strict=True)]
+    rows = pd.concat([controls, *starts])
     return rows.astype({"perturbation": "category", "control_cell": "category"})
 
 
@@ -91,7 +104,8 @@ def read_archive(path: Path, genes: list[str]) -> Mapping[str, Matrix]:
     Returns
     -------
     Mapping
-        Label, in alphabetical order -> float32 (cells, genes), sparse where the file is.
+        Label, in alphabetical order -> float32 (cells, genes), log1p of counts per 10,000, sparse where the
+        file is; `PredictedCounts` where it holds counts.
 
     Raises
     ------
@@ -101,7 +115,11 @@ def read_archive(path: Path, genes: list[str]) -> Mapping[str, Matrix]:
     stored = StoredCells.open(Path(path))
     columns, rows = stored.columns(genes), rows_by_label(stored.labels("perturbation"))
     rows.pop(CONTROL, None)
-    return LazyCells(rows, lambda label: stored.rows(rows[label], columns))
+    cells = LazyCells(rows, lambda label: stored.rows(rows[label], columns))
+    if stored.expression != "counts":
+        return cells
+    worth = stored.obs["worth"].to_numpy()
+    return PredictedCounts(cells, lambda label, counts: worth[rows[label]])
 
 
 def file_digest(path: Path) -> str:

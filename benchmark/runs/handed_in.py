@@ -17,6 +17,7 @@ from benchmark.board import BOUNDS, SUBMITTED
 from benchmark.data import Dataset
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.controls import count_controls
+from benchmark.evaluation.forms import unpacked
 from benchmark.evaluation.independence import require_independence
 from benchmark.evaluation.scoring import score
 from benchmark.evaluation.submission import Submission, read_submission
@@ -61,7 +62,7 @@ def score_file(
     Parameters
     ----------
     path
-        An .h5ad file, see `read_submission`.
+        An .h5ad file, see `read_submission`, or a package of `vcc prep`, of which the file in it is kept.
     dataset, split
         What was predicted.
     name
@@ -76,6 +77,14 @@ def score_file(
     """
     if name is not None:
         check_name(name)
+    with unpacked(path) as file:
+        packed = {"holds": "counts"} if file != path else {}
+        return _score_file(file, dataset, split, name, {**packed, **reading})
+
+
+def _score_file(
+    path: Path, dataset: Dataset, split: Split, name: str | None, reading: Mapping[str, Any]
+) -> Scored:
     submission = read_submission(path, dataset, split, seed=split.seed, **reading)
     scores = score_submission(submission, dataset, split)
     if name is None:

@@ -257,7 +257,7 @@ def fit(task: Task) -> Fitted:
     return Fitted(method, started, clock.seconds()["fit"], curves.curves, taken)
 
 
-def predict(task: Task, method: Method) -> tuple[AnnData, dict[str, np.ndarray], dict[str, str]]:
+def predict(task: Task, method: Method) -> tuple[AnnData, Mapping[str, np.ndarray], dict[str, str]]:
     """Predict with a fitted method: the control cells it starts from, and what `predict_all` returns."""
     from benchmark.splits.views import control_cells, training_views
 

@@ -61,10 +61,13 @@ def held_out_cells(dataset: Dataset, split: Split) -> Mapping[str, csr_matrix]:
     return cells_by_label(dataset, split.test)
 
 
-def cells_by_label(dataset: Dataset, labels: Collection[str]) -> Mapping[str, csr_matrix]:
-    """Return expression of some perturbations, (cells, genes) log1p CP10K; copied when asked for."""
+def cells_by_label(
+    dataset: Dataset, labels: Collection[str], layer: str | None = None
+) -> Mapping[str, csr_matrix]:
+    """Return expression of some perturbations, (cells, genes) log1p CP10K, or a layer; copied on demand."""
     rows = rows_by_label(dataset.adata.obs["perturbation"].to_numpy())
-    return LazyCells(labels, lambda label: dataset.adata.X[rows[label]])
+    matrix = dataset.adata.X if layer is None else dataset.adata.layers[layer]
+    return LazyCells(labels, lambda label: matrix[rows[label]])
 
 
 def _cells(dataset: Dataset, rows: np.ndarray) -> AnnData:

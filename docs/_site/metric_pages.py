@@ -8,6 +8,11 @@ from benchmark.evaluation.metrics import METRICS, MetricSpec
 
 BETTER = {True: "higher is better", False: "lower is better", None: "it describes and does not judge"}
 
+COUNTS = {
+    True: "taken as they are where both sides hold them, else log values",
+    False: "made log1p of counts per 10,000 first",
+}
+
 
 def pages() -> dict[str, str]:
     """Address in the site -> Markdown."""
@@ -48,8 +53,11 @@ def _section(spec: MetricSpec) -> str:
         "reference": spec.reference,
         "NaN": spec.nan_means,
         "applies to": "predicted cells" if spec.needs == "cells" else "predicted cells and means",
+        "counts": COUNTS[spec.of_counts],
         "version": spec.version,
     }
+    if spec.aliases:
+        rows["in cell-eval2"] = ", ".join(f"`{alias}`" for alias in spec.aliases)
     headline = "\n\n**Methods are ranked by it.**" if spec.headline else ""
     return f"## {spec.name} {{ #{spec.name} }}\n\n{_plain(spec.formula)}{headline}\n\n" + table(
         [{"what": name, "declared": value} for name, value in rows.items()]

@@ -18,7 +18,7 @@ UNDEFINED = "no real DE gene (cell-eval writes 0); no predicted DE gene scores 0
 LIMITS = (20, 50, 100, 200, 500)
 
 
-def _count(name: str, formula: str, nan_means: str) -> MetricSpec:
+def _count(name: str, formula: str, nan_means: str, *aliases: str) -> MetricSpec:
     return MetricSpec(
         name=name,
         version="2",
@@ -30,10 +30,11 @@ def _count(name: str, formula: str, nan_means: str) -> MetricSpec:
         reference=CONTROL_CELLS,
         nan_means=nan_means,
         reads="cells",
+        aliases=aliases,
     )
 
 
-def _shared(name: str, formula: str, gene_set: str) -> MetricSpec:
+def _shared(name: str, formula: str, gene_set: str, *aliases: str) -> MetricSpec:
     return MetricSpec(
         name=name,
         version="2",
@@ -45,6 +46,7 @@ def _shared(name: str, formula: str, gene_set: str) -> MetricSpec:
         reference=CONTROL_CELLS,
         nan_means=UNDEFINED,
         reads="cells",
+        aliases=aliases,
     )
 
 
@@ -55,6 +57,7 @@ def _shared(name: str, formula: str, gene_set: str) -> MetricSpec:
         "by descending |log2 fold change of mean counts|, k = number of real DE genes; "
         "cell-eval's overlap_at_N, which ratios geometric means by default",
         "DE genes of each side",
+        "de_wilcoxon_overlap",
     )
 )
 def de_overlap(real: Response, predicted: Response) -> float:
@@ -69,6 +72,7 @@ def _declare_overlap_at(limit: int) -> None:
             f"as de_overlap with k = min({limit}, number of real DE genes); "
             "cell-eval's overlap metric with that k",
             f"at most {limit} DE genes of each side",
+            *_top("overlap", limit),
         )
     )
     def overlap_at(real: Response, predicted: Response) -> float:
@@ -82,10 +86,16 @@ def _declare_precision_at(limit: int) -> None:
             f"as de_overlap with k = min({limit}, number of predicted DE genes); "
             "cell-eval's precision metric with that k",
             f"at most {limit} DE genes of each side",
+            *_top("precision", limit),
         )
     )
     def precision_at(real: Response, predicted: Response) -> float:
         return _of_first(real, predicted, lambda found: min(limit, len(found.predicted)))
+
+
+def _top(what: str, limit: int) -> tuple[str, ...]:
+    """What cell-eval2 calls it, which has none at 20."""
+    return (f"de_wilcoxon_{what}_top{limit}",) if limit >= 50 else ()
 
 
 for _limit in LIMITS:
@@ -114,6 +124,7 @@ def de_precision(real: Response, predicted: Response) -> float:
         "|R & P| / |R|, R = real, P = predicted DE genes (Wilcoxon, FDR < 0.05); cell-eval's "
         "de_sig_genes_recall",
         "DE genes of each side",
+        "de_wilcoxon_sig_recall",
     )
 )
 def de_recall(real: Response, predicted: Response) -> float:
@@ -125,7 +136,8 @@ def de_recall(real: Response, predicted: Response) -> float:
 @metric(
     _shared(
         "de_jaccard",
-        "|R & P| / |R or P|, R = real, P = predicted DE genes (Wilcoxon, FDR < 0.05)",
+        "|R & P| / |R or P|, R = real, P = predicted DE genes (Wilcoxon, FDR < 0.05); "
+        "de_wilcoxon_sig_jaccard leaves targets out and tests all cells",
         "DE genes of each side",
     )
 )
@@ -157,13 +169,27 @@ def direction(real: Response, predicted: Response) -> float:
     return float(np.mean(np.sign(real.change[genes]) == np.sign(predicted.change[genes])))
 
 
-@metric(_count("n_de_real", "number of real DE genes, all real cells tested", "never NaN"))
+@metric(
+    _count(
+        "n_de_real",
+        "number of real DE genes, all real cells tested",
+        "never NaN",
+        "de_wilcoxon_nsig_counts_real",
+    )
+)
 def n_de_real(real: Response, predicted: Response) -> float:
     """Count the real DE genes."""
     return len(real.de_genes)
 
 
-@metric(_count("n_de_predicted", f"number of predicted DE genes, {AS_MANY}", "never NaN"))
+@metric(
+    _count(
+        "n_de_predicted",
+        f"number of predicted DE genes, {AS_MANY}",
+        "never NaN",
+        "de_wilcoxon_nsig_counts_pred",
+    )
+)
 def n_de_predicted(real: Response, predicted: Response) -> float:
     """Count the predicted DE genes."""
     return len(calls(real, predicted).predicted)

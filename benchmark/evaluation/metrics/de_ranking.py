@@ -34,6 +34,7 @@ ONE_CLASS = "no real DE gene, or no gene that is not one"
         nan_means="fewer than 2 real DE genes, or their real fold change is equal; an equal predicted fold "
         "change scores 0, because it says nothing about any gene and dropping it would reward it",
         reads="cells",
+        aliases=("de_wilcoxon_lfc_spearman",),
     )
 )
 def de_spearman(real: Response, predicted: Response) -> float:
@@ -56,6 +57,7 @@ def de_spearman(real: Response, predicted: Response) -> float:
         reference=CONTROL_CELLS,
         nan_means=ONE_CLASS,
         reads="cells",
+        aliases=("de_wilcoxon_pr_auc",),
     )
 )
 def de_pr_auc(real: Response, predicted: Response) -> float:
@@ -77,6 +79,7 @@ def de_pr_auc(real: Response, predicted: Response) -> float:
         reference=CONTROL_CELLS,
         nan_means=ONE_CLASS,
         reads="cells",
+        aliases=("de_wilcoxon_roc_auc",),
     )
 )
 def de_roc_auc(real: Response, predicted: Response) -> float:
@@ -89,8 +92,8 @@ def de_roc_auc(real: Response, predicted: Response) -> float:
 def _of_evidence(
     area: Callable[[np.ndarray, np.ndarray], float], real: Response, predicted: Response
 ) -> float:
-    is_de = real.fdr < FDR_THRESHOLD
+    is_de, fdr = real.fdr[real.tested] < FDR_THRESHOLD, calls(real, predicted).predicted_fdr[real.tested]
     if is_de.all() or not is_de.any():
         return float("nan")
-    found = area(is_de, -np.log10(np.maximum(calls(real, predicted).predicted_fdr, LEAST_FDR)))
+    found = area(is_de, -np.log10(np.maximum(fdr, LEAST_FDR)))
     return min(float(found), 1.0)  # sums of rounded terms may end above it

@@ -64,6 +64,7 @@ def differential_expression(
             "give both the same genes in the same order."
         )
     perturbed = SortedCells.of(cells, name)
+    p_value = rank_sum_p_values(control.values, perturbed.values)
     return Response(
         label=label,
         reference=reference,
@@ -74,7 +75,8 @@ def differential_expression(
         variance=perturbed.variance,
         change=_change(perturbed.mean, control),
         log2_fold_change=np.log2((perturbed.count_mean + PSEUDOCOUNT) / (control.count_mean + PSEUDOCOUNT)),
-        fdr=fdr(control.values, perturbed.values),
+        p_value=p_value,
+        fdr=false_discovery_control(p_value),
     )
 
 
@@ -102,6 +104,7 @@ def response_of_mean(reference: Reference, label: str, mean: np.ndarray) -> Resp
         variance=nothing,
         change=_change(mean, control),
         log2_fold_change=nothing,
+        p_value=np.ones(len(mean)),
         fdr=np.ones(len(mean)),
     )
 

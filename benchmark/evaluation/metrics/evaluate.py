@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from benchmark.errors import BenchmarkError
-from benchmark.evaluation.metrics import METRICS, Metric, Panel, PanelMetric, Reference
+from benchmark.evaluation.metrics import METRICS, Metric, PanelMetric, Reference
 from benchmark.evaluation.metrics.parallel import for_each
 from benchmark.evaluation.metrics.response import Response
+from benchmark.evaluation.metrics.sides import Bulks, Sides, panels
 from benchmark.evaluation.metrics.sorted_cells import Matrix
 from benchmark.machine.progress import stage
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from benchmark.evaluation.metrics.counts import Counts
 
 
 def evaluate(
@@ -23,6 +26,7 @@ def evaluate(
     real: Mapping[str, Matrix],
     predicted: Mapping[str, Matrix],
     predicts: Literal["cells", "mean"] = "cells",
+    counts: Counts | None = None,
 ) -> pd.DataFrame:
     """Compute every metric that applies for every perturbation.
 
@@ -41,6 +45,9 @@ def evaluate(
         The predicted cells of the same perturbations; the number of cells may differ.
     predicts
         What the method claims to predict; metrics that need more do not apply.
+    counts
+        The counts of the same cells, where both sides hold them; `MetricSpec.of_counts` says which metrics
+        are taken of these.
 
     Returns
     -------
@@ -59,14 +66,15 @@ def evaluate(
         declared for declared in METRICS.values() if predicts == "cells" or declared.spec.needs == "mean"
     ]
 
-    def sides(label: str) -> tuple[Response, Response]:
+    def sides(label: str) -> Sides:
         from benchmark.evaluation.metrics.differential import differential_expression
 
         truth = differential_expression(reference, label, real[label], f"The real cells of '{label}'")
         cells, name = predicted[label], f"The predicted cells of '{label}'"
-        return truth, differential_expression(reference, label, cells, name, reference.given)
+        guess = differential_expression(reference, label, cells, name, reference.given)
+        return Sides((truth, guess), None if counts is None else counts.sides(label))
 
-    (table,) = _tables(applicable, reference, list(real), lambda label: [sides(label)])
+    (table,) = _tables(applicable, list(real), lambda label: [sides(label)])
     return table
 
 
@@ -94,46 +102,43 @@ def evaluate_means(
     """
     from benchmark.evaluation.metrics.differential import differential_expression, response_of_mean
 
-    def sides(label: str) -> list[tuple[Response, Response]]:
+    def sides(label: str) -> list[Sides]:
         truth = differential_expression(reference, label, real[label], f"The real cells of '{label}'")
-        return [(truth, response_of_mean(reference, label, mean)) for mean in means(truth)]
+        return [Sides((truth, response_of_mean(reference, label, mean))) for mean in means(truth)]
 
     applicable = [declared for declared in METRICS.values() if declared.spec.reads == "mean"]
-    return _tables(applicable, reference, list(real), sides)
+    return _tables(applicable, list(real), sides)
 
 
 def _tables(
     applicable: Sequence[Metric | PanelMetric],
-    reference: Reference,
     labels: Sequence[str],
-    sides: Callable[[str], list[tuple[Response, Response]]],
+    sides: Callable[[str], list[Sides]],
 ) -> list[pd.DataFrame]:
     """Score pairs of a real and a predicted response, as many for each perturbation: a table for each."""
     import pandas as pd
 
     single = [declared for declared in applicable if isinstance(declared, Metric)]
-    centre = reference.control.mean
 
-    def score(label: str) -> list[tuple[list[float], np.ndarray, np.ndarray]]:
+    def score(label: str) -> list[tuple[list[float], Bulks, Bulks]]:
         return [
-            ([declared(truth, guess) for declared in single], truth.mean - centre, guess.mean - centre)
-            for truth, guess in sides(label)
+            ([declared(*each.of(declared.spec)) for declared in single], *each.bulks) for each in sides(label)
         ]
 
-    rows: list[list[tuple[list[float], np.ndarray, np.ndarray]]] = []
+    rows: list[list[tuple[list[float], Bulks, Bulks]]] = []
     with stage("score", total=len(labels)) as progress:
         for found in for_each(score, labels):
             rows.append(found)
             progress.advance()
     tables = []
-    for found in zip(*rows, strict=True):
-        scores, truths, guesses = zip(*found, strict=True)
-        panel = Panel(tuple(labels), reference, np.stack(truths), np.stack(guesses))
+    for of_all in zip(*rows, strict=True):
+        scores, of_logs, of_counts = zip(*of_all, strict=True)
+        panel = panels(labels, of_logs, of_counts)
         names = [declared.spec.name for declared in single]
         table = pd.DataFrame(scores, index=list(labels), columns=names, dtype=float)
         for declared in applicable:
             if isinstance(declared, PanelMetric):
-                table[declared.spec.name] = declared(panel)
+                table[declared.spec.name] = declared(panel[declared.spec.of_counts])
         tables.append(table[[declared.spec.name for declared in applicable]].rename_axis("perturbation"))
     return tables
 

@@ -9,7 +9,7 @@ from benchmark.evaluation.metrics.response import Response
 from benchmark.evaluation.metrics.spec import CONTROL_CELLS, MetricSpec, metric
 
 
-def _error(name: str, formula: str, headline: bool = False) -> MetricSpec:
+def _error(name: str, formula: str, *aliases: str, headline: bool = False) -> MetricSpec:
     return MetricSpec(
         name=name,
         version="1",
@@ -21,16 +21,19 @@ def _error(name: str, formula: str, headline: bool = False) -> MetricSpec:
         reference="none",
         nan_means="never NaN",
         headline=headline,
+        aliases=aliases,
     )
 
 
-@metric(_error("mse", "mean over genes of (predicted mean - real mean)^2", headline=True))
+@metric(
+    _error("mse", "mean over genes of (predicted mean - real mean)^2", "expr_mse", "delta_mse", headline=True)
+)
 def mse(real: Response, predicted: Response) -> float:
     """Squared error of the mean expression; the noise of a mean of few cells counts in it."""
     return mean_square(real.mean, predicted.mean)
 
 
-@metric(_error("mae", "mean over genes of |predicted mean - real mean|"))
+@metric(_error("mae", "mean over genes of |predicted mean - real mean|", "expr_mae", "delta_mae"))
 def mae(real: Response, predicted: Response) -> float:
     """Absolute error of the mean expression; less ruled by the few genes that change most than `mse`."""
     return float(np.mean(np.abs(predicted.mean - real.mean)))
@@ -88,6 +91,7 @@ def mse_unbiased(real: Response, predicted: Response) -> float:
         nan_means="fewer than 2 genes, or a real change equal in all genes; a predicted change equal in all "
         "genes scores 0, because it says nothing about any gene and dropping it would reward it",
         headline=True,
+        aliases=("delta_pearson",),
     )
 )
 def pearson(real: Response, predicted: Response) -> float:

@@ -29,14 +29,16 @@ def _discrimination(name: str, distance: str, nan_means: str) -> MetricSpec:
         version="1",
         family="rank",
         formula=f"{RANK.format(what='changes')}, {distance}, change = mean of log1p values minus that of the "
-        f"control cells; cell-eval's discrimination_score_{name.removeprefix('pds_')} divides r by n, breaks "
-        "ties by order and leaves out the own target of single perturbations alone; one guess for all scores "
-        "0.5 on average",
+        "control cells; where both sides hold counts, of ln(1 + 5e4 x share of the group's counts) minus "
+        f"that of the control cells; cell-eval2's {name}, also for doubles; cell-eval's "
+        f"discrimination_score_{name.removeprefix('pds_')} divides r by n, breaks ties by order and leaves "
+        "out the own target of single perturbations alone; one guess for all scores 0.5 on average",
         range=(0.0, 1.0),
         higher_is_better=True,
         gene_set="all genes but the targets of any perturbation scored",
         reference=CONTROL_CELLS,
         nan_means=nan_means,
+        of_counts=True,
     )
 
 

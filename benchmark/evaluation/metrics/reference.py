@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -111,6 +112,15 @@ class Reference:
 
     def targets(self, labels: Sequence[str]) -> np.ndarray:
         """Columns of the genes that any of these perturbations targets, ascending; only measured ones."""
-        column = {gene: index for index, gene in enumerate(self.genes)}
         named = {gene for label in labels for gene in Perturbation.parse(label).genes}
-        return np.array(sorted(column[gene] for gene in named & column.keys()), dtype=np.int64)
+        found = [self._column[gene] for gene in named & self._column.keys()]
+        return np.array(sorted(found), dtype=np.int64)
+
+    @cached_property
+    def alphabetical(self) -> np.ndarray:
+        """int64, (genes,): the place of each gene in the alphabetical order of their names."""
+        return np.argsort(np.argsort(np.array(self.genes), kind="stable"), kind="stable")
+
+    @cached_property
+    def _column(self) -> dict[str, int]:
+        return {gene: index for index, gene in enumerate(self.genes)}

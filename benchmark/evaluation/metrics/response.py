@@ -42,9 +42,15 @@ class Response:
         `mean` minus the mean of the control cells of this side; 0 where the two differ by rounding.
     log2_fold_change
         log2 of the ratio of mean counts per 10,000 (see `differential_expression` for means of zero).
+    p_value
+        Two-sided Wilcoxon rank-sum test against the control cells.
     fdr
-        Two-sided Wilcoxon rank-sum test against the control cells, p-values after Benjamini and Hochberg over
-        all genes of this perturbation.
+        The same after Benjamini and Hochberg over all genes of this perturbation that are tested.
+    is_tested
+        Boolean: which genes are tested; None for all, as log values always are. The p-value and the false
+        discovery rate of another gene are 1.
+    jackknife
+        `noise`, where it was estimated by leaving each cell out, as that of counts is; None elsewhere.
     """
 
     label: str
@@ -56,12 +62,25 @@ class Response:
     variance: np.ndarray
     change: np.ndarray
     log2_fold_change: np.ndarray
+    p_value: np.ndarray
     fdr: np.ndarray
+    is_tested: np.ndarray | None = None
+    jackknife: float | None = None
 
     @property
     def n_cells(self) -> int:
         """Number of cells."""
         return len(self.cells)
+
+    @property
+    def noise(self) -> float:
+        """What the sampling of cells adds to a squared distance of `mean`, summed over genes, on average."""
+        return float(self.variance.sum() / self.n_cells) if self.jackknife is None else self.jackknife
+
+    @cached_property
+    def tested(self) -> np.ndarray:
+        """Boolean, (genes,): which genes are tested."""
+        return np.ones(len(self.fdr), dtype=bool) if self.is_tested is None else self.is_tested
 
     @cached_property
     def de_genes(self) -> np.ndarray:
@@ -87,9 +106,21 @@ class Panel:
     real, predicted
         float64, (perturbations, genes): the mean of each side minus that of the same control cells, since
         distances from one predicted response to all real ones share them anyway.
+    real_noise, predicted_noise
+        float64, (perturbations,): `Response.noise` of each side.
     """
 
     labels: tuple[str, ...]
     reference: Reference
     real: np.ndarray
     predicted: np.ndarray
+    real_noise: np.ndarray
+    predicted_noise: np.ndarray
+
+    @cached_property
+    def scored(self) -> np.ndarray:
+        """Boolean, (perturbations, genes): all but the own targets of each."""
+        scored = np.ones(self.real.shape, dtype=bool)
+        for row, label in enumerate(self.labels):
+            scored[row, self.reference.targets([label])] = False
+        return scored

@@ -44,6 +44,11 @@ class SortedCells:
         """Number of cells."""
         return self.values.shape[1]
 
+    @property
+    def noise(self) -> float:
+        """What the sampling of cells adds to a squared distance from `mean`: sum over genes of v / n."""
+        return float(self.variance.sum() / self.n_cells)
+
     @classmethod
     def of(cls, cells: Matrix, name: str = "The cells") -> SortedCells:
         """Sort cells and take their means and variances.

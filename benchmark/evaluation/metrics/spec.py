@@ -52,6 +52,12 @@ class MetricSpec:
         predicts means alone; the others that read cells take control cells with that mean.
     perfect
         The value of a perfect prediction, where it is not the end of the range.
+    aliases
+        What cell-eval2 calls the same quantity, where it has another name there.
+    of_counts
+        Whether it is taken of counts where both sides hold them, see `benchmark.evaluation.metrics.counts`.
+        For the others, counts are made log1p of counts per 10,000 first, so that all rows of a board are
+        measured alike.
     """
 
     name: str
@@ -67,6 +73,8 @@ class MetricSpec:
     reads: Literal["mean", "cells"] = "mean"
     needs: Literal["mean", "cells"] = "mean"
     perfect: float | None = None
+    aliases: tuple[str, ...] = ()
+    of_counts: bool = False
 
     @property
     def best(self) -> float | None:

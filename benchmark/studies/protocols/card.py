@@ -80,6 +80,21 @@ class Published(Part):
     note: str = ""
 
 
+class Anchors(Part):
+    """The two ends of a scale that are computed of the real cells, see `benchmark.studies.vcc2026`.
+
+    Attributes
+    ----------
+    halvings
+        How often the real cells are halved for the upper end.
+    seed
+        Of these, and of the draws of the lower end.
+    """
+
+    halvings: int = Field(ge=1)
+    seed: int = Field(ge=0)
+
+
 class ProtocolCard(Part):
     """How somebody else evaluated, in terms of this harness.
 
@@ -96,6 +111,9 @@ class ProtocolCard(Part):
         see `benchmark.studies.protocols.genes`. All genes are scored unless said.
     metrics
         What the board of the protocol shows.
+    anchors
+        Where the protocol scales its metrics between anchors and is one of any data set, which `dataset` and
+        `split` then only stand in for.
     sanity, published
         See `Sanity` and `Published`.
     """
@@ -111,6 +129,7 @@ class ProtocolCard(Part):
     shared_controls: bool = True
     most_variable: int | None = Field(default=None, ge=1)
     metrics: tuple[str, ...] = Field(min_length=1)
+    anchors: Anchors | None = None
     sanity: tuple[Sanity, ...] = ()
     published: tuple[Published, ...] = ()
 

@@ -89,7 +89,7 @@ def published_boards(dataset: str | None = None, split: str | None = None) -> li
     return [
         _board(card)
         for card in list_protocols()
-        if dataset in (None, card.dataset) and split in (None, card.split)
+        if card.published and dataset in (None, card.dataset) and split in (None, card.split)
     ]
 
 

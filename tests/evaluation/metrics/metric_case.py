@@ -67,6 +67,7 @@ def response(
         variance=np.broadcast_to(np.asarray(variance, dtype=float), len(moved)).copy(),
         change=moved,
         log2_fold_change=moved if fold is None else np.array(fold, dtype=float),
+        p_value=rate,
         fdr=rate,
     )
 
@@ -81,6 +82,8 @@ def panel(
         reference=reference(truth.shape[1], **about),  # type: ignore[arg-type]
         real=truth,
         predicted=np.array(predicted, dtype=float),
+        real_noise=np.zeros(len(truth)),
+        predicted_noise=np.zeros(len(truth)),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -27,7 +29,7 @@ def drawn(seed: int, genes: int = 25, scale: float = 1.0) -> Panel:
 
 def changed(before: Panel, real: np.ndarray, predicted: np.ndarray) -> Panel:
     """Give a panel other changes."""
-    return Panel(before.labels, before.reference, real, predicted)
+    return replace(before, real=real, predicted=predicted)
 
 
 def test_the_family_is_the_three_distances_and_the_accuracy_of_centroids() -> None:
@@ -107,8 +109,8 @@ def test_axioms(seed: int) -> None:
         assert ((found >= 0) & (found <= 1)).all()
         regened = changed(scored, scored.real[:, genes], scored.predicted[:, genes])
         assert METRICS[name](regened) == pytest.approx(found)
-        resorted = Panel(
-            tuple(np.array(LABELS)[rows]), scored.reference, scored.real[rows], scored.predicted[rows]
+        resorted = replace(
+            changed(scored, scored.real[rows], scored.predicted[rows]), labels=tuple(np.array(LABELS)[rows])
         )
         assert METRICS[name](resorted) == pytest.approx(found[rows])
 
@@ -148,9 +150,7 @@ def test_centroid_accuracy_is_pds_l2_where_no_target_is_measured() -> None:
     """And only there."""
     scored = drawn(3, scale=3.0)
     assert METRICS["centroid_accuracy"](scored).tolist() == METRICS["pds_l2"](scored).tolist()
-    measured = Panel(
-        tuple(f"G{index}" for index in range(len(LABELS))), scored.reference, scored.real, scored.predicted
-    )
+    measured = replace(scored, labels=tuple(f"G{index}" for index in range(len(LABELS))))
     assert METRICS["centroid_accuracy"](measured).tolist() != METRICS["pds_l2"](measured).tolist()
 
 

@@ -15,6 +15,7 @@ The same cells, checks and metrics as `python -m benchmark run`, and nothing is 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -120,7 +121,7 @@ def predict(
         How many control cells are drawn, and how many cells are predicted for each.
     """
     start = sample_cells(control_cells(dataset, split), cells, method.seed, samples)
-    predicted, fallbacks = predict_all(method, start, split.test, *training_views(dataset, split))
+    predicted, fallbacks = predict_all(method, start, split.test, partial(training_views, dataset, split))
     return Predictions(method.name, predicted, fallbacks, method.predicts)
 
 

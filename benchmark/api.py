@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -122,7 +123,7 @@ def predict(
         How many control cells are drawn, and how many cells are predicted for each.
     """
     start = sample_cells(control_cells(dataset, split), cells, method.seed, samples)
-    predicted, fallbacks = predict_all(method, start, split.test, *training_views(dataset, split))
+    predicted, fallbacks = predict_all(method, start, split.test, partial(training_views, dataset, split))
     return Predictions(method.name, predicted, fallbacks, method.predicts)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -66,9 +66,23 @@ def sample_cells(control: AnnData, cells: int, seed: int, samples: int = 1) -> A
 
 
 def predict_all(
-    method: Method, start: AnnData, labels: tuple[str, ...], train: AnnData, validation: AnnData
+    method: Method,
+    start: AnnData,
+    labels: tuple[str, ...],
+    views: Callable[[], tuple[AnnData, AnnData]],
 ) -> tuple[Mapping[str, np.ndarray], dict[str, str]]:
     """Predict every test perturbation; one that the method refuses is left to `FALLBACK`.
+
+    Parameters
+    ----------
+    method
+        Fitted.
+    start
+        What `sample_cells` returns.
+    labels
+        The perturbations, in canonical form.
+    views
+        Returns the training and the validation cells, which are copied only where `FALLBACK` is needed.
 
     Returns
     -------
@@ -98,7 +112,7 @@ def predict_all(
             f"{method.name} answered {answered} of {len(asked)} perturbations; it must answer each once."
         )
     if fallbacks:
-        instead = load_method(FALLBACK)().fit(train, validation)
+        instead = load_method(FALLBACK)().fit(*views())
         refused = [perturbations[label] for label in fallbacks]
         for label, cells in zip(fallbacks, instead.predict(start, refused), strict=True):
             rng = np.random.default_rng(list(label.encode()))

@@ -12,6 +12,7 @@ import os
 import resource
 import tempfile
 import weakref
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -187,13 +188,17 @@ def take(adata: AnnData, rows: np.ndarray) -> AnnData:
     rows
         Which cells, boolean, (cells,).
     """
-    if not is_mapped(adata.X):
-        return adata[rows].copy()
-    copy = AnnData(obs=adata.obs[rows].copy(), var=adata.var.copy(), uns=dict(adata.uns))
-    copy.X = _rows_on_disk(adata.X, rows)
+    some = _rows_on_disk if is_mapped(adata.X) else _rows_in_memory
+    copy = AnnData(obs=adata.obs[rows].copy(), var=adata.var.copy(), uns=deepcopy(dict(adata.uns)))
+    copy.X = some(adata.X, rows)
     for name, layer in layers_of(adata).items():
-        copy.layers[name] = _rows_on_disk(layer, rows)
+        copy.layers[name] = some(layer, rows)
     return copy
+
+
+def _rows_in_memory(matrix: sparse.csr_matrix, rows: np.ndarray) -> sparse.csr_matrix:
+    """Copy rows once; a copy of a view of AnnData copies them twice."""
+    return matrix[rows]
 
 
 def _rows_on_disk(matrix: sparse.csr_matrix, rows: np.ndarray) -> sparse.csr_matrix:

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -263,8 +264,8 @@ def predict(task: Task, method: Method) -> tuple[AnnData, Mapping[str, np.ndarra
 
     at = task.coordinates
     start = sample_cells(control_cells(task.dataset, task.split), at.cells, at.seed, at.samples)
-    train, validation = training_views(task.dataset, task.learned_from)
-    return start, *predict_all(method, start, task.split.test, train, validation)
+    views = partial(training_views, task.dataset, task.learned_from)
+    return start, *predict_all(method, start, task.split.test, views)
 
 
 def record_predictions(task: Task, fitted: Fitted, recording: Recording) -> Record:

@@ -51,7 +51,9 @@ def _controls(dataset: Dataset, split: Split, given: bool) -> np.ndarray:
 
 def control_cells(dataset: Dataset, split: Split) -> AnnData:
     """Return a copy of the control cells that methods are given, with their label alone."""
-    control = dataset.adata[given_controls(dataset, split)].copy()
+    from benchmark.data.on_disk import take
+
+    control = take(dataset.adata, given_controls(dataset, split))
     control.obs = control.obs[["perturbation"]]
     return control
 

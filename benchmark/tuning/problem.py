@@ -73,5 +73,5 @@ class Problem:
         """
         train, validation = training_views(self.dataset, self.split)
         method.fit(train, validation)
-        predicted, _ = predict_all(method, self.start, self.labels, train, validation)
+        predicted, _ = predict_all(method, self.start, self.labels, lambda: (train, validation))
         return score(self.dataset, self.split, predicted, method.predicts, self.reference)

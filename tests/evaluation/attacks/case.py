@@ -131,7 +131,7 @@ class Contest:
         honest = {}
         for name in HONEST:
             method = load_method(name)().fit(train, validation)
-            honest[name], _ = predict_all(method, start, split.test, train, validation)
+            honest[name], _ = predict_all(method, start, split.test, lambda: (train, validation))
         return cls(dataset, split, Known(control.X.toarray(), tuple(dataset.adata.var_names)), honest)
 
     def hand_in(self, file: AnnData, folder: Path, **options: object) -> Submission:

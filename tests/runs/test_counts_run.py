@@ -98,7 +98,7 @@ def test_log_values_are_at_the_depth_of_the_control_cell(screen, methods):
     start = sample_cells(control_cells(dataset, split), 20, 0)
     views = training_views(dataset, split)
     method = load_method(f"{methods}:Thinned")().fit(*views)
-    predicted, _ = predict_all(method, start, split.test, *views)
+    predicted, _ = predict_all(method, start, split.test, lambda: views)
     label = split.test[0]
     totals, before = (np.expm1(cells).sum(axis=1) for cells in (predicted[label], start.X.toarray()))
     kept = predicted.counts[label].sum(axis=1) / start.layers["counts"].sum(axis=1).A1
@@ -126,4 +126,4 @@ def test_counts_need_counts_and_are_whole(screen, methods):
 def _predict(method_class, dataset: Dataset, split) -> None:
     views = training_views(dataset, split)
     start = sample_cells(control_cells(dataset, split), 20, 0)
-    predict_all(method_class().fit(*views), start, split.test, *views)
+    predict_all(method_class().fit(*views), start, split.test, lambda: views)

@@ -221,7 +221,8 @@ def test_published_rows_stand_on_their_board_or_on_one_of_their_own():
 
 
 def test_every_card_has_its_published_rows():
-    for card, board in zip(list_protocols(), published_boards(), strict=True):
+    with_rows = [card for card in list_protocols() if card.published]
+    for card, board in zip(with_rows, published_boards(), strict=True):
         assert (card.dataset, card.split) == (board.dataset, board.split)
         assert [row.method for row in board.rows] == [row.method for row in card.published]
         assert all(row.metrics or row.other for row in board.rows)

@@ -234,8 +234,9 @@ def test_bad_requests_get_one_line(home: Path, type_: Callable, arguments: list[
 def test_protocols_are_listed_with_where_their_cells_come_from(type_: Callable) -> None:
     """Without a name; nothing is loaded."""
     rows = json.loads(type_("protocol", "--json")[1])
-    assert [row["name"] for row in rows] == SHIPPED
-    assert {row["cells"] for row in rows} <= {"downloaded on first use", "on this machine"}
+    assert [row["name"] for row in rows] == [*SHIPPED, "vcc2026"]
+    assert {row["cells"] for row in rows[:-1]} <= {"downloaded on first use", "on this machine"}
+    assert rows[-1]["cells"] == "simulated here"
     assert "norman_scdfm_holdout" in type_("protocol")[1]
 
 

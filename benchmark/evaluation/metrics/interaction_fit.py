@@ -164,4 +164,6 @@ def spatial_median(points: np.ndarray) -> np.ndarray:
         median = median + step
         if np.abs(step).max() <= TOLERANCE * max(np.abs(median).max(), len(distance) / weights.sum()):
             break
-    return median
+    # Towards one of the points that is itself the median, steps grow ever shorter, and end before it.
+    nearest = points[:, np.argmin(np.linalg.norm(points - median[:, None], axis=0))]
+    return min(median, nearest, key=lambda point: np.linalg.norm(points - point[:, None], axis=0).sum())

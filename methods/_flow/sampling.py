@@ -192,7 +192,10 @@ def sample_mean(
     """
     device = next(flow.parameters()).device
     x0, given = x0.to(device), x_ctrl.to(device)
-    genes = torch.arange(given.shape[1], device=device)
+    genes, z0 = torch.arange(given.shape[1], device=device), z0.to(device)
+    at_rest = torch.zeros_like(x0)
+    if not flow.centre.reads_latent:  # the path to a mean that stays ends there; in full precision, as it costs nothing
+        return flow.centre(given[..., 1:], genes, z0, at_rest[:, 0]).mean(0).float().cpu()
     with autocast(device, options.precision):
         whole = _velocity(flow, given, perturbation, context)
 
@@ -203,9 +206,6 @@ def sample_mean(
             centre = flow.centre(given[..., 1:], genes, z, t_latent)
             return linear_velocity(x, t_expr, centre, flow.centre.spread), v_latent
 
-        at_rest, z0 = torch.zeros_like(x0), z0.to(device)
-        if not flow.centre.reads_latent:  # the path to a mean that stays ends there
-            return flow.centre(given[..., 1:], genes, z0, at_rest[:, 0]).mean(0).float().cpu()
         sampler = SAMPLERS[options.order]
         return sampler(velocity, at_rest, z0, options.latent, options.expression).mean(0).float().cpu()
 

@@ -194,7 +194,7 @@ def sample_mean(
     x0, given = x0.to(device), x_ctrl.to(device)
     genes, z0 = torch.arange(given.shape[1], device=device), z0.to(device)
     at_rest = torch.zeros_like(x0)
-    if not flow.centre.reads_latent:  # the path to a mean that stays ends there: in full precision, as it is cheap
+    if not flow.centre.reads_latent:  # the path to a mean that stays ends there, in full precision
         return flow.centre(given[..., 1:], genes, z0, at_rest[:, 0]).mean(0).float().cpu()
     with autocast(device, options.precision):
         whole = _velocity(flow, given, perturbation, context)

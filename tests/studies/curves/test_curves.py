@@ -74,8 +74,8 @@ def test_what_fails_is_named_and_the_rest_goes_on(asked):
 def test_the_command_writes_report_and_figure(asked, type_, tmp_path):
     report = tmp_path / "curves.md"
     options = ("--dataset", "tiny", "--cells", 20, "--seeds", 1, "--budgets", "1,2", "--train-shares", "1")
-    code, out, _ = type_("curves", "--methods", asked.methods[0], *options, "--output", report)
-    assert code == 0
+    code, out, err = type_("curves", "--methods", asked.methods[0], *options, "--output", report)
+    assert code == 0, err
     assert "is not trained to its end" in out
     assert "| train_mean | 1 | 100% |" in report.read_text()
     assert report.with_suffix(".png").stat().st_size > 10_000

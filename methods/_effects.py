@@ -1,4 +1,4 @@
-"""Effects of perturbed genes by ridge regression, of all perturbations or without some of the doubles."""
+"""Effects of perturbed genes by least squares, of all perturbations or without some of the doubles."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ class Effects:
 
 
 def fit_effects(changes: Changes, base: Base) -> Effects:
-    """Fit an intercept and one effect for each perturbed gene by ridge regression.
+    """Fit an intercept and one effect for each perturbed gene by least squares with a penalty.
 
-    Penalties are those of least squared error on the doubles, each predicted by the regression on all
+    Penalties are those of least squared error on the doubles, each predicted by what is learned from all
     other perturbations, which has a closed form: the residual over one minus the leverage.
 
     Parameters
@@ -63,12 +63,8 @@ def fit_effects(changes: Changes, base: Base) -> Effects:
     base
         ``plain`` has one penalty. ``components`` has one for each principal component of the mean changes,
         so that directions in which genes act strongly are shrunk less than those that are mostly noise.
-        ``learned`` is no regression but a descent, see `methods._learned_effects`.
+        ``learned`` is no regression but a descent with the one penalty, see `methods._learned_effects`.
     """
-    if base == "learned":
-        from methods._learned_effects import learn_effects
-
-        return Effects(changes.genes, *learn_effects(changes))
     names = changes.genes
     indicators = perturbed_gene_indicators(changes.perturbations, names)
     doubles = np.array([p.is_double for p in changes.perturbations])
@@ -80,6 +76,10 @@ def fit_effects(changes: Changes, base: Base) -> Effects:
     errors = _errors(left, sizes, axes * np.sqrt(np.maximum(variances, 0)), doubles)
     judged = errors if base == "components" else errors.sum(axis=1, keepdims=True)
     penalties = np.array(STRONGER)[judged.argmin(axis=0)]
+    if base == "learned":
+        from methods._learned_effects import learn_effects
+
+        return Effects(names, *learn_effects(changes, float(penalties[0])))
     coefficients = right.T @ (sizes[:, None] / (sizes[:, None] ** 2 + penalties) * (left.T @ axes))
     values = coefficients @ (axes.T @ centred)
     return Effects(names, mean - centre @ values, values)

@@ -57,7 +57,7 @@ class GRNFlow(CentredFlow):
     A variant says what a latent is (`projection`) and how large (`latent_size`).
     """
 
-    version = "9"
+    version = "10"
     Config = GRNFlowConfig
     config: GRNFlowConfig
     times: ClassVar[TimeRule] = staticmethod(cascaded_times)

@@ -108,6 +108,11 @@ class Panel:
         distances from one predicted response to all real ones share them anyway.
     real_noise, predicted_noise
         float64, (perturbations,): `Response.noise` of each side.
+    called
+        Boolean, (perturbations, genes): the real DE genes of each.
+    real_shares, predicted_shares
+        float64, (perturbations, 2): how the two singles share in a double on each side, see
+        `benchmark.evaluation.metrics.interaction_fit`; NaN where it is no double or they are not measured.
     """
 
     labels: tuple[str, ...]
@@ -116,6 +121,9 @@ class Panel:
     predicted: np.ndarray
     real_noise: np.ndarray
     predicted_noise: np.ndarray
+    called: np.ndarray
+    real_shares: np.ndarray
+    predicted_shares: np.ndarray
 
     @cached_property
     def scored(self) -> np.ndarray:

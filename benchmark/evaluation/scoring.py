@@ -119,7 +119,7 @@ def ceiling(dataset: Dataset, split: Split, reference: Reference | None = None) 
     tables = []
     for seed in range(HALVINGS):
         truth, guess = (
-            LazyCells(enough, partial(_half, held_out, seed=seed, which=which)) for which in range(2)
+            LazyCells(enough, partial(half, held_out, seed=seed, which=which)) for which in range(2)
         )
         tables.append(evaluate(reference, truth, guess))
     return (
@@ -155,7 +155,8 @@ def true_means(real: Response) -> np.ndarray:
     return np.maximum(control.mean + changes, 0)
 
 
-def _half(cells_of: Mapping[str, Matrix], label: str, seed: int, which: int) -> Matrix:
+def half(cells_of: Mapping[str, Matrix], label: str, seed: int, which: int) -> Matrix:
+    """Return one of the two halves of the cells of a perturbation; a seed divides all alike."""
     cells = cells_of[label]
     order = np.random.default_rng(seed).permutation(cells.shape[0])
     middle = len(order) // 2

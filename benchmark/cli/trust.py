@@ -26,8 +26,9 @@ WORDS = (
     "bound: the limit of metrics of means, the replicate ceiling of others. duplicate: the true mean half "
     "way to the control cells, which should score well. placed: where it stands between train mean and "
     "bound. noise: standard error of a perturbation's score. sampling: its part of the variance over "
-    "perturbations. told: perturbations whose bound is two of these above the train mean. seeds: how "
-    "much a method's mean score differs between trainings, the median of the standard deviations of recorded methods."
+    "perturbations. told: perturbations whose bound is two of these above the train mean. seeds: how much "
+    "a method's mean score differs between trainings, the median of the standard deviations of recorded "
+    "methods."
 )
 
 

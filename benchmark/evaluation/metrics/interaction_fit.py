@@ -95,7 +95,8 @@ def shares_of_singles(real: Response, predicted: Response) -> tuple[np.ndarray, 
     double = double_of(real, predicted)
     if double is None:
         return np.full(2, np.nan), np.full(2, np.nan)
-    return theil_sen(double.singles, double.real), theil_sen(double.known_singles, double.predicted)
+    of_real = real.kept.get("shares", lambda: theil_sen(double.singles, double.real))
+    return of_real, theil_sen(double.known_singles, double.predicted)
 
 
 def theil_sen(singles: np.ndarray, double: np.ndarray) -> np.ndarray:

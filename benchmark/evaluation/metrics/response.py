@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
+from benchmark.evaluation.metrics.kept import Kept
 from benchmark.evaluation.metrics.reference import Reference
 from benchmark.evaluation.metrics.sorted_cells import SortedCells
 
@@ -51,6 +52,8 @@ class Response:
         discovery rate of another gene are 1.
     jackknife
         `noise`, where it was estimated by leaving each cell out, as that of counts is; None elsewhere.
+    kept
+        What else was worked out of this side alone.
     """
 
     label: str
@@ -66,6 +69,7 @@ class Response:
     fdr: np.ndarray
     is_tested: np.ndarray | None = None
     jackknife: float | None = None
+    kept: Kept = field(default_factory=Kept)
 
     @property
     def n_cells(self) -> int:

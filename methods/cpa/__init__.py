@@ -9,7 +9,6 @@ from anndata import AnnData
 from pydantic import model_validator
 
 from benchmark.config import parameter
-from benchmark.counted import Expression
 from benchmark.errors import BenchmarkError
 from benchmark.hosting.method import HostedConfig, SubprocessMethod
 from benchmark.perturbation import CONTROL, Perturbation
@@ -172,7 +171,7 @@ class Cpa(SubprocessMethod):
     config: CpaConfig
 
     @property
-    def expression(self) -> Expression:
+    def expression(self) -> Literal["log1p", "counts"]:
         """Counts where they are drawn from a distribution of counts, which data with counts have."""
         self.require_fitted()
         is_drawn = self.recon_loss_ != "gauss" and self.config.answer == "sample"

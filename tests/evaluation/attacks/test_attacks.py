@@ -48,6 +48,9 @@ CLIMBS = {
 }
 """(attack, base) -> why it passes another method on some headline metric."""
 
+ASKS_FOR_CALLS = {"de_wilcoxon_direction_fidelity", "de_wilcoxon_direction_fidelity_raw"}
+"""Undefined, as in cell-eval2, where no gene is called: whoever calls none is left out of their means."""
+
 SPIKES = ["own_targets_up", "own_targets_off", "other_targets_up", "other_targets_off"]
 
 named = pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
@@ -133,7 +136,9 @@ def test_what_no_change_becomes_stays_the_last(results, attack):
 def test_an_attack_leaves_no_score_undefined_that_was_defined(results, attack, base):
     """Means are taken over the perturbations where a metric is defined: to drop the hard ones would pay."""
     honest, attacked = results.honest[base].isna(), results.attacked(attack, base).isna()
-    assert not (attacked & ~honest).any(axis=None)
+    dropped = (attacked & ~honest).any()
+    assert set(dropped.index[dropped]) <= ASKS_FOR_CALLS
+    assert not ASKS_FOR_CALLS & set(headline_metrics())
 
 
 @on_every_base

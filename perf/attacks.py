@@ -26,8 +26,9 @@ from benchmark.splits import load_split  # noqa: E402
 from tests.evaluation.attacks.attacks import ATTACKS  # noqa: E402
 from tests.evaluation.attacks.broken import BROKEN  # noqa: E402
 from tests.evaluation.attacks.case import BASES, HONEST, Contest, gains, mean_ranks, share_closed  # noqa: E402
+from tests.evaluation.attacks.challenge import SCORE, Challenge  # noqa: E402
 
-MORE_COLUMNS = ("de_overlap", "direction", "pds_cosine", "centroid_accuracy", "energy_distance")
+MORE_COLUMNS = ("de_overlap", "direction", "centroid_accuracy", "energy_distance")
 """Shown beside the headline metrics: two as published, and one of each other kind."""
 
 WORTH_A_WORD = 0.1
@@ -78,8 +79,72 @@ class Table:
         return mean_ranks(pd.DataFrame({name: table.mean() for name, table in tables.items()}).T)
 
 
+class ChallengeTable:
+    """The attacks on one base as the challenge scores them: its six metrics and their score, in markdown."""
+
+    def __init__(self, honest: pd.Series) -> None:
+        self._honest = honest
+
+    def head(self) -> list[str]:
+        """Return the first rows: names, and what the honest prediction scores."""
+        values = [_number(name, value) for name, value in self._honest.items()]
+        return [
+            _row(["attack", *map(str, self._honest.index)]),
+            "|---" * (len(values) + 1) + "|",
+            _row(["honest", *values]),
+        ]
+
+    def row(self, name: str, attacked: pd.Series) -> str:
+        """Return what an attack scores and gains."""
+        closed = self.closed(attacked)
+        cells = []
+        for column, value in attacked.items():
+            digits = _digits(column)
+            sign = 1 if _is_better_higher(column) else -1
+            gain = f"{round(sign * (value - self._honest[column]), digits) + 0.0:+.{digits}f}"
+            cells.append(f"{_number(column, value)} ({_bold(gain, closed[column] >= WORTH_A_WORD)})")
+        return _row([f"`{name}`", *cells])
+
+    def closed(self, attacked: pd.Series) -> pd.Series:
+        """How much of the way to a perfect prediction an attack gains: of the score, to a replicate."""
+        best = pd.Series({name: 1.0 if name == SCORE else METRICS[name].spec.best for name in attacked.index})
+        return 1 - (best - attacked).abs() / (best - self._honest).abs()
+
+
+class Gains:
+    """Which metrics gain from attacks: a table over all bases of all data sets."""
+
+    def __init__(self) -> None:
+        self._closed: dict[str, dict[str, pd.Series]] = {}
+
+    def add(self, dataset: str, base: str, attack: str, closed: pd.Series) -> None:
+        """Note the shares of the way that one attack closes."""
+        rows = self._closed.setdefault(dataset, {})
+        rows[f"`{attack}` on `{base}`"] = closed
+
+    def lines(self) -> list[str]:
+        """Return the table: how many attacks gain a tenth, and which gains most."""
+        names = list(self._closed)
+        tables = {name: pd.DataFrame(rows).T for name, rows in self._closed.items()}
+        head = ["metric", *(f"{what} on `{name}`" for name in names for what in ("gain", "most"))]
+        lines = ["## Which metrics attacks beat", "", _row(head), "|---" * len(head) + "|"]
+        for metric in next(iter(tables.values())):
+            cells = [f"`{metric}`"]
+            for table in tables.values():
+                closed = table[metric].dropna()
+                gained = closed[closed >= WORTH_A_WORD]
+                cells.append(f"{len(gained)} of {len(closed)}")
+                cells.append(f"{gained.idxmax()}: {gained.max():.0%}" if len(gained) else "none")
+            lines.append(_row(cells))
+        return [*lines, ""]
+
+
+def _is_better_higher(metric: str) -> bool:
+    return metric == SCORE or bool(METRICS[metric].spec.higher_is_better)
+
+
 def _digits(metric: str) -> int:
-    return 3 if METRICS[metric].spec.higher_is_better else 4
+    return 3 if _is_better_higher(metric) else 4
 
 
 def _number(metric: str, value: float) -> str:
@@ -94,25 +159,47 @@ def _row(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def measured(contest: Contest, folder: Path) -> tuple[list[str], list[str]]:
-    """Enter every attack on every base: a section with a table per base, and who passed an honest method."""
+def measured(
+    contest: Contest, challenge: Challenge, folder: Path, beaten: Gains
+) -> tuple[list[str], list[str]]:
+    """Enter every attack on every base: a section, and who passed an honest method."""
     honest = {method: contest.honest_scores(method, folder) for method in HONEST}
     lines, passed = [f"## On `{contest.dataset.name}`, {contest.split.scheme}-{contest.split.seed}", ""], []
     for base in BASES:
         table = Table(honest, base)
-        lines += [f"Attacks on `{base}`:", "", *table.head()]
+        judged = ChallengeTable(challenge.judge(contest.honest_file(base, folder).predicted))
+        of_board, of_challenge = table.head(), judged.head()
         for attack in ATTACKS:
+            closed = []
             try:
-                attacked = contest.attacked_scores(attack, base, folder)
+                submission = contest.attacked_file(attack, base, folder)
+                attacked = contest.scores(submission)
+                of_board.append(table.row(attack.name, attacked))
+                closed.append(share_closed(honest[base], attacked)[headline_metrics()])
+                change = table.rank_change(attacked)
+                if change < 0:
+                    names = (f"`{name}`" for name in (contest.dataset.name, base, attack.name))
+                    passed.append(_row([*names, f"{change:+.2f}"]))
             except BenchmarkError as error:
-                lines.append(_row([f"`{attack.name}`", f"refused: {_sentence(error, folder)}"]))
+                of_board.append(_row([f"`{attack.name}`", f"refused: {_sentence(error, folder)}"]))
                 continue
-            lines.append(table.row(attack.name, attacked))
-            change = table.rank_change(attacked)
-            if change < 0:
-                names = (f"`{name}`" for name in (contest.dataset.name, base, attack.name))
-                passed.append(_row([*names, f"{change:+.2f}"]))
-        lines.append("")
+            try:
+                found = challenge.judge(submission.predicted)
+                of_challenge.append(judged.row(attack.name, found))
+                closed.append(judged.closed(found))
+            except BenchmarkError as error:
+                of_challenge.append(_row([f"`{attack.name}`", f"refused: {_sentence(error, folder)}"]))
+            beaten.add(contest.dataset.name, base, attack.name, pd.concat(closed))
+        lines += [
+            f"Attacks on `{base}`:",
+            "",
+            *of_board,
+            "",
+            "As the challenge scores them:",
+            "",
+            *of_challenge,
+            "",
+        ]
     return lines, passed
 
 
@@ -159,17 +246,18 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "attacks.md")
     wanted = parser.parse_args()
     words = TEXT.read_text().format(honest="`, `".join(HONEST), provenance=provenance(wanted.datasets))
-    refused, tables, passed = [], [], []
+    refused, tables, passed, beaten = [], [], [], Gains()
     with tempfile.TemporaryDirectory() as place:
         for name in wanted.datasets:
             dataset = load_dataset(name)
-            contest = Contest.on(dataset, load_split(dataset, "doubles", 0))
+            split = load_split(dataset, "doubles", 0)
+            contest, challenge = Contest.on(dataset, split), Challenge.on(dataset, split)
             refused = refused or refusals(contest, Path(place))
-            lines, climbers = measured(contest, Path(place))
+            lines, climbers = measured(contest, challenge, Path(place), beaten)
             tables, passed = tables + lines, passed + climbers
     head = ["## Who passes an honest method", "", "| data set | base | attack | mean rank |"]
     passed = [*head, "|---|---|---|---|", *passed, ""]
-    text = [words, *passed, *descriptions(), *refused, *tables]
+    text = [words, *passed, *beaten.lines(), *descriptions(), *refused, *tables]
     wanted.output.parent.mkdir(exist_ok=True)
     wanted.output.write_text("\n".join(text).rstrip() + "\n")
 

@@ -1,6 +1,6 @@
 """How fast predictions are scored, how that grows, and whether they need to fit into memory.
 
-python perf/scoring.py             every metric beside cell-eval's full profile, on one AnnData pair
+python perf/scoring.py             every metric beside cell-eval2's full profile, on one AnnData pair, twice
 python perf/scoring.py --growth    seconds at 1, 4 and 16 times the perturbations, and the cells
 python perf/scoring.py --disk      both sides read from disk, in a process that could not hold the panel
 
@@ -74,7 +74,11 @@ def make_pair(
 
 
 def score_cells(
-    control: Any, real: Mapping[str, Any], predicted: Mapping[str, Any], genes: list[str]
+    control: Any,
+    real: Mapping[str, Any],
+    predicted: Mapping[str, Any],
+    genes: list[str],
+    truth: Path | None = None,
 ) -> None:
     """Score with this package; what its genes do alone, doubles are compared with, is other real cells."""
     from benchmark.data.blocks import LazyCells
@@ -84,23 +88,21 @@ def score_cells(
     alone = sorted({gene for label in real for gene in label.split("+")})
     stand_in = dict(zip(alone, cycle(real), strict=False))
     singles = LazyCells(alone, lambda gene: real[stand_in[gene]])
-    evaluate(Reference.of(control, genes, train=real, singles=singles), real, predicted)
+    evaluate(Reference.of(control, genes, train=real, singles=singles), real, predicted, truth=truth)
 
 
 def score_in_memory(folder: Path) -> Callable[[], None]:
-    """Load a pair; the answer scores it with this package."""
+    """Load a pair; the answer scores it with this package, as runs do: what is real is kept for the next."""
+    from benchmark.data.blocks import LazyCells
 
-    def by_label(side: str) -> dict[str, Any]:
-        adata = anndata.read_h5ad(folder / f"{side}.h5ad")
-        genes.extend(adata.var_names[len(genes) :])
-        rows = adata.obs.groupby("perturbation", observed=True).indices
-        return {str(label): adata.X[index] for label, index in rows.items()}
+    def by_label(side: anndata.AnnData) -> LazyCells:
+        rows = side.obs.groupby("perturbation", observed=True).indices
+        return LazyCells([label for label in rows if label != CONTROL], lambda label: side.X[rows[label]])
 
-    genes: list[str] = []
-    real, predicted = by_label("real"), by_label("predicted")
-    control = real.pop(CONTROL)
-    predicted.pop(CONTROL)
-    return lambda: score_cells(control, real, predicted, genes)
+    real, predicted = (anndata.read_h5ad(folder / f"{side}.h5ad") for side in ("real", "predicted"))
+    control = real.X[(real.obs["perturbation"] == CONTROL).to_numpy()]
+    sides, genes = (by_label(real), by_label(predicted)), list(real.var_names)
+    return lambda: score_cells(control, *sides, genes, folder / "truth")
 
 
 def score_from_disk(folder: Path) -> Callable[[], None]:
@@ -116,26 +118,24 @@ def score_from_disk(folder: Path) -> Callable[[], None]:
     return lambda: score_cells(control, real, predicted, genes)
 
 
-def score_with_cell_eval(folder: Path) -> Callable[[], None]:
-    """Load a pair; the answer scores it with cell-eval, every metric of its ``full`` profile."""
-    from cell_eval import MetricsEvaluator
+def score_with_cell_eval2(folder: Path) -> Callable[[], None]:
+    """Load a pair; the answer scores it with cell-eval2, every metric of its ``full`` profile."""
+    from cell_eval2 import EvalConfig, compute_metrics
+    from cell_eval2.config import DEParams
 
-    logging.disable(logging.INFO)
+    logging.disable(logging.WARNING)
     real, predicted = (anndata.read_h5ad(folder / f"{side}.h5ad") for side in ("real", "predicted"))
-
-    def score() -> None:
-        with tempfile.TemporaryDirectory() as out:
-            evaluator = MetricsEvaluator(
-                adata_pred=predicted,
-                adata_real=real,
-                control_pert=CONTROL,
-                pert_col="perturbation",
-                num_threads=threads(),
-                outdir=str(Path(out, "out")),
-            )
-            evaluator.compute(profile="full", write_csv=False)
-
-    return score
+    config = EvalConfig(
+        metrics="full",
+        pert_col="perturbation",
+        control=CONTROL,
+        input_type="lognorm",
+        de=DEParams(backend="pdex"),
+        target_gene_map={"*": None},  # it knows no doubles
+        num_threads=threads(),
+        device="cpu",
+    )
+    return lambda: compute_metrics(predicted, real, config=config)
 
 
 def threads() -> int:
@@ -146,7 +146,7 @@ def threads() -> int:
 def measure(
     scorer: Callable[[Path], Callable[[], None]], tiny: Path, pair: Path, room: float | None = None
 ) -> dict[str, float]:
-    """Time one scorer in this process: the tiny pair first, then the pair.
+    """Time one scorer in this process: the tiny pair first, then the pair, then the pair again.
 
     `room` is how many MB of data the process may get beside what it has after the tiny pair.
     """
@@ -157,10 +157,19 @@ def measure(
         limit_data(room)
     score = scorer(pair)
     loaded = peak_mb()
-    start = time.perf_counter()
+    start, busy = time.perf_counter(), time.process_time()
     score()
-    seconds = time.perf_counter() - start
-    return {"warm_up": warm_up, "seconds": seconds, "loaded": loaded, "peak": peak_mb()}
+    seconds, busy, peak = time.perf_counter() - start, time.process_time() - busy, peak_mb()
+    start = time.process_time()
+    score()
+    return {
+        "warm_up": warm_up,
+        "seconds": seconds,
+        "busy": busy,
+        "again": time.process_time() - start,
+        "loaded": loaded,
+        "peak": peak,
+    }
 
 
 def compare(root: Path, tiny: Path, sizes: dict[str, int]) -> None:
@@ -168,17 +177,20 @@ def compare(root: Path, tiny: Path, sizes: dict[str, int]) -> None:
     in_new_process(make_pair, root / "pair", **sizes)
     found = {
         name: in_new_process(measure, scorer, tiny, root / "pair")
-        for name, scorer in (("benchmark", score_in_memory), ("cell-eval", score_with_cell_eval))
+        for name, scorer in (("benchmark", score_in_memory), ("cell-eval2", score_with_cell_eval2))
     }
     for name, row in found.items():
         print(
-            f"{name:10s}{row['seconds']:8.2f} s, peak memory {row['peak']:5.0f} MB "
-            f"({row['loaded']:.0f} MB with the pair loaded), warm-up {row['warm_up']:.2f} s"
+            f"{name:10s}{row['seconds']:8.2f} s, {row['busy']:.2f} s of processors, {row['again']:.2f} s the "
+            f"second time; peak memory {row['peak']:5.0f} MB ({row['loaded']:.0f} MB with the pair loaded), "
+            f"warm-up {row['warm_up']:.2f} s"
         )
-    seconds, memory = (found["cell-eval"][what] / found["benchmark"][what] for what in ("seconds", "peak"))
+    ours, theirs = found["benchmark"], found["cell-eval2"]
+    seconds, busy, again = (theirs[what] / ours[what] for what in ("seconds", "busy", "again"))
     print(
-        f"benchmark is {seconds:.1f} times as fast (target: {TARGET_TIMES}), "
-        f"at {1 / memory:.0%} of the memory (target: at most 100%)"
+        f"benchmark is {seconds:.1f} times as fast, by processors {busy:.1f} times, and {again:.1f} times "
+        f"where the real cells were scored before (target: {TARGET_TIMES}), at "
+        f"{ours['peak'] / theirs['peak']:.0%} of the memory (target: at most 50%)"
     )
 
 

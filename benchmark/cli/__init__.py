@@ -32,6 +32,7 @@ from benchmark.cli import (
     splits,
     sweep,
     tracking_server,
+    trust,
     tune,
 )
 from benchmark.errors import BenchmarkError
@@ -60,6 +61,7 @@ app.command("export")(export.export)
 app.command("protocol")(protocol.protocol)
 app.command("network")(network.network)
 app.command("order")(order.order)
+app.command("trust")(trust.trust)
 app.command("curves")(curves.curves)
 app.command("tracking-server")(tracking_server.tracking_server)
 app.command("install")(install.install)

@@ -100,5 +100,8 @@ def _page(blocks: Sequence[Block], runs: Sequence[StoredRun], dataset: str | Non
     """The board as a page, with what was published for the same data sets and splits, or all of them."""
     from benchmark.board.page import as_content, as_html
     from benchmark.studies.protocols import published_boards
+    from benchmark.studies.trust import read_trust
 
-    return as_html(as_content(blocks, runs, published_boards(dataset, split)))
+    places = [(block.dataset, block.split, block.dataset_digest) for block in blocks]
+    trust = {place: found for place in places if (found := read_trust(*place)) is not None}
+    return as_html(as_content(blocks, runs, published_boards(dataset, split), trust))

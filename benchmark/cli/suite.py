@@ -63,7 +63,7 @@ def replay(path: Path) -> None:
     """
     from benchmark.data import load_dataset
     from benchmark.records.tracking import Tracker
-    from benchmark.studies.vcc2026.document import differences, document_of, read_document
+    from benchmark.studies.vcc2026.document import differences, document_of, read_document, require_same_data
 
     document = read_document(path)
     settings = document["suite"]["settings"]
@@ -75,6 +75,7 @@ def replay(path: Path) -> None:
         )
     record = tracker.record(runs[0].run_id)
     dataset = load_dataset(settings["dataset"])
+    require_same_data(document, dataset.digest)
     found = _of_record(tracker, record, dataset, **settings["anchors"])
     changed = differences(document, document_of(found, record))
     if changed:

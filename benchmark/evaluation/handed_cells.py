@@ -10,12 +10,16 @@ from scipy.sparse import csr_matrix
 from benchmark.counted import dense, logs_of
 from benchmark.data import Dataset
 from benchmark.errors import BenchmarkError
+from benchmark.evaluation.forms import CONTEXT
 from benchmark.evaluation.metrics.counts import require_counts
 from benchmark.evaluation.metrics.sorted_cells import Matrix
 from benchmark.evaluation.stored import StoredCells
 
 STANDARD_ERRORS = 6
 """How far the mean of submitted control cells may be off before they count as other cells."""
+
+LOOKED_AT = 200
+"""Cells of each context by whose mean contexts are told apart."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +69,41 @@ class HandedCells:
         counts = dense(self.raw(rows, np.float64))
         require_counts(counts, f"The predicted cells of '{label}' in {self.stored.path}")
         return logs_of(counts, self.worth(counts))
+
+    def require_own_context(self, chosen: np.ndarray | None, control: csr_matrix) -> None:
+        """Refuse the cells of another context: those under another name are far nearer to the controls.
+
+        A perturbation changes a cell much less than its context does. Some cells of each context are looked
+        at, by their mean.
+
+        Parameters
+        ----------
+        chosen
+            Rows of the context that is scored; None where the file knows no contexts.
+        control
+            The control cells of the data set, log1p of counts per 10,000.
+
+        Raises
+        ------
+        BenchmarkError
+            When the cells of another context are less than half as far from the control cells.
+        """
+        if chosen is None:
+            return
+        of_cells, centre = self.stored.labels(CONTEXT), np.asarray(control.mean(axis=0)).ravel()
+        far = {}
+        for context in sorted(set(of_cells)):
+            rows = np.flatnonzero(of_cells == context)
+            some = rows[np.unique(np.linspace(0, len(rows) - 1, LOOKED_AT).astype(int))]
+            cells = self.checked_logs(context, some)
+            far[context] = float(np.linalg.norm(cells.mean(axis=0, dtype=np.float64) - centre))
+        own, nearest = str(of_cells[chosen[0]]), min(far, key=lambda context: far[context])
+        if 2 * far[nearest] < far[own]:
+            raise BenchmarkError(
+                f"The cells of context '{own}' in {self.stored.path} are {far[own] / far[nearest]:.1f} times "
+                f"as far from the control cells of the data set as those of context '{nearest}'; contexts "
+                "seem to be swapped: label them as the data are, or name another with --context."
+            )
 
     def foreign_controls(self, rows: np.ndarray | None, control: csr_matrix) -> list[str]:
         """Say so where the control cells of the file are no draw from the real ones.

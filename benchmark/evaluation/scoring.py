@@ -23,6 +23,7 @@ from benchmark.evaluation.metrics import Reference
 from benchmark.evaluation.metrics.evaluate import evaluate, evaluate_means
 from benchmark.evaluation.metrics.response import Response
 from benchmark.evaluation.metrics.sorted_cells import Matrix
+from benchmark.machine.paths import cache_folder
 from benchmark.perturbation import Perturbation
 from benchmark.splits import Split
 from benchmark.splits.views import cells_by_label, given_controls, held_out_cells, scored_controls
@@ -38,6 +39,10 @@ DRAWS = 5
 
 FEWEST = 4
 """Cells of a perturbation that can be halved: a score needs two on each side."""
+
+
+TRUTH = "truth"
+"""The cache of what follows from real cells alone."""
 
 
 def reference_of(dataset: Dataset, split: Split) -> Reference:
@@ -72,7 +77,8 @@ def score(
     """
     reference = reference or reference_of(dataset, split)
     real = held_out_cells(dataset, split)
-    return evaluate(reference, real, predicted, predicts, counts_of_both(dataset, split, predicted))
+    counts = counts_of_both(dataset, split, predicted)
+    return evaluate(reference, real, predicted, predicts, counts, cache_folder(TRUTH))
 
 
 def counts_of_both(dataset: Dataset, split: Split, predicted: Mapping[str, Matrix]) -> Counts | None:
@@ -119,7 +125,7 @@ def ceiling(dataset: Dataset, split: Split, reference: Reference | None = None) 
     tables = []
     for seed in range(HALVINGS):
         truth, guess = (
-            LazyCells(enough, partial(_half, held_out, seed=seed, which=which)) for which in range(2)
+            LazyCells(enough, partial(half, held_out, seed=seed, which=which)) for which in range(2)
         )
         tables.append(evaluate(reference, truth, guess))
     return (
@@ -142,7 +148,8 @@ def limit(dataset: Dataset, split: Split, reference: Reference | None = None) ->
         As `evaluate` returns it, with the metrics that read means alone.
     """
     reference = reference or reference_of(dataset, split)
-    tables = evaluate_means(reference, held_out_cells(dataset, split), true_means)
+    real = held_out_cells(dataset, split)
+    tables = evaluate_means(reference, real, true_means, cache_folder(TRUTH))
     return pd.concat(tables).groupby(level=0, sort=False).mean().rename_axis("perturbation")
 
 
@@ -155,7 +162,8 @@ def true_means(real: Response) -> np.ndarray:
     return np.maximum(control.mean + changes, 0)
 
 
-def _half(cells_of: Mapping[str, Matrix], label: str, seed: int, which: int) -> Matrix:
+def half(cells_of: Mapping[str, Matrix], label: str, seed: int, which: int) -> Matrix:
+    """Return one of the two halves of the cells of a perturbation; a seed divides all alike."""
     cells = cells_of[label]
     order = np.random.default_rng(seed).permutation(cells.shape[0])
     middle = len(order) // 2

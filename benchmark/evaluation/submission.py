@@ -131,6 +131,7 @@ def read_submission(
     require_cells(stored, predicts, is_counts)
     control = control_cells(dataset, split)
     handed = HandedCells.of(stored, dataset, control.X, is_counts)
+    handed.require_own_context(chosen, control.X)
     every = cells_by_label(dataset, [CONTROL])[CONTROL]
     notes += handed.foreign_controls(rows.pop(CONTROL, None), every)
     missing = [label for label in split.test if label not in rows]

@@ -172,13 +172,35 @@ def _whole_counts(found: Predicted) -> dict[str, np.ndarray]:
             f"The run predicted log values, and '{dataset.name}' holds no counts that would say how deep "
             "cells are; export it with --format cell-eval."
         )
+    return drawn_counts({label: found.cells[label] for label in split.test}, control)
+
+
+def drawn_counts(logs: Mapping[str, Matrix], control: AnnData) -> dict[str, np.ndarray]:
+    """Draw whole counts that stand for log values, at the depth of control cells.
+
+    Parameters
+    ----------
+    logs
+        Label -> log1p of counts per 10,000, (cells, genes).
+    control
+        Control cells that hold counts, too; cells are as deep as these are in turn.
+
+    Returns
+    -------
+    dict
+        Label -> float32 whole numbers, (cells, genes).
+
+    Raises
+    ------
+    BenchmarkError
+        When they are no counts of cells, such as of more than a million in one.
+    """
     worth = worth_of_counts(control.X, control.layers["counts"])
     worth = worth[worth > 0]
     counts = {}
-    for label in split.test:
-        logs = dense(found.cells[label])
+    for label, cells in logs.items():
         rng = np.random.default_rng(list(label.encode()))
-        counts[label] = counts_of(logs, np.resize(worth, len(logs)), rng)
+        counts[label] = counts_of(dense(cells), np.resize(worth, cells.shape[0]), rng)
         require_counts(counts[label].astype(np.float64), f"The counts that stand for '{label}'")
     return counts
 

@@ -103,18 +103,23 @@ def check_answers_have_the_promised_form(case: Case) -> None:
         shape = (CELLS, case.panel.dataset.adata.n_vars)
         _require(cells.shape == shape, f"A prediction has shape {cells.shape}, not {shape}.")
         _require(bool(np.isfinite(cells).all()), "A prediction is not finite.")
-        _require(bool((cells >= 0).all()), "A prediction is negative; log1p expression never is.")
+        _require(bool((cells >= 0).all()), "A prediction is negative; expression never is.")
+        if case.fitted.expression == "counts":
+            whole = bool((cells == np.round(cells)).all())
+            _require(whole, "A prediction of counts holds what is no whole number; draw counts.")
 
 
 @_check
 def check_answers_are_on_the_scale_of_the_cells(case: Case) -> None:
-    """Predictions are log1p CP10K, as the cells that are given."""
-    given = float(case.panel.control.X.sum(axis=1).mean())
+    """Predictions are log1p CP10K, as the cells that are given, or counts at their depth."""
+    control, is_counts = case.panel.control, case.fitted.expression == "counts"
+    given = float((control.layers["counts"] if is_counts else control.X).sum(axis=1).mean())
     found = float(np.mean([cells.sum(axis=1).mean() for cells in case.answers]))
+    wanted = "counts at the depth of the control cell" if is_counts else "log1p CP10K"
     _require(
         found < SCALE * given,
         f"A predicted cell sums to {found:,.0f} on average and a control cell to {given:,.0f}: predictions "
-        "seem to be on another scale, such as CP10K without the logarithm; answer log1p CP10K.",
+        f"seem to be on another scale, such as CP10K without the logarithm; answer {wanted}.",
     )
 
 

@@ -132,9 +132,10 @@ class Cpa(SubprocessMethod):
     under the label of the perturbation. The package's `predict` gives the mean that is decoded for each cell,
     without the noise of counting; its logarithm is larger than the mean of the logarithms of counts, by which
     cells are compared here, most of all for genes with few. So counts are drawn around that mean from the
-    negative binomial that was learned (``answer="sample"``); ``answer="mean"`` gives what the package does.
-    Decoded counts have the library of the control cell (its counts on the measured genes) and are
-    brought to its X by the factor that takes its own counts there, so that no change gives X again.
+    negative binomial that was learned and handed over as they are (``answer="sample"``); ``answer="mean"``
+    gives what the package does. Decoded counts have the library of the control cell (its counts on the
+    measured genes); their mean is brought to its X by the factor that takes its own counts there, so that no
+    change gives X again.
 
     The package picks its epoch by a score of its own (r2 of means and variances, gain of purity) on cells
     called "valid". Here these are the cells of validation perturbations whose genes all have an embedding;
@@ -160,18 +161,27 @@ class Cpa(SubprocessMethod):
     """
 
     name = "cpa"
+    version = "2"
     licence = "cpa-tools 0.8.1: BSD 3-Clause"
     Config = CpaConfig
     predicts = "cells"
 
     genes_: list[str]
+    recon_loss_: str
     config: CpaConfig
+
+    @property
+    def expression(self) -> Literal["log1p", "counts"]:
+        """Counts where they are drawn from a distribution of counts, which data with counts have."""
+        self.require_fitted()
+        is_drawn = self.recon_loss_ != "gauss" and self.config.answer == "sample"
+        return "counts" if is_drawn else "log1p"
 
     def fit(self, train: AnnData, validation: AnnData) -> Self:
         """Have the worker train, and remember which genes it has an embedding of."""
-        genes = self._embedded(train)
+        genes, loss = self._embedded(train), self._loss(train)
         super().fit(train, validation)
-        self.genes_ = genes
+        self.genes_, self.recon_loss_ = genes, loss
         return self
 
     def unsupported(self, perturbation: Perturbation) -> str | None:
@@ -190,15 +200,18 @@ class Cpa(SubprocessMethod):
 
     def about(self, train: AnnData, validation: AnnData) -> dict[str, Any]:
         """Settle the likelihood and the place of the vectors."""
+        path = self.config.gene_embeddings
+        return {"recon_loss": self._loss(train), "gene_embeddings": str(Path(path).resolve()) if path else ""}
+
+    def _loss(self, train: AnnData) -> str:
+        """The likelihood, which counts decide where it is not given."""
         has_counts = "counts" in train.layers
         if self.config.recon_loss == "nb" and not has_counts:
             raise BenchmarkError(
                 "CPA's recon_loss nb needs counts, and these cells have none; use --set recon_loss=gauss."
             )
         automatic = "nb" if has_counts else "gauss"
-        loss = automatic if self.config.recon_loss == "auto" else self.config.recon_loss
-        path = self.config.gene_embeddings
-        return {"recon_loss": loss, "gene_embeddings": str(Path(path).resolve()) if path else ""}
+        return automatic if self.config.recon_loss == "auto" else self.config.recon_loss
 
     def _embedded(self, train: AnnData) -> list[str]:
         """Genes that will have an embedding: those of the file, else those of training perturbations."""

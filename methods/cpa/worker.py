@@ -59,7 +59,7 @@ def fit(job: Job) -> None:
 
 
 def predict(job: Job) -> None:
-    """Answer the control cells as they would be under each perturbation, log1p CP10K."""
+    """Answer the control cells under each perturbation: counts, where they are drawn, or log1p CP10K."""
     cpa = _package(job)
     import torch
 
@@ -77,10 +77,10 @@ def predict(job: Job) -> None:
         _relabel(query, [row[gene] for gene in _known(genes, row)])
         model.predict(query, batch_size=BATCH)
         predicted = np.maximum(query.obsm["CPA_pred"], 0)
-        if about["recon_loss"] != "gauss":
-            if job.config["answer"] == "sample":
-                rng = np.random.default_rng([job.seed, *(row[gene] for gene in genes)])
-                predicted = draw_counts(predicted, np.exp(weights["px_r"].astype(np.float64)), rng)
+        if about["recon_loss"] != "gauss" and job.config["answer"] == "sample":
+            rng = np.random.default_rng([job.seed, *(row[gene] for gene in genes)])
+            predicted = draw_counts(predicted, np.exp(weights["px_r"].astype(np.float64)), rng)
+        elif about["recon_loss"] != "gauss":
             predicted = to_log(predicted, values, control.X)
         job.answer(index, predicted)
 

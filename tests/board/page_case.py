@@ -64,8 +64,20 @@ def board_runs() -> list[StoredRun]:
     ]
 
 
+TRUST = {
+    ("tiny", "doubles", "d" * 64): {
+        "seed": 0,
+        "perturbations": 20,
+        "metrics": {
+            "pearson": {"train_mean": 0.1, "duplicate": 0.8, "bound": 0.9, "placed": 0.875}
+            | {"noise": 0.02, "sampling": 0.3, "told": 0.95, "seeds": None}
+        },
+    }
+}
+
+
 def html_of(runs: Sequence[StoredRun]) -> str:
-    return as_html(as_content(build_board(runs), runs, PUBLISHED))
+    return as_html(as_content(build_board(runs), runs, PUBLISHED, TRUST))
 
 
 def browser(width: int = 1300, dark: bool = False):

@@ -110,6 +110,14 @@ def test_another_data_set_has_other_rows(page):
     assert "published, not run here" in one(page, "#published h3").text
 
 
+def test_what_metrics_can_tell_stands_below_the_board_that_it_was_measured_on(page):
+    one(page, "#trust summary").click()
+    assert texts(page, "#trust tbody th") == ["pearson"]
+    assert texts(page, "#trust tbody td") == ["0.100", "0.800", "0.900", "87%", "0.0200", "30%", "95%", "–"]
+    choose(page, "dataset", "second")
+    assert texts(page, "#trust summary") == []
+
+
 def test_a_group_has_means_of_its_own(page):
     before = texts(page, f"{RANKED} .metric .number")
     choose(page, "group", "combo_seen2")

@@ -107,6 +107,22 @@ def test_contexts_are_named_and_controls_are_not_handed_in(exported, dataset, sp
         score_file(tmp_path / "missing.h5ad", dataset, split)
 
 
+def test_swapped_contexts_are_refused(exported, dataset, split, tmp_path):
+    """The cells of B are of another kind, their genes in another order; those of A are of this data set."""
+    cells = read_h5ad(exported)
+    of_b = (cells.obs["context"] == "B").to_numpy()
+    values = cells.X.toarray()
+    values[of_b] = values[of_b][:, np.random.default_rng(0).permutation(values.shape[1])]
+    cells.X = values
+    path = tmp_path / "contexts.h5ad"
+    cells.write_h5ad(path)
+    assert score_file(path, dataset, split, context="A").scores["mse"].notna().all()
+    with pytest.raises(
+        BenchmarkError, match=r"context 'B' .* as those of context 'A'; contexts seem to be swapped"
+    ):
+        score_file(path, dataset, split, context="B")
+
+
 def test_what_is_no_package_is_refused_and_leaves_nothing(exported, dataset, split, tmp_path):
     """Another member, a damaged one, no archive at all."""
     other = packed(exported, "something.zst")

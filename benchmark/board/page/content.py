@@ -18,7 +18,10 @@ from benchmark.records.tracking import StoredRun
 
 
 def as_content(
-    blocks: Sequence[Block], runs: Sequence[StoredRun], published: Sequence[PublishedBoard] = ()
+    blocks: Sequence[Block],
+    runs: Sequence[StoredRun],
+    published: Sequence[PublishedBoard] = (),
+    trust: Mapping[tuple[str, str, str], Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Turn blocks, and the runs that they were made from, into what the page is given.
 
@@ -30,6 +33,8 @@ def as_content(
         Where it had them from.
     published
         What was published for the same data sets, or others.
+    trust
+        Data set, split and digest of the data -> what `benchmark.studies.trust` saved of the metrics there.
     """
     by_id = {run.run_id: run for run in runs}
     there = {(block.dataset, block.split) for block in blocks}
@@ -42,7 +47,11 @@ def as_content(
         "headline": HEADLINE,
         "shown": SHOWN,
         "metrics": {name: _metric(name) for name in METRICS if name in {*SHOWN, *names}},
-        "boards": [_board(block, by_id, published) for block in blocks]
+        "boards": [
+            _board(block, by_id, published)
+            | {"trust": (trust or {}).get((block.dataset, block.split, block.dataset_digest))}
+            for block in blocks
+        ]
         + [
             _empty(board.dataset, board.split, [board])
             for board in published
@@ -83,6 +92,7 @@ def _empty(dataset: str, split: str, published: Sequence[PublishedBoard]) -> dic
         "rows": [],
         "scores": None,
         "published": [board.as_content() for board in published],
+        "trust": None,
     }
 
 

@@ -24,6 +24,7 @@ SCRIPTS = (
     "perturbations.js",
     "details.js",
     "published.js",
+    "trust.js",
     "main.js",
 )
 """In the order in which they are run; each is a part of one script."""

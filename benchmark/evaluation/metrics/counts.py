@@ -15,7 +15,8 @@ from scipy.stats import false_discovery_control
 
 from benchmark.counted import dense
 from benchmark.errors import BenchmarkError
-from benchmark.evaluation.metrics.differential import PSEUDOCOUNT, rank_sum_p_values
+from benchmark.evaluation.metrics.differential import PSEUDOCOUNT
+from benchmark.evaluation.metrics.rank_sum import rank_sum_p_values
 from benchmark.evaluation.metrics.reference import Reference
 from benchmark.evaluation.metrics.response import RESOLUTION, Response
 from benchmark.evaluation.metrics.sorted_cells import Matrix, SortedCells

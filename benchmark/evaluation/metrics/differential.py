@@ -1,20 +1,15 @@
-"""Differential expression of the cells of one perturbation against the control cells.
-
-The rank-sum test has a kernel of its own because the control cells are the same for every perturbation, real
-and predicted: sorted once, each test is one merge of two sorted rows. `illico` and `pdex` compute the same
-numbers but sort or rank the control cells again at each call, which predictions that arrive one perturbation
-at a time would pay for each time; `illico` also writes progress bars and logs to stderr by itself, and `pdex`
-brings polars. The kernel compiles in about a second, so it is not cached on disk.
-"""
+"""Differential expression of the cells of one perturbation against the control cells."""
 
 from __future__ import annotations
 
-import numba
+from pathlib import Path
+
 import numpy as np
-from scipy.special import erfc
 from scipy.stats import false_discovery_control
 
 from benchmark.errors import BenchmarkError
+from benchmark.evaluation.metrics.kept import Kept, kept_of_real
+from benchmark.evaluation.metrics.rank_sum import rank_sum_p_values
 from benchmark.evaluation.metrics.reference import Reference
 from benchmark.evaluation.metrics.response import RESOLUTION, Response
 from benchmark.evaluation.metrics.sorted_cells import Matrix, SortedCells
@@ -28,6 +23,7 @@ def differential_expression(
     cells: Matrix,
     name: str = "The cells",
     control: SortedCells | None = None,
+    truth: Path | None = None,
 ) -> Response:
     """Compare the cells of one perturbation with the control cells, gene by gene.
 
@@ -51,6 +47,8 @@ def differential_expression(
         What the cells are called in an error.
     control
         The control cells of this side; those of the real one unless said.
+    truth
+        Of the real side: the folder in which what is worked out of it is kept (`Kept`).
 
     Raises
     ------
@@ -63,13 +61,15 @@ def differential_expression(
             f"{name} have {cells.shape[1]} genes, but the control cells have {n_genes}; "
             "give both the same genes in the same order."
         )
-    perturbed = SortedCells.of(cells, name)
-    p_value = rank_sum_p_values(control.values, perturbed.values)
+    dense = np.asarray(cells if isinstance(cells, np.ndarray) else cells.toarray(), dtype=np.float32)
+    perturbed = SortedCells.of(dense, name)
+    kept = Kept() if truth is None else kept_of_real(truth, reference, label, dense, perturbed)
+    p_value = kept.get("p_value", lambda: rank_sum_p_values(control.values, perturbed.values, control.ties))
     return Response(
         label=label,
         reference=reference,
         control=control,
-        cells=np.asarray(cells if isinstance(cells, np.ndarray) else cells.toarray(), dtype=np.float32),
+        cells=dense,
         ascending=perturbed.values,
         mean=perturbed.mean,
         variance=perturbed.variance,
@@ -77,6 +77,7 @@ def differential_expression(
         log2_fold_change=np.log2((perturbed.count_mean + PSEUDOCOUNT) / (control.count_mean + PSEUDOCOUNT)),
         p_value=p_value,
         fdr=false_discovery_control(p_value),
+        kept=kept,
     )
 
 
@@ -113,62 +114,3 @@ def _change(mean: np.ndarray, control: SortedCells) -> np.ndarray:
     change = mean - control.mean
     change[np.abs(change) < RESOLUTION] = 0.0
     return change
-
-
-def fdr(control: np.ndarray, cells: np.ndarray) -> np.ndarray:
-    """False discovery rates (Benjamini and Hochberg 1995) over the genes of `rank_sum_p_values`."""
-    return false_discovery_control(rank_sum_p_values(control, cells))
-
-
-def rank_sum_p_values(control: np.ndarray, cells: np.ndarray) -> np.ndarray:
-    """Two-sided p-values of the rank-sum test, normal approximation, corrected for ties and continuity.
-
-    Mann and Whitney (1947); the tie correction is that of Lehmann, "Nonparametrics" (1975), chapter 1. The
-    same numbers as ``scipy.stats.mannwhitneyu(method="asymptotic")`` and as cell-eval's; a gene with one
-    value in all cells has p = 1.
-
-    Parameters
-    ----------
-    control
-        float32, (genes, control cells), C-contiguous, every row ascending.
-    cells
-        float32, (genes, cells), C-contiguous, every row ascending.
-
-    Returns
-    -------
-    numpy.ndarray
-        float64, (genes,).
-    """
-    n_control, n_cells = control.shape[1], cells.shape[1]
-    n = n_control + n_cells
-    rank_sum, tie_term = _merge(control, cells)
-    distance = np.abs(rank_sum - n_cells * (n + 1) / 2)
-    variance = n_control * n_cells / 12 * (n + 1 - tie_term / (n * (n - 1)))
-    spread = np.sqrt(variance)
-    z = np.divide(distance - 0.5, spread, out=np.zeros_like(spread), where=spread > 0)
-    return np.minimum(erfc(z / np.sqrt(2)), 1.0)
-
-
-@numba.njit(nogil=True)
-def _merge(control: np.ndarray, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Per gene: the sum of the mid-ranks of `cells` among all, and of t^3 - t over each t equal values."""
-    n_genes, n_control = control.shape
-    n_cells = cells.shape[1]
-    rank_sum = np.zeros(n_genes)
-    tie_term = np.zeros(n_genes)
-    for gene in range(n_genes):
-        i = j = 0
-        while i < n_control or j < n_cells:
-            if j == n_cells or (i < n_control and control[gene, i] < cells[gene, j]):
-                value = control[gene, i]
-            else:
-                value = cells[gene, j]
-            before, first = i + j, j
-            while i < n_control and control[gene, i] == value:
-                i += 1
-            while j < n_cells and cells[gene, j] == value:
-                j += 1
-            tied = float(i + j - before)
-            rank_sum[gene] += (j - first) * (before + (tied + 1) / 2)
-            tie_term[gene] += tied * tied * tied - tied
-    return rank_sum, tie_term

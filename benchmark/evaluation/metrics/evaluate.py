@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -27,6 +28,7 @@ def evaluate(
     predicted: Mapping[str, Matrix],
     predicts: Literal["cells", "mean"] = "cells",
     counts: Counts | None = None,
+    truth: Path | None = None,
 ) -> pd.DataFrame:
     """Compute every metric that applies for every perturbation.
 
@@ -48,6 +50,9 @@ def evaluate(
     counts
         The counts of the same cells, where both sides hold them; `MetricSpec.of_counts` says which metrics
         are taken of these.
+    truth
+        A folder in which what follows from the real cells alone is kept, by their content, so that the next
+        prediction of the same cells does not pay for it again (`benchmark.evaluation.metrics.kept`).
 
     Returns
     -------
@@ -69,10 +74,11 @@ def evaluate(
     def sides(label: str) -> Sides:
         from benchmark.evaluation.metrics.differential import differential_expression
 
-        truth = differential_expression(reference, label, real[label], f"The real cells of '{label}'")
+        name = f"The real cells of '{label}'"
+        own = differential_expression(reference, label, real[label], name, truth=truth)
         cells, name = predicted[label], f"The predicted cells of '{label}'"
         guess = differential_expression(reference, label, cells, name, reference.given)
-        return Sides((truth, guess), None if counts is None else counts.sides(label))
+        return Sides((own, guess), None if counts is None else counts.sides(label))
 
     (table,) = _tables(applicable, list(real), lambda label: [sides(label)])
     return table
@@ -82,6 +88,7 @@ def evaluate_means(
     reference: Reference,
     real: Mapping[str, Matrix],
     means: Callable[[Response], np.ndarray],
+    truth: Path | None = None,
 ) -> list[pd.DataFrame]:
     """Compute every metric that reads means alone, for several predicted means of each perturbation.
 
@@ -94,6 +101,8 @@ def evaluate_means(
     means
         Real response -> predicted means, (predictions, genes), log1p of counts per 10,000; of every
         perturbation as many.
+    truth
+        As in `evaluate`.
 
     Returns
     -------
@@ -103,8 +112,9 @@ def evaluate_means(
     from benchmark.evaluation.metrics.differential import differential_expression, response_of_mean
 
     def sides(label: str) -> list[Sides]:
-        truth = differential_expression(reference, label, real[label], f"The real cells of '{label}'")
-        return [Sides((truth, response_of_mean(reference, label, mean))) for mean in means(truth)]
+        name = f"The real cells of '{label}'"
+        own = differential_expression(reference, label, real[label], name, truth=truth)
+        return [Sides((own, response_of_mean(reference, label, mean))) for mean in means(own)]
 
     applicable = [declared for declared in METRICS.values() if declared.spec.reads == "mean"]
     return _tables(applicable, list(real), sides)
@@ -121,9 +131,11 @@ def _tables(
     single = [declared for declared in applicable if isinstance(declared, Metric)]
 
     def score(label: str) -> list[tuple[list[float], Bulks, Bulks]]:
-        return [
-            ([declared(*each.of(declared.spec)) for declared in single], *each.bulks) for each in sides(label)
-        ]
+        found = []
+        for each in sides(label):
+            found.append(([declared(*each.of(declared.spec)) for declared in single], *each.bulks))
+            each.logs[0].kept.save()
+        return found
 
     rows: list[list[tuple[list[float], Bulks, Bulks]]] = []
     with stage("score", total=len(labels)) as progress:

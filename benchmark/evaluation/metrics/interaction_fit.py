@@ -47,22 +47,22 @@ def _spec(name: str, formula: str) -> MetricSpec:
 @metric(_spec("gi_c1_error", "c1"))
 def gi_c1_error(real: Response, predicted: Response) -> float:
     """Error of the share of the single that comes first in the alphabet."""
-    truth, guess = _shares(real, predicted)
+    truth, guess = shares_of_singles(real, predicted)
     return abs(float(guess[0] - truth[0]))
 
 
 @metric(_spec("gi_c2_error", "c2"))
 def gi_c2_error(real: Response, predicted: Response) -> float:
     """Error of the share of the single that comes second in the alphabet."""
-    truth, guess = _shares(real, predicted)
+    truth, guess = shares_of_singles(real, predicted)
     return abs(float(guess[1] - truth[1]))
 
 
 @metric(_spec("gi_magnitude_error", "magnitude sqrt(c1^2 + c2^2)"))
 def gi_magnitude_error(real: Response, predicted: Response) -> float:
     """Error of how strongly the singles act in the double: sqrt(2) where they add up, more for synergy."""
-    truth, guess = _shares(real, predicted)
-    return abs(math.hypot(*guess) - math.hypot(*truth))
+    truth, guess = shares_of_singles(real, predicted)
+    return abs(magnitude(guess) - magnitude(truth))
 
 
 @metric(
@@ -74,22 +74,29 @@ def gi_magnitude_error(real: Response, predicted: Response) -> float:
 )
 def gi_dominance_error(real: Response, predicted: Response) -> float:
     """Error of how unequally the singles share, whichever of them has more."""
-    truth, guess = _shares(real, predicted)
-    return abs(_dominance(guess) - _dominance(truth))
+    truth, guess = shares_of_singles(real, predicted)
+    return abs(dominance(guess) - dominance(truth))
 
 
-def _dominance(shares: np.ndarray) -> float:
+def magnitude(shares: np.ndarray) -> float:
+    """How strongly the singles act, of (c1, c2)."""
+    return math.hypot(*shares)
+
+
+def dominance(shares: np.ndarray) -> float:
+    """How unequally the singles share, of (c1, c2)."""
     first, second = np.maximum(np.abs(shares), LEAST)
     return abs(float(np.log10(first / second)))
 
 
 @once_per_pair
-def _shares(real: Response, predicted: Response) -> tuple[np.ndarray, np.ndarray]:
+def shares_of_singles(real: Response, predicted: Response) -> tuple[np.ndarray, np.ndarray]:
     """(c1, c2) of the real and of the predicted double; NaN where they are not defined."""
     double = double_of(real, predicted)
     if double is None:
         return np.full(2, np.nan), np.full(2, np.nan)
-    return theil_sen(double.singles, double.real), theil_sen(double.known_singles, double.predicted)
+    of_real = real.kept.get("shares", lambda: theil_sen(double.singles, double.real))
+    return of_real, theil_sen(double.known_singles, double.predicted)
 
 
 def theil_sen(singles: np.ndarray, double: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -115,6 +116,13 @@ class Reference:
         named = {gene for label in labels for gene in Perturbation.parse(label).genes}
         found = [self._column[gene] for gene in named & self._column.keys()]
         return np.array(sorted(found), dtype=np.int64)
+
+    @cached_property
+    def digest(self) -> bytes:
+        """SHA-256 of the genes, in their order, and of the control cells that the real side has."""
+        digest = hashlib.sha256("\n".join(self.genes).encode())
+        digest.update(np.ascontiguousarray(self.control.values).data)
+        return digest.digest()
 
     @cached_property
     def alphabetical(self) -> np.ndarray:

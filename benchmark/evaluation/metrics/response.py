@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
+from benchmark.evaluation.metrics.kept import Kept
 from benchmark.evaluation.metrics.reference import Reference
 from benchmark.evaluation.metrics.sorted_cells import SortedCells
 
@@ -51,6 +52,8 @@ class Response:
         discovery rate of another gene are 1.
     jackknife
         `noise`, where it was estimated by leaving each cell out, as that of counts is; None elsewhere.
+    kept
+        What else was worked out of this side alone.
     """
 
     label: str
@@ -66,6 +69,7 @@ class Response:
     fdr: np.ndarray
     is_tested: np.ndarray | None = None
     jackknife: float | None = None
+    kept: Kept = field(default_factory=Kept)
 
     @property
     def n_cells(self) -> int:
@@ -108,6 +112,11 @@ class Panel:
         distances from one predicted response to all real ones share them anyway.
     real_noise, predicted_noise
         float64, (perturbations,): `Response.noise` of each side.
+    called
+        Boolean, (perturbations, genes): the real DE genes of each.
+    real_shares, predicted_shares
+        float64, (perturbations, 2): how the two singles share in a double on each side, see
+        `benchmark.evaluation.metrics.interaction_fit`; NaN where it is no double or they are not measured.
     """
 
     labels: tuple[str, ...]
@@ -116,6 +125,9 @@ class Panel:
     predicted: np.ndarray
     real_noise: np.ndarray
     predicted_noise: np.ndarray
+    called: np.ndarray
+    real_shares: np.ndarray
+    predicted_shares: np.ndarray
 
     @cached_property
     def scored(self) -> np.ndarray:

@@ -8,8 +8,9 @@ from typing import Self
 
 import numpy as np
 
+from benchmark.evaluation.metrics.interaction_fit import shares_of_singles
 from benchmark.evaluation.metrics.reference import Reference
-from benchmark.evaluation.metrics.response import Panel, Response
+from benchmark.evaluation.metrics.response import FDR_THRESHOLD, Panel, Response
 from benchmark.evaluation.metrics.spec import MetricSpec
 
 Pair = tuple[Response, Response]
@@ -27,19 +28,32 @@ class Bulks:
         float64, (genes,): the mean of each side minus that of the real control cells.
     noise
         `Response.noise` of both.
+    called
+        Boolean, (genes,): the real DE genes.
+    shares
+        How the singles share in the double on both sides, see `shares_of_singles`; NaN where it is none.
     """
 
     reference: Reference
     real: np.ndarray
     predicted: np.ndarray
     noise: tuple[float, float]
+    called: np.ndarray
+    shares: tuple[np.ndarray, np.ndarray]
 
     @classmethod
     def of(cls, pair: Pair) -> Self:
         """Take them of a real and a predicted response."""
         truth, guess = pair
         centre = truth.reference.control.mean
-        return cls(truth.reference, truth.mean - centre, guess.mean - centre, (truth.noise, guess.noise))
+        return cls(
+            truth.reference,
+            truth.mean - centre,
+            guess.mean - centre,
+            (truth.noise, guess.noise),
+            truth.fdr < FDR_THRESHOLD,
+            shares_of_singles(truth, guess),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,4 +99,7 @@ def _panel(labels: Sequence[str], bulks: Sequence[Bulks]) -> Panel:
         predicted=np.stack([each.predicted for each in bulks]),
         real_noise=real_noise,
         predicted_noise=predicted_noise,
+        called=np.stack([each.called for each in bulks]),
+        real_shares=np.stack([each.shares[0] for each in bulks]),
+        predicted_shares=np.stack([each.shares[1] for each in bulks]),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -44,6 +45,13 @@ class SortedCells:
         """Number of cells."""
         return self.values.shape[1]
 
+    @cached_property
+    def ties(self) -> np.ndarray:
+        """`tie_terms` of the values, float64 (genes,): the same for all tests against these cells."""
+        from benchmark.evaluation.metrics.rank_sum import tie_terms
+
+        return tie_terms(self.values)
+
     @property
     def noise(self) -> float:
         """What the sampling of cells adds to a squared distance from `mean`: sum over genes of v / n."""
@@ -68,10 +76,10 @@ class SortedCells:
         values = _ascending(cells, name)
         mean, variance, count_mean = (np.empty(values.shape[0]) for _ in range(3))
         for genes in chunks_of_genes(values.shape[0]):
-            part = values[genes]
-            mean[genes] = part.mean(axis=1, dtype=np.float64)
-            variance[genes] = part.var(axis=1, dtype=np.float64, ddof=1)
-            count_mean[genes] = np.expm1(part, dtype=np.float64).mean(axis=1)
+            part = values[genes].astype(np.float64)
+            mean[genes] = part.mean(axis=1)
+            variance[genes] = part.var(axis=1, ddof=1)
+            count_mean[genes] = np.expm1(part, out=part).mean(axis=1)
         return cls(values, mean, variance, count_mean)
 
 

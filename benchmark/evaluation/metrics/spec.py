@@ -10,7 +10,9 @@ import numpy as np
 
 from benchmark.evaluation.metrics.response import Panel, Response
 
-Family = Literal["expression", "DE", "rank", "distribution", "interaction", "uncertainty"]
+Family = Literal[
+    "expression", "DE", "rank", "distribution", "dependence", "interaction", "discovery", "uncertainty"
+]
 Score = Callable[[Response, Response], float]
 PanelScore = Callable[[Panel], np.ndarray]
 

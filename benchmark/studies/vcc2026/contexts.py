@@ -18,7 +18,8 @@ from benchmark.records.record import Record
 from benchmark.records.tracking import Tracker
 from benchmark.splits import Split
 from benchmark.splits.views import cells_by_label, scored_controls
-from benchmark.studies.vcc2026.anchors import HALVINGS, baseline, mean_of, replicate
+from benchmark.studies.vcc2026.anchors import HALVINGS
+from benchmark.studies.vcc2026.known import anchors
 from benchmark.studies.vcc2026.scale import scaled, score
 from benchmark.studies.vcc2026.suite import Context, means, measure
 
@@ -125,8 +126,7 @@ def score_run(
         context = context_of(dataset, split, "counts" if of_counts else "log1p")
         own = predicted.counts if of_counts and isinstance(predicted, PredictedCounts) else predicted
         table = measure(context, own)
-    values, low = means(table), baseline(context, seed)
-    high = mean_of(replicate(context, seed, halvings))
+    values, (low, high) = means(table), anchors(context, seed, halvings)
     return ContextScore(
         table=table,
         holds=context.holds,

@@ -103,6 +103,22 @@ def read_document(path: Path) -> dict[str, Any]:
     return document
 
 
+def require_same_data(document: Mapping[str, Any], digest: str) -> None:
+    """Refuse to replay on other data than a document was made on.
+
+    Raises
+    ------
+    BenchmarkError
+        When the data have another digest.
+    """
+    settings = document["suite"]["settings"]
+    if settings["dataset_digest"] != digest:
+        raise BenchmarkError(
+            f"The scoring is of '{settings['dataset']}' with the digest {settings['dataset_digest'][:12]}, "
+            f"and that is {digest[:12]} now; replay it on the data that it was made on."
+        )
+
+
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Say what two documents of the same run differ in; a version that was raised explains other values."""
     found = []

@@ -153,14 +153,21 @@ class Contest:
         real = held_out_cells(self.dataset, self.split)
         return {label: real[label].toarray() for label in real}
 
+    def honest_file(self, method: str, folder: Path) -> Submission:
+        """Hand in an honest method's predictions."""
+        return self.hand_in(as_file(self.honest[method], self.known), folder)
+
+    def attacked_file(self, attack: Attack, base: str, folder: Path) -> Submission:
+        """Hand in what an attack makes of the predictions of a base."""
+        return self.hand_in(attack.submit(self.honest[base], self.known), folder, **attack.options)
+
     def honest_scores(self, method: str, folder: Path) -> pd.DataFrame:
         """Score an honest method from a file of its predictions."""
-        return self.scores(self.hand_in(as_file(self.honest[method], self.known), folder))
+        return self.scores(self.honest_file(method, folder))
 
     def attacked_scores(self, attack: Attack, base: str, folder: Path) -> pd.DataFrame:
         """Score what an attack makes of the predictions of a base."""
-        file = attack.submit(self.honest[base], self.known)
-        return self.scores(self.hand_in(file, folder, **attack.options))
+        return self.scores(self.attacked_file(attack, base, folder))
 
 
 def gains(base: pd.DataFrame, attacked: pd.DataFrame) -> pd.Series:

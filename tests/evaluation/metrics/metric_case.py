@@ -73,10 +73,20 @@ def response(
 
 
 def panel(
-    real: Mapping[str, Sequence[float]], predicted: Sequence[Sequence[float]], **about: object
+    real: Mapping[str, Sequence[float]],
+    predicted: Sequence[Sequence[float]],
+    de: Sequence[str] | None = None,
+    shares: Sequence[Sequence[Sequence[float]]] | None = None,
+    **about: object,
 ) -> Panel:
-    """Build a panel from changes: label -> real change, and one predicted change per label."""
+    """Build a panel from changes: label -> real change, and one predicted change per label.
+
+    `de` marks the real DE genes of each label with x; `shares` are (c1, c2) of the real and of the predicted
+    doubles.
+    """
     truth = np.array(list(real.values()), dtype=float)
+    marks = [[mark == "x" for mark in each] for each in de] if de else np.zeros(truth.shape, dtype=bool)
+    of_singles = np.full((2, len(truth), 2), np.nan) if shares is None else np.array(shares, dtype=float)
     return Panel(
         labels=tuple(real),
         reference=reference(truth.shape[1], **about),  # type: ignore[arg-type]
@@ -84,6 +94,9 @@ def panel(
         predicted=np.array(predicted, dtype=float),
         real_noise=np.zeros(len(truth)),
         predicted_noise=np.zeros(len(truth)),
+        called=np.array(marks),
+        real_shares=of_singles[0],
+        predicted_shares=of_singles[1],
     )
 
 

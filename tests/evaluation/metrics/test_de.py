@@ -34,11 +34,12 @@ def scores(names: list[str], real: Response, predicted: Response) -> list[float]
 
 
 def sides(seed: int, genes: int = 60) -> tuple[Response, Response]:
-    """Draw fold changes and FDRs of both sides; between one and all but one gene are really DE."""
+    """Draw fold changes, no two alike, and FDRs of both sides; one to all but one gene are really DE."""
     rng = np.random.default_rng(seed)
     rates = 10 ** rng.uniform(-14, 0, (2, genes))
     rates[0, 0], rates[0, 1] = 1e-3, 0.9
-    return tuple(response(rng.normal(0, 2, genes), fdr=rate) for rate in rates)
+    sizes = np.linspace(0.1, 5, genes)
+    return tuple(response(rng.permutation(sizes) * rng.choice([-1, 1], genes), fdr=rate) for rate in rates)
 
 
 def test_shared_genes_by_hand() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from benchmark.evaluation.metrics.differential import rank_sum_p_values
+from benchmark.evaluation.metrics.rank_sum import rank_sum_p_values, tie_terms
 from tests.evaluation.metrics.metric_case import differential_expression
 
 
@@ -26,6 +26,18 @@ def test_p_values_are_scipys_with_ties_and_continuity(seed: int, sizes: tuple[in
     expected = stats.mannwhitneyu(cells, control, use_continuity=True, method="asymptotic", axis=1).pvalue
     found = rank_sum_p_values(*(np.sort(side.astype(np.float32), axis=1) for side in (control, cells)))
     assert found == pytest.approx(expected, rel=1e-12)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), levels=st.integers(1, 30))
+def test_ties_of_the_control_cells_may_be_handed_in(seed: int, levels: int) -> None:
+    """Tie terms by counting; and p-values are the same with them."""
+    rng = np.random.default_rng(seed)
+    control, cells = (np.sort(rng.integers(0, levels, (5, n)).astype(np.float32), axis=1) for n in (12, 9))
+    counts = [np.unique(row, return_counts=True)[1].astype(float) for row in control]
+    assert tie_terms(control).tolist() == [float((t**3 - t).sum()) for t in counts]
+    found = rank_sum_p_values(control, cells, tie_terms(control))
+    assert found.tolist() == rank_sum_p_values(control, cells).tolist()
 
 
 def test_a_gene_with_one_value_everywhere_has_p_value_one() -> None:

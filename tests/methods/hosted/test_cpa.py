@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
 from functools import cache
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -88,6 +89,68 @@ def test_a_negative_binomial_without_counts_is_refused():
         unfitted(recon_loss="nb").about(train, validation)
     assert unfitted().about(train, validation)["recon_loss"] == "gauss"
     assert unfitted().about(*PANEL.views)["recon_loss"] == "nb"
+
+
+@pytest.mark.parametrize(
+    ("loss", "answer", "holds"),
+    [("nb", "sample", "counts"), ("nb", "mean", "log1p"), ("gauss", "sample", "log1p")],
+)
+def test_counts_are_handed_over_where_they_are_drawn(loss, answer, holds):
+    """What is decoded as a mean, and log values, are none."""
+    fitted = unfitted(answer=answer)
+    fitted.genes_, fitted.recon_loss_, fitted.model_ = SEEN, loss, np.zeros(1, dtype=np.uint8)
+    assert fitted.expression == holds
+
+
+class Written:
+    """What the worker's `predict` is given, and what it answers."""
+
+    def __init__(self, answer: str) -> None:
+        self.config = {"answer": answer, "gene_embeddings": "", **dict.fromkeys(worker().NETWORK, 1)}
+        self.seed, self.device = 0, "cpu"
+        self.perturbations = [[], [SEEN[0]]]
+        self.answers: list[np.ndarray] = []
+
+    def model(self):
+        about = json.dumps({"genes": SEEN, "recon_loss": "nb"})
+        return {"about": np.array(about), "px_r": np.full(PANEL.control.n_vars, np.log(1e3))}
+
+    def cells(self, name):
+        return PANEL.control
+
+    def answer(self, index, values):
+        self.answers.append(values)
+
+
+class Doubling:
+    """Stands for the package: decodes twice the counts of each cell."""
+
+    def __init__(self) -> None:
+        self.module = SimpleNamespace(load_state_dict=lambda weights: None)
+
+    def to_device(self, device) -> None:
+        pass
+
+    def predict(self, query, batch_size) -> None:
+        query.obsm["CPA_pred"] = 2 * query.X.toarray()
+
+
+@pytest.mark.parametrize("answer", ["sample", "mean"])
+def test_the_worker_answers_whole_counts_around_what_is_decoded_or_its_logarithm(monkeypatch, answer):
+    """With the package replaced by one that doubles every count."""
+    module, job = worker(), Written(answer)
+    monkeypatch.setattr(module, "_package", lambda job: None)
+    monkeypatch.setattr(module, "_model", lambda *given: Doubling())
+    registered = SimpleNamespace(X=PANEL.control.layers["counts"], n_obs=PANEL.control.n_obs, obsm={})
+    monkeypatch.setattr(module, "_registered", lambda *given: registered)
+    module.predict(job)
+    counts = PANEL.control.layers["counts"].toarray()
+    for found in job.answers:
+        if answer == "sample":
+            assert (found == found.round()).all()
+            assert found.sum() == pytest.approx(2 * counts.sum(), rel=0.1)
+        else:
+            np.testing.assert_allclose(np.expm1(found), 2 * np.expm1(PANEL.control.X.toarray()), rtol=1e-4)
 
 
 def test_weights_that_are_never_validated_are_refused_at_once():

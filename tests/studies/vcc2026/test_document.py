@@ -12,7 +12,13 @@ import pytest
 from benchmark.errors import BenchmarkError
 from benchmark.records.record import Coordinates, Record
 from benchmark.studies.vcc2026.contexts import ContextScore
-from benchmark.studies.vcc2026.document import differences, document_of, read_document, write_document
+from benchmark.studies.vcc2026.document import (
+    differences,
+    document_of,
+    read_document,
+    require_same_data,
+    write_document,
+)
 from benchmark.studies.vcc2026.suite import SIX
 
 
@@ -119,3 +125,10 @@ def test_the_protocol_prints_the_six_and_the_score_and_replays_it(type_, simulat
     path.write_text(json.dumps(changed))
     code, _, err = type_("protocol", "vcc2026", "--replay", path)
     assert (code, "does not come to the same: pds_cosine of" in err) == (2, True)
+
+
+def test_a_reference_of_another_version_is_refused_in_one_line(document):
+    require_same_data(document, "d")
+    with pytest.raises(BenchmarkError, match="digest d, and that is e now; replay it on the data") as refusal:
+        require_same_data(document, "e")
+    assert "\n" not in str(refusal.value)

@@ -7,6 +7,7 @@ function draw() {
   drawLegend();
   drawTable();
   drawPublished();
+  drawTrust();
   drawNotes();
   if (focused) byId(focused)?.focus();
 }

@@ -25,6 +25,7 @@ from benchmark.cli import (
     order,
     protocol,
     publish,
+    recorded,
     report,
     rescore,
     run,
@@ -68,6 +69,7 @@ app.command("methods")(listings.methods)
 app.command("check")(check.check)
 app.command("metrics")(metrics.metrics)
 app.add_typer(datasets.app, name="datasets")
+app.add_typer(recorded.app, name="runs")
 app.add_typer(splits.app, name="splits")
 
 

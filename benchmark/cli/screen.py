@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import sys
+import textwrap
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -65,15 +66,55 @@ class _Bar:
 
 
 def print_table(rows: list[dict[str, Any]], title: str = "", close: bool = False) -> None:
-    """Print rows as a table whose columns are the keys of the first row; close: without lines between."""
+    """Print rows as a table whose columns are the keys of the first row; close: without lines between.
+
+    A narrow terminal gets it without lines; one too narrow for the longest words a paragraph for each row.
+    """
     console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE)
+    headings = [
+        column if close else column.replace("_", " ") for column in (rows[0] if rows else ["nothing"])
+    ]
+    cells = [["" if value is None else str(value) for value in row.values()] for row in rows]
+    longest = [
+        max(len(word) for text in column for word in (*text.split(), ""))
+        for column in zip(headings, *cells, strict=True)
+    ]
+    close = close or sum(longest) + 3 * len(longest) + 1 > console.width
+    if close and sum(longest) + len(longest) + 1 > console.width:
+        _print_paragraphs(headings, cells, title, console.width)
+        return
     look: dict[str, Any] = {"box": SIMPLE_HEAD, "padding": 0, "pad_edge": False} if close else {}
     table = Table(title=title or None, title_justify="left", **look)
-    for column in rows[0] if rows else ["nothing"]:
-        table.add_column(column if close else column.replace("_", " "), overflow="fold")
-    for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row.values()))
+    for heading, width in zip(headings, longest, strict=True):
+        table.add_column(heading, min_width=width)
+    for row in cells:
+        table.add_row(*row)
     console.print(table, markup=False)
+
+
+def _print_paragraphs(
+    headings: Sequence[str], cells: Sequence[Sequence[str]], title: str, width: int
+) -> None:
+    """Print each row as its first cell, and below it the others with what they are called."""
+    if title:
+        print(title)
+    for row in cells:
+        print(row[0])
+        for heading, text in zip(headings[1:], row[1:], strict=True):
+            if text:
+                print(filled(f"{heading}: {' '.join(text.split())}", width, "  ", "    "))
+
+
+def filled(text: str, width: int, first: str = "", others: str = "") -> str:
+    """Break a text into lines between words; a word that is longer than a line stays whole."""
+    return textwrap.fill(
+        text,
+        width,
+        initial_indent=first,
+        subsequent_indent=others,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def print_metrics(metrics: Mapping[str, Summary], who: str) -> None:

@@ -60,7 +60,7 @@ def test_seeds_are_averaged_and_counted():
 def test_a_row_with_fewer_seeds_is_marked():
     text = as_markdown(build_board([stored("a", 1, seed=0), stored("a", 1, seed=1), stored("b", 1)]))
     assert "| 1* |" in text
-    assert "lack seeds of this block" in text
+    assert "rows with * lack some of 0, 1" in text
 
 
 def test_failed_runs_are_listed_and_not_ranked():

@@ -12,7 +12,7 @@ from benchmark.board.page.packed import short
 from benchmark.board.page.published import PublishedBoard
 from benchmark.board.page.runs import Runs, about_runs, groups_of, per_perturbation
 from benchmark.board.page.verdict import ALPHA, QUESTIONS, is_behind, verdict
-from benchmark.board.rows import ANCHORS, BASELINE, HEADLINE, SHOWN, Block, Comparison, Estimate, Row
+from benchmark.board.rows import BASELINE, HEADLINE, SHOWN, Block, Comparison, Estimate, Row
 from benchmark.evaluation.metrics import METRICS
 from benchmark.records.tracking import StoredRun
 
@@ -142,7 +142,7 @@ def _kind(row: Row) -> str:
         return "unfinished"
     if row.is_submitted:
         return "submitted"
-    return "anchor" if row.method in ANCHORS and row.configuration == "default" else "method"
+    return "anchor" if row.is_anchor else "method"
 
 
 def _estimates(found: Mapping[str, Estimate]) -> dict[str, list[float | None]]:

@@ -226,7 +226,7 @@ class Block(BaseModel):
         return f"{name}, hyper-parameters {row.config_digest[:6]}"
 
     def _with_cells(self, row: Row) -> str:
-        is_odd = not row.is_bound and row.cells != self.usual_cells
+        is_odd = row.method not in BOUNDS and row.cells != self.usual_cells
         return f"{row.label}, {row.cells} cells" if is_odd else row.label
 
     @cached_property

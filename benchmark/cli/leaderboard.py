@@ -21,6 +21,7 @@ def leaderboard(
     dataset: Annotated[str | None, typer.Option(help="Only this data set.")] = None,
     split: Annotated[str | None, typer.Option(help="Only this split scheme.")] = None,
     format: Annotated[str, typer.Option(help="table, csv, json, markdown or html.")] = "table",
+    json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
     table: Annotated[
         str | None,
         typer.Option(help="Which table of a block: scores (unless said), scaled, groups or tests."),
@@ -42,7 +43,7 @@ def leaderboard(
     try:
         # Products of small matrices: on a busy machine threads wait for each other far longer than they work.
         with threadpool_limits(1):
-            _show(dataset, split, format, table, output, records)
+            _show(dataset, split, "json" if json else format, table, output, records)
     finally:
         gc.enable()
 

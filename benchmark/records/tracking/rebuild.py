@@ -100,6 +100,7 @@ def _insert(tracker: Tracker, run_id: str, started: int, folder: Path) -> None:
         "artifact_uri": folder.resolve().as_uri(),
         "experiment_id": int(tracker.experiment_id),
         "source_type": "UNKNOWN",
+        "user_id": "",
     }
     statement = f"INSERT OR IGNORE INTO runs ({', '.join(values)}) VALUES ({', '.join('?' * len(values))})"
     with closing(sqlite3.connect(tracker.uri.removeprefix(SQLITE))) as connection, connection:

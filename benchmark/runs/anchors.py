@@ -117,6 +117,8 @@ def record_bound(at: Coordinates, dataset: Dataset, wait: bool = True) -> tuple[
     import_module(COMPARES)
     split = frozen_split(dataset, at.split, at.seed, at.split_digest)
     tracker = Tracker()
+    if (earlier := tracker.finished(at.key)) is not None:
+        return earlier, False
     with claimed(at.key, wait):
         if (earlier := tracker.finished(at.key)) is not None:
             return earlier, False

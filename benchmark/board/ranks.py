@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from benchmark.board.intervals import ScoreTable, board_draws, plain_means
+from benchmark.board.intervals import FEWEST, ScoreTable, board_draws, plain_means
 from benchmark.board.rows import HEADLINE, Row
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.statistics import middle, weighted_means
@@ -113,7 +113,8 @@ def _rank(members: Sequence[Member], seeds: Sequence[int]) -> None:
     for index, member in enumerate(members):
         row = member.row
         row.rank, row.mean_rank = int(places[index]), round(float(mean_ranks[index]), 4)
-        row.mean_rank_low, row.mean_rank_high = (round(float(end[index]), 4) for end in (low, high))
+        if scored.sum() >= FEWEST:
+            row.mean_rank_low, row.mean_rank_high = (round(float(end[index]), 4) for end in (low, high))
 
 
 def _mean_ranks(means: np.ndarray, counted: np.ndarray) -> np.ndarray:

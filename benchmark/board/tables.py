@@ -157,7 +157,9 @@ def _scores(row: Row, block: Block) -> list[str]:
     estimates = [_estimate(row.metrics.get(name)) for name in SHOWN]
     rank = ""
     if row.mean_rank is not None:
-        rank = f"{row.mean_rank:.2f}\n[{row.mean_rank_low:.1f}, {row.mean_rank_high:.1f}]"
+        rank = f"{row.mean_rank:.2f}"
+        if row.mean_rank_low is not None:
+            rank += f"\n[{row.mean_rank_low:.1f}, {row.mean_rank_high:.1f}]"
     seeds = str(row.seeds) + ("" if row.seed_list == block.seeds else "*")
     ends = ["", ""] if row.is_bound else [f"{row.coverage:.0%}", str(row.fallbacks)]
     return [

@@ -6,7 +6,10 @@ function draw() {
   drawTableControls();
   drawLegend();
   drawTable();
+  drawCopying();
   drawPublished();
+  drawCosts();
+  drawOverview();
   drawNotes();
   if (focused) byId(focused)?.focus();
 }
@@ -25,6 +28,7 @@ async function start() {
     byId("answer").replaceChildren(make("p", {}, "No run is recorded yet."));
     return;
   }
+  state.board = page.opens;
   recall();
   byId("details").addEventListener("click", (event) => {
     if (event.target === byId("details")) byId("details").close();

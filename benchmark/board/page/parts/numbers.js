@@ -8,9 +8,10 @@ function score(value) {
   return minus(value.toFixed(digits));
 }
 
-/** The end of an axis, in few letters. */
-function tick(value) {
-  return Math.abs(value) < 1e-9 ? "0" : minus(String(Number(value.toPrecision(2))));
+/** The end of an axis, in few letters: two digits of how long it is. */
+function tick(value, length) {
+  const digits = Math.max(0, 1 - Math.floor(Math.log10(length || 1)));
+  return minus(String(Number(value.toFixed(Math.min(digits, 20)))));
 }
 
 function signed(value) {

@@ -55,7 +55,7 @@ function heading(about, axes) {
   make("button", { type: "button", "data-sort": about.key, title: about.hint, click: act },
     about.isMetric ? breakable(about.title) : about.title, make("span", { class: "arrow", "aria-hidden": "true" }, isSorted ? (descends ? "\u00a0▼" : "\u00a0▲") : "")),
   ends && make("span", { class: "ends", "aria-hidden": "true" },
-    make("span", {}, tick(ends.on.low * ends.on.sign)), make("span", {}, tick(ends.on.high * ends.on.sign))));
+    [ends.on.low, ends.on.high].map((end) => make("span", {}, tick(end * ends.on.sign, ends.on.high - ends.on.low)))));
 }
 
 function line(row, shown, axes) {

@@ -62,9 +62,10 @@ def weighted_means(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 def _means_of_some(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Do as `weighted_means` does, where something is undefined."""
     total, present = np.zeros((2, len(weights), values.shape[2]))
+    whole = weights.astype(np.float32)  # small whole numbers, which are counted exactly in half the time
     for of_seed in values:  # one by one: what is at hand stays in the processor's cache
         defined = ~np.isnan(of_seed)
-        counts = weights @ defined.astype(float)
+        counts = (whole @ defined.astype(np.float32)).astype(float)
         sums = weights @ np.where(defined, of_seed, 0.0)
         total += np.divide(sums, counts, out=sums, where=counts > 0)  # a sum without a weight is 0
         present += counts > 0
@@ -89,11 +90,23 @@ def middle(resampled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     bounds = np.full((2, resampled.shape[1]), np.nan)
     whole = ~undefined.any(axis=0)
     if whole.any():
-        # Columns one after the other in memory, where they are partitioned faster.
-        bounds[:, whole] = np.quantile(np.ascontiguousarray(resampled[:, whole].T), ends, axis=1)
+        # Columns one after the other in memory; all are sorted, which is faster than to look for two places.
+        bounds[:, whole] = _quantiles(np.sort(np.ascontiguousarray(resampled[:, whole].T), axis=1), ends)
     for column in np.flatnonzero(~whole & ~undefined.all(axis=0)):
         bounds[:, column] = np.quantile(resampled[~undefined[:, column], column], ends)
     return bounds[0], bounds[1]
+
+
+def _quantiles(ascending: np.ndarray, shares: Sequence[float]) -> np.ndarray:
+    """Quantiles of sorted rows, (shares, rows), between two values as `numpy.quantile` has them."""
+    found = np.empty((len(shares), len(ascending)))
+    for index, share in enumerate(shares):
+        place = share * (ascending.shape[1] - 1)
+        below = int(place)
+        lower, upper = ascending[:, below], ascending[:, min(below + 1, ascending.shape[1] - 1)]
+        part, step = place - below, upper - lower
+        found[index] = lower + step * part if part < 0.5 else upper - step * (1 - part)
+    return found
 
 
 def interval(values: np.ndarray) -> tuple[float, float]:

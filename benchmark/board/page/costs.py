@@ -43,8 +43,11 @@ def costs(block: Block, runs: Sequence[StoredRun]) -> list[dict[str, Any]]:
         own = {int(by_id[run_id].tags["seed"]): by_id[run_id] for run_id in row.run_ids}
         points = {**parts.get((row.method, row.configuration, str(row.cells)), {}), WHOLE: own}
         seeds = set.intersection(*(set(each) for each in points.values()))
-        if not seeds:
-            points, seeds = {WHOLE: own}, set(own)
+        if len(points) == 1 or not seeds:
+            means = [row.metrics[name].mean if name in row.metrics else None for name in HEADLINE]
+            whole = {"budget": 1.0, "share": 1.0, "seconds": _seconds(list(own.values()))}
+            lines.append({"row": index, "points": [{**whole, "means": [short(mean) for mean in means]}]})
+            continue
         lines.append(
             {
                 "row": index,
@@ -79,10 +82,15 @@ def _point(budget: float, share: float, runs: Sequence[StoredRun]) -> dict[str, 
     table = ScoreTable.of(
         {int(run.tags["seed"]): run.scores for run in runs}, HEADLINE, labels_of(run.scores for run in runs)
     )
-    seconds = [float(run.tags["processor_seconds"]) for run in runs if "processor_seconds" in run.tags]
     return {
         "budget": budget,
         "share": share,
-        "seconds": short(sum(seconds) / len(seconds)) if len(seconds) == len(runs) else None,
+        "seconds": _seconds(runs),
         "means": [short(plain(mean)) for mean in plain_means(table.values)],
     }
+
+
+def _seconds(runs: Sequence[StoredRun]) -> float | None:
+    """Mean processor seconds of training; None where a run does not know its own."""
+    seconds = [float(run.tags["processor_seconds"]) for run in runs if "processor_seconds" in run.tags]
+    return short(sum(seconds) / len(seconds)) if len(seconds) == len(runs) else None

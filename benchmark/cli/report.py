@@ -43,6 +43,7 @@ def report(
     """Draw a finished run: one HTML page that needs no other file, and each picture as PNG and CSV."""
     from benchmark.cli.screen import ProgressBars
     from benchmark.machine.progress import report_to
+    from benchmark.report.page import left_out as name_left_out
     from benchmark.report.write import Request, write_report
 
     if output is not None and output.exists() and not output.is_dir():
@@ -63,6 +64,6 @@ def report(
         about = {"run": written.run_id, "page": str(written.page), "pictures": drawn, "left_out": left_out}
         print(json_module.dumps(about, indent=1))
         return
-    for name, reason in left_out.items():
-        print(f"Left out {name}: {reason}")
+    for text in name_left_out(written.drawn):
+        print(f"Left out {text}")
     print(f"{written.page} has {len(drawn)} pictures of run {written.run_id[:8]}")

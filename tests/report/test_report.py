@@ -110,8 +110,8 @@ def test_the_page_needs_no_other_file_and_shows_every_picture(done, screen, type
         assert min(png_size(picture.read_bytes())) > 200
         assert len(pd.read_csv(picture.with_suffix(".csv")))
     assert "Left out losses: The method reported no losses" in out
-    assert "Left out trajectory: The method does not generate a change of the network first." in out
-    assert "Left out: The method reported no losses" in page
+    assert "Left out trajectory, network: The method does not generate a change of the network first." in out
+    assert "Left out: losses: The method reported no losses" in page
     assert done.run_id in page
     assert {path.suffix for path in folder.iterdir()} == {".png", ".csv", ".html"}
 

@@ -110,7 +110,7 @@ def show_(
     from benchmark.cli.summary import print_summary
 
     print_record(record, done_now=True, scores=lambda it: print_summary(it, recorded))
-    print(f"done {record.started}; `python -m benchmark report {record.run_id[:8]}` draws it")
+    print(f"done {record.started}")
 
 
 @app.command()

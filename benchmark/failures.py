@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """A full disk is not the method's fault."""
+NO_RIGHT = {errno.EACCES, errno.EPERM, errno.EROFS}
+"""Nor is a folder that nobody may write to."""
 INSTALLED = ("site-packages", "dist-packages", str(Path(sys.base_prefix) / "lib"))
 
 

@@ -81,15 +81,24 @@ def _controls(runs: Sequence[StoredRun]) -> str:
 
 
 def _rows(runs: Sequence[StoredRun], metrics: Sequence[str] | None, frozen: FrozenGroups) -> list[Row]:
-    """One row per configuration that has finished runs, and one per run that came to nothing."""
+    """One row per configuration that has finished runs, and one per run that came to nothing.
+
+    An attempt is forgotten when its method has finished on the same seed since.
+    """
     finished: dict[tuple[str, ...], dict[int, StoredRun]] = defaultdict(dict)
     for run in runs:  # newest first: of runs that differ in nothing but code, the newest counts
         if run.status == "finished":
             finished[run.row_key].setdefault(int(run.tags["seed"]), run)
+    done = {
+        (run.tags["method"], run.tags["seed"]): run.started
+        for run in reversed(runs)
+        if run.status == "finished"
+    }
     rest = {
         (*run.row_key, run.tags["seed"]): run
         for run in reversed(runs)
-        if run.status != "finished" and int(run.tags["seed"]) not in finished[run.row_key]
+        if run.status == "running"
+        or (run.status != "finished" and run.started > done.get((run.tags["method"], run.tags["seed"]), -1))
     }
     shown = _finished_rows(
         [list(by_seed.values()) for by_seed in finished.values() if by_seed], metrics, frozen
@@ -134,7 +143,7 @@ def _member(runs: Sequence[StoredRun], names: Sequence[str], labels: Sequence[st
         if name in METRICS and METRICS[name].spec.version != version
     }
     row = Row(
-        **_identity(runs[0]),
+        **_identity(next((run for run in runs if run.tags["configuration"] == "default"), runs[0])),
         status="finished",
         seeds=len(runs),
         seed_list=list(table.seeds),
@@ -178,5 +187,5 @@ def _unfinished_row(run: StoredRun) -> Row:
 
 
 def _identity(run: StoredRun) -> dict[str, Any]:
-    names = ("dataset", "dataset_digest", "split", "method", "configuration", "cells")
-    return {name: run.tags[name] for name in names} | {"samples": run.samples}
+    names = ("dataset", "dataset_digest", "split", "method", "method_version", "configuration", "cells")
+    return {name: run.tags[name] for name in (*names, "config_digest")} | {"samples": run.samples}

@@ -21,14 +21,19 @@ def notes(block: Block) -> list[str]:
         *block.unfinished,
         *_budgets(block),
         *(_overlap(row, block) for row in block.tuned if row.tuning_overlap),
-        *(_unranked(row) for row in block.rows if not row.is_shown or row.reason),
+        *(_unranked(row, block) for row in block.rows if not row.is_shown or row.reason),
+        *_attempts(block),
     ]
 
 
 def _seeds(block: Block) -> list[str]:
     if all(row.seed_list == block.seeds for row in block.rows if row.is_shown):
         return []
-    return ["rows with * lack seeds of this block: ranks compare the seeds that most rows have"]
+    compared = ", ".join(map(str, block.rank_seeds))
+    return [
+        f"ranks compare seed {compared}, which all ranked rows have; a mean is over all seeds of its row, "
+        f"and rows with * lack some of {', '.join(map(str, block.seeds))}"
+    ]
 
 
 def _bounds(block: Block) -> list[str]:
@@ -121,6 +126,16 @@ def _overlap(row: Row, block: Block) -> str:
     )
 
 
-def _unranked(row: Row) -> str:
+def _unranked(row: Row, block: Block) -> str:
     reason = f": {row.reason}" if row.reason else ""
-    return f"unranked: {row.label}, seed {row.seed_list[0]}, {row.status}{reason}"
+    run = row.run_ids[0][:8]
+    return f"unranked: {block.name(row)}, seed {row.seed_list[0]}, {row.status}{reason} (run {run})"
+
+
+def _attempts(block: Block) -> list[str]:
+    if all(row.is_shown or row.status == "running" for row in block.rows):
+        return []
+    return [
+        "attempts that came to nothing leave the board when the method finishes on that seed, or by "
+        "`python -m benchmark runs remove RUN`"
+    ]

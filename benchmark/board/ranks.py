@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from benchmark.board.intervals import ScoreTable, board_draws, plain_means
+from benchmark.board.intervals import FEWEST, ScoreTable, board_draws, plain_means
 from benchmark.board.rows import HEADLINE, Row
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.statistics import middle, weighted_means
+from benchmark.evaluation.trainings import FEWEST_TRAININGS
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ class Member:
 def ranked(members: Sequence[Member]) -> tuple[list[Member], list[Member]]:
     """Sort by mean rank over the headline metrics; an undefined mean ranks last, ties share their rank.
 
-    Ranks compare the same seeds for all, those that most rows have: a seed of one's own choice would win. A
-    row that lacks one of them is not ranked, nor one that knows the truth, and its reason says so. Submitted
+    Ranks compare the same seeds for all, see `common_seeds`: a seed of one's own choice would win. A row that
+    lacks one of them is not ranked, nor one that knows the truth, and its reason says so. Submitted
     rows have no say in the seeds and do not count in the ranks of others, or handing in decoys would move
     them. The interval of a mean rank is the middle 95 % of what it is in 1,000 resamples of the
     perturbations, each drawn for all rows alike.
@@ -57,8 +58,9 @@ def ranked(members: Sequence[Member]) -> tuple[list[Member], list[Member]]:
     for member in told:
         member.row.reason = "it is told the truth, which nobody can know: a control"
     members = [member for member in members if not member.row.knows_truth]
-    own = [member for member in members if not member.row.is_submitted]
-    seeds = common_seeds([member.table.seeds for member in own or members])
+    own = [member for member in members if not member.row.is_submitted] or members
+    chosen = [member for member in own if not member.row.is_anchor] or own
+    seeds = common_seeds(*([member.table.seeds for member in some] for some in (own, chosen)))
     within = [member for member in members if seeds.issubset(member.table.seeds)]
     without = [member for member in members if member not in within]
     for member in without:
@@ -71,16 +73,30 @@ def ranked(members: Sequence[Member]) -> tuple[list[Member], list[Member]]:
     return sorted(within, key=lambda member: (member.row.mean_rank, member.row.label)), without + told
 
 
-def common_seeds(seeds: Sequence[Collection[int]]) -> set[int]:
-    """The seeds that more than half of the rows have, else the lowest of the most frequent.
+def common_seeds(rows: Sequence[Collection[int]], chosen: Sequence[Collection[int]]) -> set[int]:
+    """The seeds that all rows have, so that another seed of one row leaves the others where they are.
 
-    So a few rows of a single seed do not take the other seeds from all.
+    Where that are fewer than it takes to tell trainings apart, and more than half of the rows that somebody
+    chose to run share enough, they are those of all rows that have these: so a row of a single seed does not
+    take the other seeds from a board. Where rows have none in common, the most frequent seed decides.
+
+    Parameters
+    ----------
+    rows
+        Seeds of each row.
+    chosen
+        The same without the rows that come with any other, which have a seed as soon as one row has it.
     """
-    counts = Counter(seed for of_row in seeds for seed in of_row)
-    most = {seed for seed, count in counts.items() if count > len(seeds) / 2}
-    if most and any(most.issubset(of_row) for of_row in seeds):
-        return most
-    return set(sorted(counts, key=lambda seed: (-counts[seed], seed))[:1])
+    shared = set.intersection(*map(set, rows)) if rows else set()
+    counts = Counter(seed for seeds in chosen for seed in seeds)
+    frequent = sorted(counts, key=lambda seed: (-counts[seed], seed))
+    enough = set(frequent[:FEWEST_TRAININGS])
+    have = sum(enough.issubset(seeds) for seeds in chosen)
+    if len(shared) < FEWEST_TRAININGS <= len(enough) and have > len(chosen) / 2:
+        return set.intersection(*(set(seeds) for seeds in rows if enough.issubset(seeds)))
+    if shared or not frequent:
+        return shared
+    return set.intersection(*(set(seeds) for seeds in rows if frequent[0] in seeds))
 
 
 def _rank(members: Sequence[Member], seeds: Sequence[int]) -> None:
@@ -97,7 +113,8 @@ def _rank(members: Sequence[Member], seeds: Sequence[int]) -> None:
     for index, member in enumerate(members):
         row = member.row
         row.rank, row.mean_rank = int(places[index]), round(float(mean_ranks[index]), 4)
-        row.mean_rank_low, row.mean_rank_high = (round(float(end[index]), 4) for end in (low, high))
+        if scored.sum() >= FEWEST:
+            row.mean_rank_low, row.mean_rank_high = (round(float(end[index]), 4) for end in (low, high))
 
 
 def _mean_ranks(means: np.ndarray, counted: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import cached_property
 
 from pydantic import BaseModel
 
@@ -90,7 +91,9 @@ class Row(BaseModel):
     dataset_digest: str
     split: str
     method: str
+    method_version: str = ""
     configuration: str
+    config_digest: str = ""
     status: str
     rank: int | None = None
     mean_rank: float | None = None
@@ -153,6 +156,11 @@ class Row(BaseModel):
         return self.method in BOUNDS and self.status == "finished"
 
     @property
+    def is_anchor(self) -> bool:
+        """Whether it is one of the methods that come with any other."""
+        return self.method in ANCHORS and self.configuration == "default"
+
+    @property
     def is_submitted(self) -> bool:
         """Whether its predictions came from elsewhere."""
         return self.configuration == SUBMITTED
@@ -183,9 +191,17 @@ class Block(BaseModel):
         return sorted({seed for row in self.rows if row.rank is not None for seed in row.seed_list})
 
     @property
+    def rank_seeds(self) -> list[int]:
+        """The seeds that ranks compare: those that all ranked rows have."""
+        ranked = [set(row.seed_list) for row in self.rows if row.rank is not None]
+        return sorted(set.intersection(*ranked)) if ranked else []
+
+    @cached_property
     def usual_cells(self) -> int:
-        """How many cells most of the ranked rows are predicted for."""
-        cells = Counter(row.cells for row in self.rows if row.rank is not None)
+        """How many cells most of the ranked rows are predicted for, or of all rows where none is ranked."""
+        methods = [row for row in self.rows if not row.is_bound]
+        cells = Counter(row.cells for row in methods if row.rank is not None)
+        cells = cells or Counter(row.cells for row in methods)
         return cells.most_common(1)[0][0] if cells else 0
 
     @property
@@ -200,9 +216,27 @@ class Block(BaseModel):
         return max(trials, key=lambda number: (trials[number], number), default=0)
 
     def name(self, row: Row) -> str:
-        """Label of a row, with its number of cells where most rows have another."""
-        odd = row.rank is not None and row.cells != self.usual_cells
-        return f"{row.label}, {row.cells} cells" if odd else row.label
+        """Label of a row, with its cells where most rows have another number; no two are alike."""
+        name = self._with_cells(row)
+        alike = self._by_name.get(name, []) if row.is_shown else []
+        if len(alike) < 2:
+            return name
+        if len({each.method_version for each in alike}) == len(alike):
+            return f"{name}, version {row.method_version}"
+        return f"{name}, hyper-parameters {row.config_digest[:6]}"
+
+    def _with_cells(self, row: Row) -> str:
+        is_odd = row.method not in BOUNDS and row.cells != self.usual_cells
+        return f"{row.label}, {row.cells} cells" if is_odd else row.label
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[Row]]:
+        """The rows with scores, by what they would be called."""
+        found: dict[str, list[Row]] = {}
+        for row in self.rows:
+            if row.is_shown:
+                found.setdefault(self._with_cells(row), []).append(row)
+        return found
 
 
 def label_of(method: str, configuration: str, samples: int) -> str:

@@ -45,6 +45,7 @@ def scores(block: Block) -> Table:
     """Means with intervals, in the order of mean ranks."""
     headings = ["mean\nrank", "seeds", "cover-\nage", "fall-\nbacks", "sec-\nonds"]
     headings += ["tuned"] if block.tuned else []
+    headings += ["run"]
     return Table(
         title="Scores",
         reading=(
@@ -52,7 +53,7 @@ def scores(block: Block) -> Table:
             "perturbations, or their number n where it is too small; rows are sorted by their mean rank over "
             "the headline metrics; †n: undefined for n perturbations, which are left out; fallbacks: refused "
             "perturbations, for which the train mean is scored; tuned: configurations that were tried before "
-            "this one, and how long that took."
+            "this one, and how long that took; run: of the first seed, and how many more there are."
         ),
         columns=("rank", "method", *(_broken(METRICS[name].spec.heading) for name in SHOWN), *headings),
         rows=[_scores(row, block) for row in block.rows if row.is_shown],
@@ -156,7 +157,9 @@ def _scores(row: Row, block: Block) -> list[str]:
     estimates = [_estimate(row.metrics.get(name)) for name in SHOWN]
     rank = ""
     if row.mean_rank is not None:
-        rank = f"{row.mean_rank:.2f}\n[{row.mean_rank_low:.1f}, {row.mean_rank_high:.1f}]"
+        rank = f"{row.mean_rank:.2f}"
+        if row.mean_rank_low is not None:
+            rank += f"\n[{row.mean_rank_low:.1f}, {row.mean_rank_high:.1f}]"
     seeds = str(row.seeds) + ("" if row.seed_list == block.seeds else "*")
     ends = ["", ""] if row.is_bound else [f"{row.coverage:.0%}", str(row.fallbacks)]
     return [
@@ -168,6 +171,7 @@ def _scores(row: Row, block: Block) -> list[str]:
         *ends,
         f"{row.seconds:.1f}",
         *([_tuned(row, block)] if block.tuned else []),
+        row.run_ids[0][:8] + (f"\n+{len(row.run_ids) - 1}" if len(row.run_ids) > 1 else ""),
     ]
 
 

@@ -25,6 +25,7 @@ from benchmark.cli import (
     order,
     protocol,
     publish,
+    recorded,
     report,
     rescore,
     run,
@@ -36,7 +37,7 @@ from benchmark.cli import (
     tune,
 )
 from benchmark.errors import BenchmarkError
-from benchmark.failures import NO_ROOM, MethodFailedError
+from benchmark.failures import NO_RIGHT, NO_ROOM, MethodFailedError
 from benchmark.machine.processes import INTERRUPTED
 
 app = typer.Typer(
@@ -70,6 +71,7 @@ app.command("methods")(listings.methods)
 app.command("check")(check.check)
 app.command("metrics")(metrics.metrics)
 app.add_typer(datasets.app, name="datasets")
+app.add_typer(recorded.app, name="runs")
 app.add_typer(splits.app, name="splits")
 
 
@@ -108,6 +110,8 @@ def _explain(error: Exception) -> tuple[str, int]:
         return f"Error: {_usage(error)}", 2
     if isinstance(error, OSError) and error.errno in NO_ROOM:
         return f"Error: The disk is full ({error.strerror}); make room and repeat the command.", 2
+    if isinstance(error, OSError) and error.errno in NO_RIGHT and error.filename:
+        return f"Error: {error.filename}: {error.strerror}; give the right, or set BENCHMARK_HOME.", 2
     if isinstance(error, MethodFailedError):
         return f"Error: {error}", 1
     first_line = str(error).partition("\n")[0]

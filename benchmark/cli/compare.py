@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -36,6 +37,8 @@ def compare(
         Path | None, typer.Option(metavar="FILE.html|.png", help="Also write a page, or the picture alone.")
     ] = None,
     dataset: options.DataOfRuns = None,
+    split: options.SplitOfRuns = None,
+    seed: options.SeedOfRuns = None,
     *,
     columns: Mapping[str, Any],
 ) -> None:
@@ -50,10 +53,10 @@ def compare(
         raise unknown("kind of picture", output.suffix or output.name, SUFFIXES, "name a file .html or .png")
     if output is not None and not output.parent.is_dir():
         raise BenchmarkError(f"There is no folder {output.parent} to write {output.name} to; make it first.")
-    load = options.data_of_runs(dataset, columns)
+    within, load = options.runs_on(dataset, split, seed, columns)
     tracker = Tracker()
     runs = tracker.runs("attributes.status = 'FINISHED'")
-    one, other = finished_run(runs, first), finished_run(runs, second)
+    one, other = finished_run(runs, first, within), finished_run(runs, second, within)
     names = chosen_metrics(options.names(metrics), one, other)
     chosen = by or ("pearson" if "pearson" in names else names[0])
     if chosen not in names:
@@ -83,14 +86,17 @@ def _write(comparison: Comparison, by: str, output: Path) -> None:
 
 
 def _print(comparison: Comparison, by: str) -> None:
-    from benchmark.cli.screen import print_table
+    from benchmark.cli.screen import filled, print_table
     from benchmark.report.comparison.words import READING, question, tables, title
+
+    width = shutil.get_terminal_size().columns
 
     print(f"first:  {title(comparison.first)}\nsecond: {title(comparison.second)}\n{question(comparison)}")
     for heading, rows in tables(comparison, by):
         if rows:
-            print_table(rows, heading)
+            print(f"\n{heading}")
+            print_table(rows, close=True)
         else:
             print(f"{heading}: nowhere")
     for note in (*comparison.notes, READING):
-        print(note)
+        print(filled(note, width))

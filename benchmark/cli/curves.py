@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json as json_module
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -28,6 +29,7 @@ def curves(
     output: Annotated[
         Path | None, typer.Option(metavar="FILE.md", help="The report; else leaderboard/curves-DATASET.md.")
     ] = None,
+    json: options.AsJson = False,
 ) -> None:
     """Run methods at several budgets and with parts of the training, and report error against cost."""
     from benchmark.cli.screen import ProgressBars
@@ -48,10 +50,14 @@ def curves(
     with report_to(ProgressBars()), redirect_stdout(sys.stderr):
         found = draw_curves(asked)
         write_report(found, report)
-    for line in conclusions(found):
-        print(line.replace("**", ""))
-    print(f"{len(found.failed)} runs failed; " if found.failed else "", end="")
-    print(f"the report is {report}")
+    said = [line.replace("**", "") for line in conclusions(found)]
+    if json:
+        print(json_module.dumps({"report": str(report), "conclusions": said, "failed": len(found.failed)}))
+    else:
+        for line in said:
+            print(line)
+        print(f"{len(found.failed)} runs failed; " if found.failed else "", end="")
+        print(f"the report is {report}")
     if found.failed:
         raise typer.Exit(1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,10 +11,11 @@ from typing import Annotated, Any
 import typer
 
 from benchmark.cli import options
-from benchmark.cli.listings import AsJson, show
+from benchmark.cli.listings import AsJson, Named, show
 
 app = typer.Typer(
-    help="List data sets, look into a file, and make it one of them.",
+    cls=Named,
+    help="List data sets (NAME: show one), look into a file, and make it one of them.",
     invoke_without_command=True,
     rich_markup_mode=None,
 )
@@ -49,6 +51,32 @@ def list_(json: AsJson = False) -> None:
     )
 
 
+@app.command("show")
+def show_(
+    name: Annotated[str, typer.Argument(help="Name of a data set.")],
+    json: AsJson = False,
+) -> None:
+    """Show what the card of a data set says, where its cells are, and which splits are frozen."""
+    from benchmark.data.cards import load_card
+    from benchmark.data.dataset import availability
+    from benchmark.splits import list_splits
+
+    card = load_card(name)
+    said = card.model_dump(mode="json", exclude_defaults=True)
+    frozen = [f"{split.scheme}-{split.seed}" for split in list_splits() if split.dataset == name]
+    about = {**said, "cells": availability(card), "splits": frozen}
+    if json:
+        print(json_module.dumps(about, indent=1))
+        return
+    from benchmark.cli.screen import filled
+
+    width = shutil.get_terminal_size().columns
+    for field, value in about.items():
+        text = ", ".join(map(str, value)) if isinstance(value, list) else value
+        text = ", ".join(f"{each}={its}" for each, its in value.items()) if isinstance(value, dict) else text
+        print(filled(f"{field.replace('_', ' ')}: {' '.join(str(text).split()) or 'none'}", width, "", "  "))
+
+
 @app.command()
 @options.reads_files
 def describe(
@@ -74,6 +102,7 @@ def add(
     file: File,
     *,
     name: Annotated[str | None, typer.Option(help="What it is called; as the file unless said.")] = None,
+    json: AsJson = False,
     columns: Mapping[str, Any],
 ) -> None:
     """Write a card for a file, so that it is read in this way by its name; the file is read first."""
@@ -81,12 +110,16 @@ def add(
 
     dataset, path = add_file(file, columns, name)
     cells, genes = dataset.adata.shape
+    if json:
+        about = {"name": dataset.name, "card": str(path), "cells": cells, "genes": genes}
+        print(json_module.dumps(about, indent=1))
+        return
     print(f"{path}\n{dataset.name}: {cells:,} cells, {genes:,} genes; try")
     print(f"  python -m benchmark run --method additive --dataset {dataset.name} --split auto")
 
 
 @app.command()
-def fetch(name: Annotated[str, typer.Argument(help="Name of a data set.")]) -> None:
+def fetch(name: Annotated[str, typer.Argument(help="Name of a data set.")], json: AsJson = False) -> None:
     """Download a data set where it is not at hand, check it and prepare it, without a run."""
     from benchmark.cli.screen import ProgressBars
     from benchmark.data import load_dataset
@@ -95,4 +128,8 @@ def fetch(name: Annotated[str, typer.Argument(help="Name of a data set.")]) -> N
     with report_to(ProgressBars()):
         dataset = load_dataset(name)
     labels = dataset.adata.obs["perturbation"].nunique()
+    if json:
+        cells, genes = dataset.adata.shape
+        print(json_module.dumps({"name": name, "cells": cells, "genes": genes, "labels": labels}, indent=1))
+        return
     print(f"{name}: {dataset.adata.n_obs:,} cells, {dataset.adata.n_vars:,} genes, {labels:,} labels, ready")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json as json_module
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -33,6 +34,9 @@ def export(
         str, typer.Option(metavar="A,B", help="For vcc: the context of each run, in their order.")
     ] = "A",
     dataset: options.DataOfRuns = None,
+    split: options.SplitOfRuns = None,
+    seed: options.SeedOfRuns = None,
+    json: options.AsJson = False,
     *,
     columns: Mapping[str, Any],
 ) -> None:
@@ -43,12 +47,11 @@ def export(
         raise unknown("format", format, FORMATS)
     if output.suffix != ".h5ad":
         raise BenchmarkError(f"An .h5ad is written; give {output} a name that ends so.")
-    load = options.data_of_runs(dataset, columns)
+    within, load = options.runs_on(dataset, split, seed, columns)
     if format == "vcc":
-        written = export_vcc(runs, options.names(contexts), output, load)
+        written = export_vcc(runs, options.names(contexts), output, load, within)
     else:
         if len(runs) > 1:
             raise BenchmarkError(f"cell-eval2 scores one run, but {len(runs)} were named; export each alone.")
-        written = export_cell_eval(runs[0], output, load)
-    for path in written:
-        print(path)
+        written = export_cell_eval(runs[0], output, load, within)
+    print(json_module.dumps([str(path) for path in written]) if json else "\n".join(map(str, written)))

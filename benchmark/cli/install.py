@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json as json_module
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from benchmark.cli.listings import AsJson
 
 if TYPE_CHECKING:
     from benchmark.hosting.method import SubprocessMethod
@@ -21,7 +24,7 @@ def install(
     listed: Annotated[
         bool, typer.Option("--list", help="Show what is installed, its size and who uses it.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="With --list, print JSON instead of a table.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Install a published package into an environment of its own, from pinned requirements."""
     from benchmark.cli.listings import show
@@ -37,19 +40,26 @@ def install(
         raise BenchmarkError("Name a method to install; `python -m benchmark methods` lists them.")
     hosted = _hosted(method)
     environment = hosted.environment()
-    if hosted.licence:
+    if hosted.licence and not json:
         print(f"Licence: {hosted.licence}")
     with report_to(ProgressBars()):
         made_now = install_environment(environment, force, python)
+    if json:
+        about = {"method": method, "python": str(environment.python), "installed_now": made_now}
+        print(json_module.dumps(about))
+        return
     print(f"{method} {'is installed' if made_now else 'was installed already'}: {environment.python}")
 
 
-def uninstall(method: Hosted) -> None:
+def uninstall(method: Hosted, json: AsJson = False) -> None:
     """Remove the environment of a method; packages that another one uses stay."""
     from benchmark.hosting.installing import uninstall as uninstall_environment
 
     freed = uninstall_environment(_hosted(method).name)
-    print(f"{method} is not installed; {freed / MIB:,.0f} MiB are free again.")
+    if json:
+        print(json_module.dumps({"method": method, "freed_bytes": freed}))
+    else:
+        print(f"{method} is not installed; {freed / MIB:,.0f} MiB are free again.")
 
 
 def _hosted(method: str) -> type[SubprocessMethod]:

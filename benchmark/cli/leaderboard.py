@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import quote
 
 import typer
 
@@ -21,6 +23,7 @@ def leaderboard(
     dataset: Annotated[str | None, typer.Option(help="Only this data set.")] = None,
     split: Annotated[str | None, typer.Option(help="Only this split scheme.")] = None,
     format: Annotated[str, typer.Option(help="table, csv, json, markdown or html.")] = "table",
+    json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
     table: Annotated[
         str | None,
         typer.Option(help="Which table of a block: scores (unless said), scaled, groups or tests."),
@@ -42,7 +45,7 @@ def leaderboard(
     try:
         # Products of small matrices: on a busy machine threads wait for each other far longer than they work.
         with threadpool_limits(1):
-            _show(dataset, split, format, table, output, records)
+            _show(dataset, split, "json" if json else format, table, output, records)
     finally:
         gc.enable()
 
@@ -68,7 +71,7 @@ def _show(
         "markdown": as_markdown,
         "csv": as_csv,
         "json": as_json,
-        "html": lambda blocks: _page(blocks, runs, dataset, split),
+        "html": lambda blocks: _page(blocks, runs, dataset, split, output),
     }
     if format not in formats:
         raise unknown("format", format, formats)
@@ -96,7 +99,13 @@ def _show(
         draft.write_text(text, encoding="utf-8")
 
 
-def _page(blocks: Sequence[Block], runs: Sequence[StoredRun], dataset: str | None, split: str | None) -> str:
+def _page(
+    blocks: Sequence[Block],
+    runs: Sequence[StoredRun],
+    dataset: str | None,
+    split: str | None,
+    output: Path | None,
+) -> str:
     """The board as a page, with what was published for the same data sets and splits, or all of them."""
     from benchmark.board.page import as_content, as_html
     from benchmark.studies.protocols import published_boards
@@ -104,4 +113,17 @@ def _page(blocks: Sequence[Block], runs: Sequence[StoredRun], dataset: str | Non
 
     places = [(block.dataset, block.split, block.dataset_digest) for block in blocks]
     trust = {place: found for place in places if (found := read_trust(*place)) is not None}
-    return as_html(as_content(blocks, runs, published_boards(dataset, split), trust))
+    reports = _reports(runs, (output or Path("index.html")).resolve().parent)
+    return as_html(as_content(blocks, runs, published_boards(dataset, split), trust, reports))
+
+
+def _reports(runs: Sequence[StoredRun], folder: Path) -> dict[str, str]:
+    """Run -> address of its report, as seen from a page in a folder, where there is one in its place."""
+    from benchmark.machine.paths import project_home
+
+    written = {path.parent.name[-8:]: path for path in (project_home() / "reports").glob("*/index.html")}
+    return {
+        run.run_id: quote(os.path.relpath(written[run.run_id[:8]].resolve(), folder))
+        for run in runs
+        if run.run_id[:8] in written
+    }

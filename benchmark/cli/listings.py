@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json as json_module
 import shutil
 import textwrap
@@ -9,11 +10,23 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+
+from benchmark.cli.options import AsJson
 
 if TYPE_CHECKING:
     from benchmark.registry import Listing
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+class Named(TyperGroup):
+    """A command with subcommands, of which ``show`` may be left out before a name."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Take a word that is no subcommand, nor like one, for a name to be shown."""
+        is_name = bool(args) and not args[0].startswith("-") and args[0] not in self.commands
+        if is_name and not difflib.get_close_matches(args[0], self.commands, n=1, cutoff=0.75):
+            return super().resolve_command(ctx, ["show", *args])
+        return super().resolve_command(ctx, args)
 
 
 def show(rows: list[dict[str, Any]], json: bool, title: str = "") -> None:

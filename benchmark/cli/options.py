@@ -14,6 +14,7 @@ from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
     from benchmark.data import Dataset
+    from benchmark.records.lookup import Within
 
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="One hyper-parameter; repeatable.")
@@ -38,8 +39,16 @@ SharedControls = Annotated[
 ]
 DataOfRuns = Annotated[
     str | None,
-    typer.Option("--dataset", metavar="FILE.h5ad", help="The data of the run, where they have no card."),
+    typer.Option(
+        "--dataset",
+        metavar="NAME|FILE.h5ad",
+        help="Among runs on this data set; a file where it has no card.",
+    ),
 ]
+SplitOfRuns = Annotated[str | None, typer.Option("--split", help="Among runs on this split scheme.")]
+SeedOfRuns = Annotated[int | None, typer.Option("--seed", help="Among runs of this seed.")]
+MethodOfRuns = Annotated[str | None, typer.Option("--method", help="Among runs of this method.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 Texts = list[str] | None
 READING: dict[str, tuple[Any, str]] = {
@@ -138,8 +147,10 @@ def names(text: str | None) -> tuple[str, ...]:
     return tuple(name.strip() for name in (text or "").split(",") if name.strip())
 
 
-def data_of_runs(file: str | None, columns: Mapping[str, Any]) -> Callable[[str], Dataset]:
-    """Return what loads the data of recorded runs: by the name of their card, or a file that was given.
+def runs_on(
+    dataset: str | None, split: str | None, seed: int | None, columns: Mapping[str, Any]
+) -> tuple[Within, Callable[[str], Dataset]]:
+    """Return among which runs one is looked for, and what loads their data: by their card, or from a file.
 
     Raises
     ------
@@ -147,14 +158,18 @@ def data_of_runs(file: str | None, columns: Mapping[str, Any]) -> Callable[[str]
         When options of a file are given without one.
     """
     from benchmark.data import load_dataset
+    from benchmark.data.dataset import find_dataset
+    from benchmark.records.lookup import Within
 
-    if file is None:
-        if columns:
-            raise BenchmarkError(
-                "The options of a file were given without one; name it with --dataset FILE.h5ad."
-            )
-        return load_dataset
-    return lambda name: load_dataset(file, **columns)
+    if dataset is not None and dataset.endswith(".h5ad"):
+        found = find_dataset(dataset, **columns)
+        within = Within(split=split, seed=seed, dataset_digest=found.digest)
+        return within, lambda name: load_dataset(dataset, **columns)
+    if columns:
+        raise BenchmarkError(
+            "The options of a file were given without one; name it with --dataset FILE.h5ad."
+        )
+    return Within(dataset=dataset, split=split, seed=seed), load_dataset
 
 
 def read_settings(pairs: list[str] | None) -> dict[str, str]:

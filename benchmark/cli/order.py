@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json as json_module
 import sys
 import textwrap
 from contextlib import redirect_stdout
@@ -51,6 +52,7 @@ def order(
     without_latent: Annotated[
         str, typer.Option(help="The method without a latent, or none to leave it out.")
     ] = "scdfm",
+    json: options.AsJson = False,
 ) -> None:
     """Predict in three orders from the same weights, by several sources; report what it shows."""
     from benchmark.cli.screen import ProgressBars
@@ -85,12 +87,20 @@ def order(
         tracker.close_dead_runs()
         forecast = make_forecast(needed, tracker)
     if plan:
-        print(forecast)
+        print(json_module.dumps({"forecast": str(forecast)}) if json else forecast)
         return
     print(forecast, file=sys.stderr)
     with report_to(ProgressBars()), redirect_stdout(sys.stderr):
         findings = gather(needed, tracker, execute(needed, tracker))
         write_report(findings, report)
+    if json:
+        about = {
+            "report": str(report),
+            "summary": list(summary(findings)),
+            "missing": len(findings.missing),
+        }
+        print(json_module.dumps(about, indent=1))
+        raise typer.Exit(1 if findings.missing else 0)
     for sentence in summary(findings):
         print(textwrap.fill(sentence, WIDTH, subsequent_indent="  "))
     print(f"{len(findings.missing)} predictions are missing; " if findings.missing else "", end="")

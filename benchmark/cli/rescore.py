@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json as json_module
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -18,6 +20,7 @@ def rescore(
     dataset: Annotated[
         str | None, typer.Option(metavar="FILE.h5ad", help="Only runs on this file, which has no card.")
     ] = None,
+    json: options.AsJson = False,
     *,
     columns: Mapping[str, Any],
 ) -> None:
@@ -34,11 +37,14 @@ def rescore(
     data = None if dataset is None else load_dataset(dataset, **columns)
     with report_to(ProgressBars()):
         outcome = rescore_runs(run, force=force, dataset=data)
-    for name, reason in outcome.skipped.items():
-        print(f"Skipped {name}: {reason}")
-    print(
-        f"{len(outcome.done)} runs rescored, {len(outcome.skipped)} skipped, "
-        f"{len(outcome.current)} were up to date"
-    )
+    if json:
+        print(json_module.dumps(asdict(outcome), indent=1))
+    else:
+        for name, reason in outcome.skipped.items():
+            print(f"Skipped {name}: {reason}")
+        print(
+            f"{len(outcome.done)} runs rescored, {len(outcome.skipped)} skipped, "
+            f"{len(outcome.current)} were up to date"
+        )
     if outcome.skipped:
         raise typer.Exit(2)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
+import shutil
 import sys
+import textwrap
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -65,15 +68,55 @@ class _Bar:
 
 
 def print_table(rows: list[dict[str, Any]], title: str = "", close: bool = False) -> None:
-    """Print rows as a table whose columns are the keys of the first row; close: without lines between."""
+    """Print rows as a table whose columns are the keys of the first row; close: without lines between.
+
+    A narrow terminal gets it without lines; one too narrow for the longest words a paragraph for each row.
+    """
     console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE)
+    headings = [
+        column if close else column.replace("_", " ") for column in (rows[0] if rows else ["nothing"])
+    ]
+    cells = [["" if value is None else str(value) for value in row.values()] for row in rows]
+    longest = [
+        max(len(word) for text in column for word in (*text.split(), ""))
+        for column in zip(headings, *cells, strict=True)
+    ]
+    close = close or sum(longest) + 3 * len(longest) + 1 > console.width
+    if close and sum(longest) + len(longest) + 1 > console.width:
+        _print_paragraphs(headings, cells, title, console.width)
+        return
     look: dict[str, Any] = {"box": SIMPLE_HEAD, "padding": 0, "pad_edge": False} if close else {}
     table = Table(title=title or None, title_justify="left", **look)
-    for column in rows[0] if rows else ["nothing"]:
-        table.add_column(column if close else column.replace("_", " "), overflow="fold")
-    for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row.values()))
+    for heading, width in zip(headings, longest, strict=True):
+        table.add_column(heading, min_width=width)
+    for row in cells:
+        table.add_row(*row)
     console.print(table, markup=False)
+
+
+def _print_paragraphs(
+    headings: Sequence[str], cells: Sequence[Sequence[str]], title: str, width: int
+) -> None:
+    """Print each row as its first cell, and below it the others with what they are called."""
+    if title:
+        print(title)
+    for row in cells:
+        print(row[0])
+        for heading, text in zip(headings[1:], row[1:], strict=True):
+            if text:
+                print(filled(f"{heading}: {' '.join(text.split())}", width, "  ", "    "))
+
+
+def filled(text: str, width: int, first: str = "", others: str = "") -> str:
+    """Break a text into lines between words; a word that is longer than a line stays whole."""
+    return textwrap.fill(
+        text,
+        width,
+        initial_indent=first,
+        subsequent_indent=others,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def print_metrics(metrics: Mapping[str, Summary], who: str) -> None:
@@ -81,12 +124,12 @@ def print_metrics(metrics: Mapping[str, Summary], who: str) -> None:
     print_table(
         [
             {
-                "metric": METRICS[name].spec.heading if name in METRICS else name,
+                "metric": ", ".join([METRICS[name].spec.heading if name in METRICS else name, *others]),
                 "mean": "undefined" if summary.mean is None else f"{summary.mean:.4f}",
                 "perturbations": summary.n,
                 "undefined": summary.missing or "",
             }
-            for name, summary in metrics.items()
+            for name, summary, others in _once(metrics)
         ]
     )
     absent = {name: declared.spec.needs for name, declared in METRICS.items() if name not in metrics}
@@ -95,6 +138,19 @@ def print_metrics(metrics: Mapping[str, Summary], who: str) -> None:
         print(f"not applicable, as {who} predicts means and not single cells: {', '.join(of_cells)}")
     if "mean" in absent.values() or metrics.keys() - METRICS.keys():
         print("Metrics have been added or removed since; `python -m benchmark rescore` computes them anew.")
+
+
+def _once(metrics: Mapping[str, Summary]) -> list[tuple[str, Summary, list[str]]]:
+    """Metrics that differ by a number of genes, and came to the same because there are not so many, once."""
+    found: dict[tuple[Any, ...], tuple[str, Summary, list[str]]] = {}
+    for name, summary in metrics.items():
+        stem = re.sub(r"_\d+$", "", name)
+        alike = (stem if stem != name else f"{name}_", *summary.model_dump().values())
+        if alike in found:
+            found[alike][2].append(name.removeprefix(stem))
+        else:
+            found[alike] = (name, summary, [])
+    return list(found.values())
 
 
 def print_record(record: Record, done_now: bool, scores: Callable[[Record], None] | None = None) -> None:
@@ -107,19 +163,26 @@ def print_record(record: Record, done_now: bool, scores: Callable[[Record], None
         scores(record)
     samples = "" if at.samples == 1 else f" ({at.samples} samples for each of {at.cells} control cells)"
     archive = f"; archive {record.archive_mb:.1f} MB" if record.archive else ""
-    print(
+    _say(
         f"{_cost(record)}{at.cells * at.samples} predicted cells per perturbation{samples}; "
         f"coverage {record.coverage:.0%}{archive}"
     )
     if record.controls:
-        print(about_controls(record.controls))
+        _say(about_controls(record.controls))
     if record.sampling_noise:
-        print(_about_sampling(record))
+        _say(_about_sampling(record))
     for label, reason in record.fallbacks.items():
-        print(f"  {label} was refused, and the train mean scored in its place: {reason}")
+        _say(f"  {label} was refused, and the train mean scored in its place: {reason}")
+    if scores is not None:
+        _say(f"every metric: the same with --all; pictures: `python -m benchmark report {record.run_id[:8]}`")
     if not done_now:
         print(f"This run was done on {record.started}; --force repeats it.")
     print(f"run {record.run_id}")
+
+
+def _say(text: str) -> None:
+    """Print a sentence, in a terminal with lines between words."""
+    print(filled(text, shutil.get_terminal_size().columns, "", "  ") if sys.stdout.isatty() else text)
 
 
 def _about_sampling(record: Record) -> str:

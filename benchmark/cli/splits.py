@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json as json_module
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -76,6 +77,7 @@ def make(
     seed: Seed = 0,
     test_share: TestShare = None,
     validation_share: ValidationShare = None,
+    json: AsJson = False,
     *,
     columns: Mapping[str, Any],
 ) -> None:
@@ -85,6 +87,11 @@ def make(
 
     cells = load_dataset(dataset, **columns)
     made = load_split(cells, adjusted(cells, split, seed, test_share, validation_share), seed)
+    if json:
+        parts = {part: len(getattr(made, part)) for part in ("train", "validation", "test")}
+        about = {"dataset": made.dataset, "split": made.scheme, "seed": made.seed, "digest": made.digest}
+        print(json_module.dumps({**about, **parts}, indent=1))
+        return
     print(
         f"{made.dataset} {made.scheme}-{made.seed}: "
         f"{len(made.train)} train, {len(made.validation)} validation, "
@@ -102,6 +109,7 @@ def check(
     seed: Seed = 0,
     test_share: TestShare = None,
     validation_share: ValidationShare = None,
+    json: AsJson = False,
     *,
     columns: Mapping[str, Any],
 ) -> None:
@@ -127,13 +135,18 @@ def check(
             if scheme_called(frozen.scheme) is not None
             else "its lists fit the data"
         )
-        print(f"split: its digest is right, and {drawn}")
         findings = examine(cells, frozen)
-        for finding in findings:
-            print(f"{finding.subject}: {finding.sentence}")
+        if not json:
+            print(f"split: its digest is right, and {drawn}")
+            for finding in findings:
+                print(f"{finding.subject}: {finding.sentence}")
         problems = [f"{finding.subject}: {finding.sentence}" for finding in findings if finding.is_leak]
     if problems:
         raise BenchmarkError(
             f"The split {frozen.scheme}-{seed} of {cells.name} is not sound: {'; '.join(problems)}."
         )
-    print(f"{name}: sound")
+    if json:
+        said = {finding.subject: finding.sentence for finding in findings}
+        print(json_module.dumps({"split": name, "sound": True, "findings": said}, indent=1))
+    else:
+        print(f"{name}: sound")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json as json_module
 import sys
 from collections.abc import Mapping
 from contextlib import redirect_stdout
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -45,6 +47,7 @@ def sweep(
         str | None, typer.Option(help="Of a Ray cluster; else one is started on this machine.")
     ] = None,
     anchors: options.Anchors = True,
+    json: options.AsJson = False,
     *,
     columns: Mapping[str, Any],
 ) -> None:
@@ -70,6 +73,12 @@ def sweep(
     plan = Plan.build(file, {**given, **more})
     with redirect_stdout(sys.stderr):
         done = sweep_plan(plan, Where(executor, jobs, address))
+    if json:
+        rows = [{**asdict(job), **asdict(outcome)} for job, outcome in done]
+        print(json_module.dumps(rows, indent=1, default=str))
+        if any(outcome.state == "failed" for _, outcome in done):
+            raise typer.Exit(FAILED)
+        return
     _show_boards(done)
     _summarise(done)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json as json_module
 import sys
 from collections.abc import Mapping
 from contextlib import redirect_stdout
@@ -44,6 +45,7 @@ def tune(
         Path | None, typer.Option(metavar="FILE.json", help="The best configuration; else below configs/.")
     ] = None,
     device: options.Device = "auto",
+    json: options.AsJson = False,
     *,
     columns: Mapping[str, Any],
 ) -> None:
@@ -71,6 +73,15 @@ def tune(
     )
     with report_to(ProgressBars()), redirect_stdout(sys.stderr):
         tuned = tune_plan(plan)
+    if json:
+        about = {
+            "file": str(tuned.file),
+            "configuration": tuned.configuration.model_dump(mode="json"),
+            "trials": dict(tuned.states),
+            "failures": {str(number): reason for number, reason in tuned.failures.items()},
+        }
+        print(json_module.dumps(about, indent=1))
+        return
     _print(tuned)
 
 

@@ -89,35 +89,29 @@ def training_variance(values: np.ndarray) -> np.ndarray:
         (columns,): NaN of fewer than `FEWEST_TRAININGS`, and where these have too few perturbations in common
         to be compared.
     """
-    found = np.empty(values.shape[2])
-    seen = ~np.isnan(values)
-    alike: dict[bytes, list[int]] = {}
-    for column in range(values.shape[2]):
-        alike.setdefault(seen[..., column].tobytes(), []).append(column)
-    for columns in alike.values():
-        found[columns] = _training_variance(values[..., columns], seen[..., columns[0]])
-    return found
-
-
-def _training_variance(values: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Do so for columns in which the same perturbations, (trainings, perturbations), were tested."""
-    own, repeated = seen.any(axis=1), seen.sum(axis=0) >= 2
-    seen = seen[own][:, repeated]
-    trainings, times = len(seen), seen.sum(axis=0)
-    links = np.diag(seen.sum(axis=1).astype(float)) - (seen / np.maximum(times, 1)) @ seen.T
-    if trainings < FEWEST_TRAININGS or not seen.size or np.linalg.matrix_rank(links) < trainings - 1:
-        return np.full(values.shape[2], np.nan)
-    there, times = seen[..., None], times[:, None]
-    scores = np.where(there, values[own][:, repeated], 0.0)
-    centred = np.where(there, scores - scores.sum(axis=0) / times, 0.0)
-    inverse = np.linalg.pinv(links)
-    effects = inverse @ centred.sum(axis=1)
-    left = np.where(there, scores - effects[:, None], 0.0)
-    left = np.where(there, left - left.sum(axis=0) / times, 0.0)
-    freedom = seen.sum() - seen.shape[1] - (trainings - 1)
-    noise = (left**2).sum(axis=(0, 1)) / max(freedom, 1)
-    spread = ((effects - effects.mean(axis=0)) ** 2).sum(axis=0) - noise * np.trace(inverse)
-    return np.maximum(spread / (trainings - 1), 0.0)
+    own = ~np.isnan(values)
+    trainings = own.any(axis=1).sum(axis=0)
+    seen = own & (own.sum(axis=0) >= 2)  # a perturbation of one training says nothing of trainings
+    times = np.maximum(seen.sum(axis=0), 1)
+    weights = seen.transpose(2, 0, 1).astype(float)  # (columns, trainings, perturbations)
+    links = -(weights / times.T[:, None]) @ weights.transpose(0, 2, 1)
+    places = np.arange(len(values))
+    links[:, places, places] += weights.sum(axis=2)
+    inverse = np.linalg.pinv(links, hermitian=True)
+    scores = np.where(seen, values, 0.0)
+    centred = np.where(seen, scores - scores.sum(axis=0) / times, 0.0)
+    effects = (inverse @ centred.sum(axis=1).T[..., None])[..., 0].T  # (trainings, columns)
+    left = np.where(seen, scores - effects[:, None], 0.0)
+    left = np.where(seen, left - left.sum(axis=0) / times, 0.0)
+    freedom = seen.sum(axis=(0, 1)) - seen.any(axis=0).sum(axis=0) - (trainings - 1)
+    noise = (left**2).sum(axis=(0, 1)) / np.maximum(freedom, 1)
+    there = own.any(axis=1)
+    mean = np.where(there, effects, 0.0).sum(axis=0) / np.maximum(trainings, 1)
+    spread = np.where(there, (effects - mean) ** 2, 0.0).sum(axis=0)
+    spread -= noise * np.trace(inverse, axis1=1, axis2=2)
+    linked = np.linalg.matrix_rank(links, hermitian=True) >= trainings - 1
+    usable = (trainings >= FEWEST_TRAININGS) & linked
+    return np.where(usable, np.maximum(spread / np.maximum(trainings - 1, 1), 0.0), np.nan)
 
 
 def two_sided(mean: np.ndarray, found: Widened) -> np.ndarray:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock
+
 from benchmark.errors import BenchmarkError
 
 _PACKAGE = Path(__file__).parents[1]
@@ -44,6 +46,40 @@ def data_files(kind: str, ending: str) -> dict[str, Path]:
 def cache_folder(kind: str) -> Path:
     """Return the folder of one kind of file that can be made again; whoever writes there creates it."""
     return project_home() / "datasets" / "cache" / kind
+
+
+@contextmanager
+def locked(name: str) -> Iterator[None]:
+    """Keep other processes of this project home out of the block; who comes second waits.
+
+    Parameters
+    ----------
+    name
+        Of the lock's file in the project home.
+
+    Raises
+    ------
+    BenchmarkError
+        When the project home cannot be written.
+    """
+    lock = FileLock(project_home() / name)
+    try:
+        lock.acquire()
+    except OSError as error:
+        raise unwritable(error) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def unwritable(error: OSError, folder: Path | None = None) -> BenchmarkError:
+    """Build the error for a folder, the project home unless said, that cannot be written."""
+    reason = error.strerror or str(error)
+    return BenchmarkError(
+        f"The folder {folder or project_home()} cannot be written ({reason}); set BENCHMARK_HOME to one "
+        "that can."
+    )
 
 
 @contextmanager

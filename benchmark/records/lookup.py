@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from benchmark.data import Dataset
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.evaluation.metrics import METRICS, Reference
 from benchmark.evaluation.metrics.sorted_cells import Matrix
-from benchmark.evaluation.scoring import reference_of
+from benchmark.evaluation.scoring import BOUNDS, reference_of
 from benchmark.evaluation.submission import Predicts, read_submission
 from benchmark.records.archive import file_digest, read_archive
 from benchmark.records.record import Record
@@ -41,6 +42,44 @@ class Place(NamedTuple):
         return cls(*(run.tags.get(name, "") for name in cls._fields))
 
 
+@dataclass(frozen=True)
+class Within:
+    """Which runs are meant; None: whichever.
+
+    Attributes
+    ----------
+    dataset
+        Name of a data set.
+    dataset_digest
+        Of a data set that was given as a file, whatever it was called.
+    split, seed
+        On which split.
+    method, state
+        Of which method, and how they ended.
+    """
+
+    dataset: str | None = None
+    split: str | None = None
+    seed: int | None = None
+    method: str | None = None
+    state: str | None = None
+    dataset_digest: str | None = None
+
+    def __contains__(self, run: StoredRun) -> bool:
+        tags = {**run.tags, "state": run.status}
+        return all(wanted is None or tags.get(name) == str(wanted) for name, wanted in asdict(self).items())
+
+    def __str__(self) -> str:
+        return ", ".join(
+            f"{name.replace('_', ' ')} {wanted}"
+            for name, wanted in asdict(self).items()
+            if wanted is not None
+        )
+
+
+ALL = Within()
+
+
 class Question(NamedTuple):
     """What is loaded once for all runs of a place."""
 
@@ -49,7 +88,7 @@ class Question(NamedTuple):
     reference: Reference
 
 
-def finished_run(runs: Sequence[StoredRun], called: str) -> StoredRun:
+def finished_run(runs: Sequence[StoredRun], called: str, within: Within = ALL) -> StoredRun:
     """Find one finished run.
 
     Parameters
@@ -57,8 +96,11 @@ def finished_run(runs: Sequence[StoredRun], called: str) -> StoredRun:
     runs
         Newest first, as `Tracker.runs` gives them.
     called
-        "latest"; the beginning of a run id, or of the key of its coordinates; or the name of a method that
-        was run with one set of coordinates alone. Of runs with the same coordinates the newest is meant.
+        "latest", the newest that was asked for: no bound, and none that was recorded beside another; the
+        beginning of a run id, or of the key of its coordinates; or the name of a method that was run with one
+        set of coordinates alone. Of runs with the same coordinates the newest is meant.
+    within
+        Among which runs.
 
     Raises
     ------
@@ -70,37 +112,50 @@ def finished_run(runs: Sequence[StoredRun], called: str) -> StoredRun:
         raise BenchmarkError(
             "No run has finished yet; `python -m benchmark run --method additive` makes the first."
         )
+    usable = [run for run in usable if run in within]
+    if not usable:
+        raise BenchmarkError(f"No finished run has {within}; `python -m benchmark runs` lists what there is.")
     if called == LATEST:
-        return usable[0]
-    exact = [run for run in usable if called == run.run_id]
-    found = exact or [
-        run
-        for run in usable
-        if called == run.tags["method"] or (called and _begins(called, run.run_id, run.tags["key"]))
-    ]
+        asked = [run for run in usable if run.tags["method"] not in BOUNDS and not run.is_anchor]
+        if not asked:
+            raise BenchmarkError("No method was run, only bounds; name a run by its id, which `runs` lists.")
+        return asked[0]
+    found = called_so(usable, called)
     different = {run.tags["key"]: run for run in reversed(found)}
     if not different:
         names = {run.tags["method"] for run in usable} | {run.run_id[:SHOWN] for run in usable}
-        raise unknown("finished run", called, names, "`leaderboard --format json` has ids")
+        raise unknown("finished run", called, names, "`python -m benchmark runs` lists their ids")
     if len(different) > 1:
-        named = [f"{run.run_id[:SHOWN]} ({run_title(run)})" for run in list(different.values())[::-1][:SHOWN]]
-        more = f" and {len(different) - SHOWN} more" if len(different) > SHOWN else ""
-        raise BenchmarkError(
-            f"'{called}' fits {len(different)} runs; name one by its id: {', '.join(named)}{more}."
-        )
+        raise several(called, list(different.values())[::-1])
     return found[0]
 
 
-def _begins(called: str, *names: str) -> bool:
-    return any(name.startswith(called) for name in names)
+def called_so(runs: Sequence[StoredRun], called: str) -> list[StoredRun]:
+    """Return the runs that a text means: one with that id, else all whose id, key or method fits."""
+    return [run for run in runs if called == run.run_id] or [
+        run
+        for run in runs
+        if called == run.tags.get("method")
+        or (called and any(name.startswith(called) for name in (run.run_id, run.tags.get("key", ""))))
+    ]
+
+
+def several(called: str, runs: Sequence[StoredRun]) -> BenchmarkError:
+    """Build the error for a text that means more than one run."""
+    named = ", ".join(f"{run.run_id[:SHOWN]} ({run_title(run)})" for run in runs[:SHOWN])
+    more = f" and {len(runs) - SHOWN} more" if len(runs) > SHOWN else ""
+    return BenchmarkError(
+        f"'{called}' fits {len(runs)} runs; name one by its id, or narrow them with --dataset, --split and "
+        f"--seed: {named}{more}."
+    )
 
 
 def run_title(run: StoredRun) -> str:
     """Method, configuration, data, split and seed of a run."""
     tags = run.tags
     settings = tags.get("configuration", "default")
-    what = tags["method"] if settings == "default" else f"{tags['method']}, {settings}"
-    return f"{what}, {tags['dataset']} {tags['split']}-{tags['seed']}"
+    what = tags.get("method", "?") if settings == "default" else f"{tags.get('method', '?')}, {settings}"
+    return f"{what}, {tags.get('dataset', '?')} {tags.get('split', '?')}-{tags.get('seed', '?')}"
 
 
 def read_record(tracker: Tracker, run: StoredRun) -> Record:

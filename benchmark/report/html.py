@@ -13,8 +13,13 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin-top: 2.5rem; }
 img { max-width: 100%; height: auto; background: white; border-radius: 4px; }
 .table { overflow-x: auto; } table { border-collapse: collapse; font-size: .9rem; }
 th, td { text-align: left; padding: .2rem .8rem .2rem 0; border-bottom: 1px solid #8886; }
-td { vertical-align: top; overflow-wrap: anywhere; } td:first-child { min-width: 9rem; }
-.out { opacity: .8; } figure { margin: 0; }
+td { vertical-align: top; overflow-wrap: break-word; white-space: pre-line; }
+td:first-child { min-width: 7rem; }
+.out { opacity: .8; } figure { margin: 0; overflow-x: auto; } figcaption { position: sticky; left: 0; }
+@media (max-width: 48rem) {
+  figure img { max-width: none; width: 44rem; }
+  th, td { padding-right: .5rem; }
+}
 """
 
 
@@ -50,5 +55,10 @@ def picture(png: bytes, title: str, reading: str = "") -> str:
 def table(rows: Sequence[tuple[str, ...]], heads: tuple[str, ...]) -> str:
     """Return a table of texts."""
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    body = "".join("<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return f'<div class="table"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _text(cell: str) -> str:
+    """A cell, whose names may be broken after their underscores."""
+    return escape(cell).replace("_", "_<wbr>")

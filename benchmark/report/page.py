@@ -19,8 +19,9 @@ def as_html(record: Record, drawn: Sequence[Drawn], notes: Sequence[str]) -> str
         *(html.paragraph(note) for note in notes),
         html.table(_coordinates(record), ("what", "value")),
         html.heading("Scores"),
-        html.table(_scores(record), ("metric", "mean over test perturbations", "perturbations")),
-        *(_section(each) for each in drawn),
+        html.table(_scores(record), ("metric", "mean", "perturbations")),
+        *(_section(each) for each in drawn if each.png),
+        *(html.paragraph(f"Left out: {text}", "out") for text in left_out(drawn)),
     ]
     return html.document(title, parts)
 
@@ -28,9 +29,16 @@ def as_html(record: Record, drawn: Sequence[Drawn], notes: Sequence[str]) -> str
 def _section(each: Drawn) -> str:
     picture = each.picture
     heading = html.heading(picture.title, picture.name)
-    if not each.png:
-        return f"{heading}\n{html.paragraph(f'Left out: {each.left_out}', 'out')}"
     return f"{heading}\n{html.picture(each.png, picture.title, picture.reading)}"
+
+
+def left_out(drawn: Sequence[Drawn]) -> list[str]:
+    """Name what was left out, once for each reason."""
+    named: dict[str, list[str]] = {}
+    for each in drawn:
+        if each.left_out:
+            named.setdefault(each.left_out, []).append(each.picture.name)
+    return [f"{', '.join(names)}: {reason}" for reason, names in named.items()]
 
 
 def _coordinates(record: Record) -> list[tuple[str, ...]]:

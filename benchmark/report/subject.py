@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,6 +11,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from benchmark.board import HEADLINE
+from benchmark.counted import dense
 from benchmark.data import Dataset
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.evaluation.metrics import Reference
@@ -17,13 +19,19 @@ from benchmark.evaluation.metrics.differential import differential_expression
 from benchmark.evaluation.metrics.response import Response
 from benchmark.evaluation.metrics.sorted_cells import Matrix, mean_of
 from benchmark.evaluation.submission import Predicts
+from benchmark.predicting import sample_cells
 from benchmark.records.record import Record
 from benchmark.report.refit import Cascade
 from benchmark.splits import Split
-from benchmark.splits.views import held_out_cells, scored_controls
+from benchmark.splits.views import control_cells, held_out_cells, scored_controls
 
 SHOWN = 4
 """Perturbations that are drawn one by one, unless others are named."""
+ALIKE, TINY = 0.5, 1e-3
+"""Share of genes that change alike in all cells, up to a tiny difference, from which cells count as moved.
+
+Nothing generated comes near it; of moved cells it is missed by the genes that zeros make room for.
+"""
 CHOSEN_BY = "pearson"
 """The metric by which they are chosen: from the best predicted to the worst."""
 
@@ -88,6 +96,21 @@ class Subject:
         return {label: mean_of(self.predicted[label]) - control for label in self.real if self.predicted}
 
     @cached_property
+    def moves_cells_as_one(self) -> bool:
+        """Whether what is called predicted cells are the control cells, all moved by the same change.
+
+        Values that would have fallen below 0 do not count. That the cells differ from each other is then no
+        prediction, and a test between them and control cells takes the spread of these for one.
+        """
+        if self.predicts == "mean":
+            return True
+        at = self.record.coordinates
+        controls = control_cells(self.dataset, self.split)
+        start = dense(sample_cells(controls, at.cells, at.seed, at.samples).X)
+        shares = [_moved_alike(dense(self.predicted[label]), start) for label in self.chosen]
+        return min(shares, default=0.0) > ALIKE
+
+    @cached_property
     def groups(self) -> dict[str, str]:
         """Test perturbation -> its group."""
         return dict(zip(self.record.perturbations, self.record.groups, strict=True))
@@ -101,6 +124,17 @@ class Subject:
             )
             self._responses[label] = real, predicted
         return self._responses[label]
+
+
+def _moved_alike(cells: np.ndarray, start: np.ndarray) -> float:
+    """Share of the genes whose values in all cells were moved alike: (cells, genes) from where they began."""
+    if cells.shape != start.shape:
+        return 0.0
+    moved = np.where(cells > 0, cells - start, np.nan)
+    with np.errstate(invalid="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # genes that fell below 0 in all cells
+        spread = np.nanmax(moved, axis=0) - np.nanmin(moved, axis=0)
+    return float(np.mean(spread[~np.isnan(spread)] < TINY)) if (~np.isnan(spread)).any() else 0.0
 
 
 def choose(record: Record, asked: Sequence[str] = ()) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.evaluation.metrics.sorted_cells import Matrix
 from benchmark.evaluation.submission import Predicts
 from benchmark.machine.paths import project_home, replacing
-from benchmark.records.lookup import Place, finished_run, predictions, question_of, read_record
+from benchmark.records.lookup import ALL, Place, Within, finished_run, predictions, question_of, read_record
 from benchmark.records.record import Record
 from benchmark.records.tracking import Tracker
 from benchmark.report.gallery import PICTURES
@@ -40,18 +40,22 @@ class Request:
         Whether the method is trained again, to draw what its two stages do.
     output
         The folder to write to; one in ``reports`` of the project home unless said.
+    within
+        Among which runs it is looked for.
     """
 
     run: str
     perturbations: tuple[str, ...] = ()
     refit: bool = False
     output: Path | None = None
+    within: Within = ALL
 
 
 @dataclass(frozen=True)
 class Report:
-    """What was written: the page, and what each picture came to."""
+    """What was written: the page of which run, and what each picture came to."""
 
+    run_id: str
     page: Path
     drawn: list[Drawn]
 
@@ -65,7 +69,7 @@ def write_report(request: Request, load: Callable[[str], Dataset] = load_dataset
         When there is no such run or perturbation, or its data or predictions are not what they were.
     """
     tracker = Tracker()
-    run = finished_run(tracker.runs("attributes.status = 'FINISHED'"), request.run)
+    run = finished_run(tracker.runs("attributes.status = 'FINISHED'"), request.run, request.within)
     try:
         record = read_record(tracker, run)
         with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
@@ -76,7 +80,8 @@ def write_report(request: Request, load: Callable[[str], Dataset] = load_dataset
     at = record.coordinates
     name = f"{at.method}-{at.dataset}-{at.split}-{at.seed}-{record.run_id[:8]}"
     output = request.output or project_home() / "reports" / name
-    return Report(_write(output, as_html(record, drawn, _notes(subject, request)), drawn), drawn)
+    page = _write(output, as_html(record, drawn, _notes(subject, request)), drawn)
+    return Report(record.run_id, page, drawn)
 
 
 def _subject(
@@ -102,12 +107,11 @@ def _subject(
 
 def curves_of(tracker: Tracker, run_id: str) -> dict[str, list[tuple[int, float]]]:
     """Read the series that a training reported, "STAGE/NAME"; scores, and what the machine did, are none."""
-    found = {}
-    for name in tracker.client.get_run(run_id).data.metrics:
-        if "/" in name and not name.startswith(MACHINE):
-            points = tracker.client.get_metric_history(run_id, name)
-            found[name] = sorted((point.step, point.value) for point in points)
-    return found
+    return {
+        name: points
+        for name, points in tracker.curves(run_id).items()
+        if "/" in name and not name.startswith(MACHINE)
+    }
 
 
 def _notes(subject: Subject, request: Request) -> list[str]:

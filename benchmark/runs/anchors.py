@@ -14,6 +14,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.records.record import Coordinates, Record, configuration_label
 from benchmark.records.tracking import Tracker
 from benchmark.registry import load_method, source_digest
+from benchmark.runs.claims import claimed
 from benchmark.runs.run import COMPARES, Request, run
 from benchmark.splits import frozen_split
 
@@ -48,7 +49,9 @@ def ensure_anchors(request: Request, done: Coordinates) -> list[Record]:
     for at in missing:
         _log.info("Recording %s, which is on every board (--no-anchors leaves it out).", at.method)
         try:
-            records.append(record_bound(at, dataset) if at.method in BOUNDS else _run(at, request, dataset))
+            is_bound = at.method in BOUNDS
+            record, _ = record_bound(at, dataset) if is_bound else _run(at, request, dataset)
+            records.append(record)
         except BenchmarkError as error:
             _log.warning("%s could not be recorded: %s", at.method, error)
     return records
@@ -90,8 +93,8 @@ def bound_at(name: str, done: Coordinates) -> Coordinates:
     )
 
 
-def record_bound(at: Coordinates, dataset: Dataset) -> Record:
-    """Compute a bound and keep that as a run, which has no archive.
+def record_bound(at: Coordinates, dataset: Dataset, wait: bool = True) -> tuple[Record, bool]:
+    """Compute a bound and keep that as a run, which has no archive; one that is finished is shown.
 
     Parameters
     ----------
@@ -99,30 +102,44 @@ def record_bound(at: Coordinates, dataset: Dataset) -> Record:
         As `bound_at` gives them.
     dataset
         The data set that they name.
+    wait
+        As for `benchmark.runs.run.perform`.
+
+    Returns
+    -------
+    tuple
+        The record, and whether it was done now.
     """
     from benchmark.evaluation import scoring
     from benchmark.evaluation.controls import count_controls
     from benchmark.runs.keep import Clock, keep_results
 
     import_module(COMPARES)
-    started, clock = datetime.now(UTC).isoformat(timespec="seconds"), Clock()
     split = frozen_split(dataset, at.split, at.seed, at.split_digest)
-    with Tracker().recording(at) as recording:
-        with clock.time("metrics"):
-            scores = scoring.BOUNDS[at.method](dataset, split)
-        return keep_results(
-            recording,
-            at,
-            split,
-            scores,
-            started=started,
-            device="cpu",
-            controls=count_controls(dataset, split),
-            clock=clock,
-        )
+    tracker = Tracker()
+    if (earlier := tracker.finished(at.key)) is not None:
+        return earlier, False
+    with claimed(at.key, wait):
+        if (earlier := tracker.finished(at.key)) is not None:
+            return earlier, False
+        started, clock = datetime.now(UTC).isoformat(timespec="seconds"), Clock()
+        with tracker.recording(at, is_anchor=True) as recording:
+            with clock.time("metrics"):
+                scores = scoring.BOUNDS[at.method](dataset, split)
+            record = keep_results(
+                recording,
+                at,
+                split,
+                scores,
+                started=started,
+                device="cpu",
+                controls=count_controls(dataset, split),
+                clock=clock,
+            )
+            return record, True
 
 
-def _run(at: Coordinates, request: Request, dataset: Dataset) -> Record:
+def _run(at: Coordinates, request: Request, dataset: Dataset) -> tuple[Record, bool]:
     asked = Request(
         method=at.method,
         dataset=request.dataset,
@@ -131,5 +148,6 @@ def _run(at: Coordinates, request: Request, dataset: Dataset) -> Record:
         cells=at.cells,
         columns=request.columns,
         shared_controls=request.shared_controls,
+        is_anchor=True,
     )
-    return run(asked, dataset)[0]
+    return run(asked, dataset)

@@ -20,7 +20,16 @@ from benchmark.evaluation.forms import CELL_EVAL, CHALLENGE, CONTEXT
 from benchmark.evaluation.metrics.counts import require_counts
 from benchmark.evaluation.metrics.sorted_cells import Matrix
 from benchmark.machine.paths import replacing
-from benchmark.records.lookup import Place, Question, finished_run, predictions, question_of, read_record
+from benchmark.records.lookup import (
+    ALL,
+    Place,
+    Question,
+    Within,
+    finished_run,
+    predictions,
+    question_of,
+    read_record,
+)
 from benchmark.records.tracking import Tracker
 from benchmark.splits.views import cells_by_label, control_cells, scored_controls
 
@@ -54,6 +63,7 @@ def export_vcc(
     contexts: Sequence[str],
     path: Path,
     load: Callable[[str], Dataset] = load_dataset,
+    within: Within = ALL,
 ) -> list[Path]:
     """Write a submission to the challenge: raw counts of all contexts in one file, without control cells.
 
@@ -70,6 +80,8 @@ def export_vcc(
         The .h5ad.
     load
         Loads a data set by its name.
+    within
+        Among which runs they are looked for.
 
     Returns
     -------
@@ -89,7 +101,7 @@ def export_vcc(
     blocks, rows, genes = [], [], None
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         for number, (called, context) in enumerate(zip(runs, contexts, strict=True)):
-            found = _predicted(called, Path(folder) / str(number), load)
+            found = _predicted(called, Path(folder) / str(number), load, within)
             own = list(found.question.dataset.adata.var_names)
             if genes not in (None, own):
                 raise BenchmarkError(
@@ -112,7 +124,9 @@ def export_vcc(
     ]
 
 
-def export_cell_eval(run: str, path: Path, load: Callable[[str], Dataset] = load_dataset) -> list[Path]:
+def export_cell_eval(
+    run: str, path: Path, load: Callable[[str], Dataset] = load_dataset, within: Within = ALL
+) -> list[Path]:
     """Write predicted and real cells as cell-eval2 reads them, with the real control cells in both.
 
     Both hold counts where the run predicted counts and the data have some, else log1p of counts per 10,000.
@@ -125,6 +139,8 @@ def export_cell_eval(run: str, path: Path, load: Callable[[str], Dataset] = load
         The .h5ad of predicted cells; the real ones lie beside it.
     load
         Loads a data set by its name.
+    within
+        Among which runs it is looked for.
 
     Returns
     -------
@@ -132,7 +148,7 @@ def export_cell_eval(run: str, path: Path, load: Callable[[str], Dataset] = load
         Both files.
     """
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
-        found = _predicted(run, Path(folder), load)
+        found = _predicted(run, Path(folder), load, within)
         dataset, split, _ = found.question
         layer = "counts" if found.holds == "counts" else None
         matrix = dataset.adata.X if layer is None else dataset.adata.layers[layer]
@@ -146,9 +162,9 @@ def export_cell_eval(run: str, path: Path, load: Callable[[str], Dataset] = load
     return [path, beside]
 
 
-def _predicted(called: str, folder: Path, load: Callable[[str], Dataset]) -> Predicted:
+def _predicted(called: str, folder: Path, load: Callable[[str], Dataset], within: Within) -> Predicted:
     tracker = Tracker()
-    run = finished_run(tracker.runs("attributes.status = 'FINISHED'"), called)
+    run = finished_run(tracker.runs("attributes.status = 'FINISHED'"), called, within)
     record = read_record(tracker, run)
     if not record.archive:
         raise BenchmarkError(f"Run '{called}' is a bound, which predicts nothing; export a method's.")

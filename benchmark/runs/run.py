@@ -28,6 +28,7 @@ from benchmark.predicting import CELLS, predict_all, require_draws, sample_cells
 from benchmark.records.record import Coordinates, Record, Tuning, configuration_label
 from benchmark.records.tracking import Recording, Tracker
 from benchmark.registry import load_method, source_digest
+from benchmark.runs.claims import claimed
 from benchmark.splits import Split, load_split, require_scheme
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ class Request:
     samples: int = 1
     devices: int = 1
     force: bool = False
+    is_anchor: bool = False
+    """Whether it is recorded beside a run that somebody asked for, and was not asked for itself."""
     columns: Mapping[str, Any] = field(default_factory=dict)
     """How to read an h5ad given by path: what `load_dataset` takes beside its name."""
     shared_controls: bool = False
@@ -77,6 +80,7 @@ class Task:
     dataset: Dataset
     split: Split
     tuning: Tuning | None = None
+    is_anchor: bool = False
 
     @property
     def learned_from(self) -> Split:
@@ -133,18 +137,35 @@ def run(request: Request, dataset: Dataset | None = None) -> tuple[Record, bool]
     return perform(prepare(request, dataset), force=request.force)
 
 
-def perform(task: Task, force: bool = False) -> tuple[Record, bool]:
-    """Do what has been prepared, as `run` does; `force` repeats what is finished."""
+def perform(task: Task, force: bool = False, wait: bool = True) -> tuple[Record, bool]:
+    """Do what has been prepared, as `run` does.
+
+    Parameters
+    ----------
+    task
+        What is done.
+    force
+        Whether it is repeated where it is finished.
+    wait
+        Whether another process that does the same is waited for; else it is a `filelock.Timeout`.
+    """
     tracker = Tracker()
-    tracker.close_dead_runs()
-    if not force:
-        earlier = tracker.finished(task.coordinates.key)
-        peers.agree(earlier is None)
-        if earlier is not None:
-            return _with_ledger(earlier, task.tuning, tracker), False
-    _ = task.dataset.adata  # read before the run begins: data that cannot be used leave none
-    with tracker.recording(task.coordinates) as recording, peers.noticing_loss():
-        return record_predictions(task, fit(task), recording), True
+    if not force and (earlier := tracker.finished(task.coordinates.key)) is not None:
+        peers.agree(False)
+        return _with_ledger(earlier, task.tuning, tracker), False
+    with claimed(task.coordinates.key, wait):
+        tracker.close_dead_runs()
+        if not force:
+            earlier = tracker.finished(task.coordinates.key)  # of a process that was waited for
+            peers.agree(earlier is None)
+            if earlier is not None:
+                return _with_ledger(earlier, task.tuning, tracker), False
+        _ = task.dataset.adata  # read before the run begins: data that cannot be used leave none
+        with (
+            tracker.recording(task.coordinates, task.is_anchor) as recording,
+            peers.noticing_loss(),
+        ):
+            return record_predictions(task, fit(task), recording), True
 
 
 def _with_ledger(record: Record, tuning: Tuning | None, tracker: Tracker) -> Record:
@@ -201,7 +222,9 @@ def prepare(request: Request, dataset: Dataset | None = None) -> Task:
         budget=request.budget,
         train_share=request.train_share,
     )
-    return Task(coordinates, method_class, config, request.device, dataset, split, request.tuning)
+    return Task(
+        coordinates, method_class, config, request.device, dataset, split, request.tuning, request.is_anchor
+    )
 
 
 def check(request: Request) -> tuple[type[Method], MethodConfig]:
@@ -231,7 +254,9 @@ def check(request: Request) -> tuple[type[Method], MethodConfig]:
 
 
 def _label(request: Request, config: MethodConfig) -> str:
-    label = request.tuning.label if request.tuning else configuration_label(config)
+    label = configuration_label(config)
+    if request.tuning and label != "default":
+        label = request.tuning.label
     unusual = [
         f"{name}={value:g}"
         for name in ("devices", "budget", "train_share")

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from benchmark.board import ANCHORS, BOUNDS
 from benchmark.data import Dataset, load_dataset
 from benchmark.errors import BenchmarkError
-from benchmark.machine.paths import cache_folder
 from benchmark.records.record import Record
-from benchmark.records.tracking import Tracker
 from benchmark.runs.anchors import bound_at, record_bound
 from benchmark.runs.run import Request, perform, prepare
 from benchmark.sweep.job import Job, Outcome
@@ -40,31 +36,7 @@ def _do(job: Job) -> tuple[Record, bool]:
     is_bound = job.method in BOUNDS
     task = prepare(_request(job, ANCHORS[0] if is_bound else job.method), _dataset(job.dataset, job.columns))
     at = bound_at(job.method, task.coordinates) if is_bound else task.coordinates
-    with claimed(at.key):
-        if not is_bound:
-            return perform(task)
-        earlier = Tracker().finished(at.key)
-        return (earlier, False) if earlier else (record_bound(at, task.dataset), True)
-
-
-@contextmanager
-def claimed(key: str) -> Iterator[None]:
-    """Hold the claim on a run; it ends with the process, however that ends.
-
-    Parameters
-    ----------
-    key
-        Of the run's coordinates.
-
-    Raises
-    ------
-    Timeout
-        When another process holds it.
-    """
-    folder = cache_folder("claims")
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / f"{key[:32]}.lock", timeout=0):
-        yield
+    return record_bound(at, task.dataset, wait=False) if is_bound else perform(task, wait=False)
 
 
 def _request(job: Job, method: str) -> Request:

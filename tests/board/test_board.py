@@ -60,7 +60,7 @@ def test_seeds_are_averaged_and_counted():
 def test_a_row_with_fewer_seeds_is_marked():
     text = as_markdown(build_board([stored("a", 1, seed=0), stored("a", 1, seed=1), stored("b", 1)]))
     assert "| 1* |" in text
-    assert "lack seeds of this block" in text
+    assert "rows with * lack some of 0, 1" in text
 
 
 def test_failed_runs_are_listed_and_not_ranked():
@@ -223,3 +223,39 @@ def test_a_row_that_knows_the_truth_has_no_rank_and_moves_nobody():
     assert (
         "unranked: oracle, seed 1, finished: it is told the truth, which nobody can know: a control" in text
     )
+
+
+def test_no_two_rows_have_the_same_name_whether_ranked_or_not():
+    runs = [
+        *(stored("a", 1, seed=seed) for seed in (0, 1, 2)),
+        *(stored("b", 1, seed=seed) for seed in (0, 1, 2)),
+        stored("a", 1, cells="100", started=1),
+        stored("a", 1, method_version="2", started=2),
+        stored("b", 1, config_digest="e" * 64, started=3),
+        stored("b", 1, cells="64", status="failed", started=4, reason="ValueError: no"),
+    ]
+    (block,) = build_board(runs)
+    assert sorted(block.name(row) for row in block.rows) == [
+        "a, 100 cells",
+        "a, version 1",
+        "a, version 2",
+        "b, 64 cells",
+        "b, hyper-parameters cccccc",
+        "b, hyper-parameters eeeeee",
+    ]
+
+
+def test_a_default_that_tuning_left_as_it_was_is_called_default():
+    tuned = {"configuration": "tuned (best.json)", "tuning_trials": "50", "tuning_seconds": "9"}
+    (block,) = build_board([stored("a", 1, seed=0, **tuned), stored("a", 1, seed=1), stored("b", 1, seed=0)])
+    row = next(row for row in block.rows if row.method == "a")
+    assert (block.name(row), row.is_tuned) == ("a", True)
+
+
+def test_an_attempt_leaves_the_board_when_its_method_finishes_on_that_seed():
+    failed = stored("a", 1, status="failed", config_digest="e" * 64, started=1)
+    later, earlier = stored("a", 1, started=2), stored("a", 1, started=0)
+    assert [row.status for row in build_board([later, failed])[0].rows] == ["finished"]
+    assert [row.status for row in build_board([failed, earlier])[0].rows] == ["finished", "failed"]
+    other_seed = stored("a", 1, seed=1, started=2)
+    assert len(build_board([other_seed, failed])[0].rows) == 2

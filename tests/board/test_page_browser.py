@@ -153,6 +153,8 @@ def test_everything_special_is_marked(page):
     assert "tuned" in rows["winner"]
     assert "6 refused" in rows["level"]
     assert "simple baseline" in rows["train_mean"]
+    assert all_of(page, "#board tbody.failed") == []
+    one(page, "#attempts").click()
     assert "failed" in one(page, "#board tbody.failed tr").text
     assert "published, not run here" in one(page, "#published h3").text
 
@@ -169,6 +171,7 @@ def test_a_row_opens_with_all_that_is_known_of_it(page):
 
 
 def test_a_failed_row_says_why(page):
+    one(page, "#attempts").click()
     one(page, "#board tbody.failed .name").click()
     assert "RuntimeError: out of memory" in one(page, "dialog[open]").text
 

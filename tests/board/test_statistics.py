@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import rankdata, wilcoxon
 
 from benchmark.board import HEADLINE, build_board
+from benchmark.board.ranks import common_seeds
 from benchmark.board.text import as_markdown, as_table
 from benchmark.evaluation.statistics import holm
 from tests.board.board_case import BETTER, alike, names, stored
@@ -105,17 +106,38 @@ def test_a_row_without_the_seeds_of_the_others_is_shown_and_not_ranked():
 
 
 def test_one_row_of_one_seed_does_not_take_the_other_seeds_from_all():
-    runs = [stored(name, alike([1, 2]), seed=seed) for name in ("a", "b") for seed in (0, 1)]
+    runs = [stored(name, alike([1, 2]), seed=seed) for name in ("a", "b") for seed in (0, 1, 2)]
     (block,) = build_board([*runs, stored("c", alike([3, 3]), seed=0)])
     assert [(row.method, row.rank) for row in block.rows] == [("a", 1), ("b", 1), ("c", None)]
-    assert block.rows[-1].reason.startswith("it has no run of seed 1")
+    assert block.rows[-1].reason.startswith("it has no run of seed 1, 2")
 
 
-def test_where_no_more_than_half_have_a_seed_ranks_do_without_it():
-    """Two rows have seed 1, two have not."""
-    runs = [stored(name, alike([1, 2]), seed=seed) for name in ("a", "b") for seed in (0, 1)]
-    (block,) = build_board([*runs, *(stored(name, alike([0, 1]), seed=0) for name in ("c", "d"))])
-    assert [row.rank for row in block.rows] == [1, 1, 3, 3]
+def test_other_seeds_of_one_row_and_its_anchors_leave_the_others_ranked_and_it_is_said():
+    """The anchors come with each seed, and have no say; nor has a second row that has more seeds."""
+    first = [stored(name, alike([1, 2]), seed=0) for name in ("a", "b", "c", "train_mean", "no_change")]
+    more = [
+        stored(name, alike([1, 2]), seed=seed) for seed in (1, 2) for name in ("a", "train_mean", "no_change")
+    ]
+    for runs in ([*first, *more], [*first, *more, stored("b", alike([1, 2]), seed=1)]):
+        (block,) = build_board(runs)
+        assert [row.rank for row in block.rows] == [1] * 5
+        assert block.rank_seeds == [0]
+        assert "ranks compare seed 0, which all ranked rows have" in as_table([block])
+
+
+@pytest.mark.parametrize(
+    ("seeds", "compared"),
+    [
+        ([{0}, {0, 1}], {0}),
+        ([{0, 1, 2, 3}, {0, 1, 2}, {1, 2, 0}, {0, 1}], {0, 1, 2}),
+        ([{0, 1, 2}, {0, 1, 2}, {0}, {0}], {0}),
+        ([{0, 1}, {0, 1}, {27}], {0, 1}),
+        ([{3}, {2}], {2}),
+        ([], set()),
+    ],
+)
+def test_ranks_compare_what_all_have_or_three_that_most_share(seeds, compared):
+    assert common_seeds(seeds, seeds) == compared
 
 
 def test_submitted_rows_have_no_say_in_the_seeds():

@@ -31,11 +31,21 @@ def test_scores_of_an_older_version_are_pointed_out():
 
 
 def test_json_has_comparisons_groups_and_intervals_of_ranks():
-    runs = [stored(name, alike(noisy(k, 3)), labels=names(3), groups=GROUPS) for k, name in enumerate("ab")]
+    runs = [
+        stored(name, alike(noisy(k, 6)), labels=names(6), groups=[*GROUPS, *GROUPS])
+        for k, name in enumerate("ab")
+    ]
     upper, _ = json.loads(as_json(build_board(runs)))
     assert upper["mean_rank_low"] <= upper["mean_rank"] <= upper["mean_rank_high"]
-    assert upper["against_next"]["mse"]["n"] == 3
-    assert upper["groups"]["combo_seen2"]["mse"]["n"] == 1
+    assert upper["against_next"]["mse"]["n"] == 6
+    assert upper["groups"]["combo_seen2"]["mse"]["n"] == 2
+
+
+def test_mean_ranks_over_few_perturbations_have_no_interval():
+    runs = [stored(name, alike(noisy(k, 5)), labels=names(5)) for k, name in enumerate("ab")]
+    blocks = build_board(runs)
+    assert {row.mean_rank_low for row in blocks[0].rows} == {None}
+    assert "[" not in "".join(line for line in as_table(blocks).splitlines() if line.lstrip().startswith("1"))
 
 
 def test_the_table_of_scores_is_readable_at_the_width_of_a_file():

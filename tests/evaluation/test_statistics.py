@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import false_discovery_control, wilcoxon
+from scipy.stats import false_discovery_control, rankdata, wilcoxon
 
 from benchmark.evaluation.statistics import draws, holm, interval, middle, signed_rank, weighted_means
 
@@ -21,6 +23,17 @@ def test_the_signed_rank_test_is_exact_for_few_perturbations():
 def test_one_of_four_against_the_rest_by_counting_sign_patterns():
     """Ranks 1 to 4, rank 1 negative: W = 1; patterns with sum of negatives <= 1: {} and {1}; twice 2/16."""
     assert signed_rank(np.array([-1.0, 2.0, 3.0, 4.0])) == pytest.approx(4 / 16)
+
+
+@pytest.mark.parametrize("n", [1, 2, 6, 9])
+def test_few_values_with_zeros_and_ties_get_the_p_value_of_all_signs(n):
+    rng = np.random.default_rng(n)
+    for values in rng.integers(-2, 3, (6, n)).astype(float):
+        ranks = rankdata(np.abs(values)) * (values != 0)
+        sums = [(ranks * signs).sum() for signs in product([0, 1], repeat=n)]
+        own = (ranks * (values > 0)).sum()
+        tail = min(np.mean(np.array(sums) <= own), np.mean(np.array(sums) >= own))
+        assert signed_rank(values) == pytest.approx(min(2 * tail, 1))
 
 
 def test_the_signed_rank_test_agrees_with_scipy_with_zeros_and_ties():

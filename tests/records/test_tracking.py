@@ -193,6 +193,25 @@ def test_a_result_that_waited_takes_back_that_its_run_was_killed(store, record):
     assert (run.status, run.tags["reason"]) == ("finished", "")
 
 
+def test_a_method_that_fails_while_the_store_is_away_is_called_failed_when_it_is_back(
+    store, screen, monkeypatch, caplog
+):
+    """Neither a success nor, as a run that nobody closed, a kill."""
+    at = prepare(request(screen, "no_change")).coordinates
+
+    def away(self, *ending):
+        raise BenchmarkError("The run store cannot be used.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Tracker, "close", away)
+        with pytest.raises(ValueError, match="no"), Tracker().recording(at):
+            raise ValueError("no")
+    assert "is written down when the store is back" in caplog.text
+    (run,) = Tracker().runs()
+    assert (run.status, run.tags["reason"]) == ("failed", "ValueError: no")
+    assert not list(waiting_room().iterdir())
+
+
 def test_what_waits_for_another_store_is_left_alone(store, record):
     folder = Delivery(record).keep("http://127.0.0.1:1")
     Tracker()

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from matplotlib.image import imread
 
+from benchmark.predicting import sample_cells
 from benchmark.report.gallery import (
     PICTURES,
     changes,
@@ -26,6 +27,7 @@ from benchmark.report.looks import as_png
 from benchmark.report.picture import LeftOutError, draw_all
 from benchmark.report.refit import Cascade, not_asked
 from benchmark.report.subject import choose
+from benchmark.splits.views import control_cells
 from tests.report.report_case import png_size, record, subject
 
 
@@ -53,8 +55,24 @@ def test_names_that_would_collide_with_that_of_a_larger_change_are_left_out():
     assert list(changes.apart(part, 0.05)["gene"]) == ["x", "y", "z"]
 
 
-def test_the_volcano_has_the_folds_and_tests_of_the_metrics_and_says_who_calls_a_gene_changed():
+def test_no_volcano_shows_the_spread_of_control_cells_for_a_prediction():
+    """Moved as one, with what falls below 0; and as many other cells, which differ from each other."""
     one = subject()
+    at = one.record.coordinates.model_copy(update={"cells": 4})
+    controls = np.array(sample_cells(control_cells(one.dataset, one.split), 4, 0).X.todense())
+    moved = {label: np.maximum(controls + [0.5, 1, -1.5], 0).astype(np.float32) for label in one.chosen}
+    shifted = replace(one, record=record(coordinates=at), predicted=moved)
+    assert shifted.moves_cells_as_one
+    with pytest.raises(LeftOutError, match="moves control cells as one"):
+        volcano.numbers(shifted)
+    factors = np.array([[1, 1, 1], [2, 1, 2], [3, 1, 1], [1, 2, 3]])
+    drawn = {label: cells * factors for label, cells in moved.items()}
+    assert not replace(shifted, predicted=drawn).moves_cells_as_one
+
+
+def test_the_volcano_has_the_folds_and_tests_of_the_metrics_and_says_who_calls_a_gene_changed():
+    more = record().coordinates.model_copy(update={"cells": 3})  # so that none is the start of another
+    one = subject(record=record(coordinates=more))
     table = volcano.numbers(one)
     real, predicted = one.responses("A+B")
     rows = of(table, perturbation="A+B", side="predicted")
@@ -147,7 +165,7 @@ def test_curves_are_drawn_as_they_were_reported():
     ("changed", "out"),
     [
         ({"predicted": {}}, {"changes", "volcano", "dots", "embedding", "interaction", "network"}),
-        ({"predicts": "mean"}, {"embedding", "dots", "losses"}),
+        ({"predicts": "mean"}, {"embedding", "dots", "losses", "volcano"}),
         ({"record": record(scores={}, metrics={}, metric_versions={})}, {"effect_size", "dots", "losses"}),
     ],
 )

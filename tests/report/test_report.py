@@ -10,7 +10,7 @@ import pytest
 
 from benchmark.data import load_dataset
 from benchmark.errors import BenchmarkError
-from benchmark.records.lookup import finished_run
+from benchmark.records.lookup import Within, finished_run
 from benchmark.records.tracking import StoredRun, Tracker
 from benchmark.report import write
 from benchmark.report.write import Request, write_report
@@ -66,6 +66,23 @@ def test_a_name_that_fits_none_says_so(called, hint):
         finished_run(RUNS, called)
 
 
+def test_latest_is_the_newest_that_was_asked_for():
+    beside = [
+        stored("cc11", "k7", method="ceiling"),
+        stored("cc22", "k8", method="train_mean", anchor="true"),
+    ]
+    assert finished_run([*beside, *RUNS], "latest").run_id == "aa11"
+    with pytest.raises(BenchmarkError, match="No method was run"):
+        finished_run(beside, "latest")
+
+
+def test_a_name_is_looked_for_among_the_runs_of_a_seed_and_a_data_set():
+    assert finished_run(RUNS, "linear", Within(seed=1)).run_id == "bb22"
+    assert finished_run(RUNS, "latest", Within(dataset="made", split="doubles", seed=1)).run_id == "bb22"
+    with pytest.raises(BenchmarkError, match="No finished run has dataset other, seed 0"):
+        finished_run(RUNS, "latest", Within(dataset="other", seed=0))
+
+
 def test_without_any_run_it_says_how_to_make_one():
     with pytest.raises(BenchmarkError, match="No run has finished yet"):
         finished_run(RUNS[:1], "latest")
@@ -93,8 +110,8 @@ def test_the_page_needs_no_other_file_and_shows_every_picture(done, screen, type
         assert min(png_size(picture.read_bytes())) > 200
         assert len(pd.read_csv(picture.with_suffix(".csv")))
     assert "Left out losses: The method reported no losses" in out
-    assert "Left out trajectory: The method does not generate a change of the network first." in out
-    assert "Left out: The method reported no losses" in page
+    assert "Left out trajectory, network: The method does not generate a change of the network first." in out
+    assert "Left out: losses: The method reported no losses" in page
     assert done.run_id in page
     assert {path.suffix for path in folder.iterdir()} == {".png", ".csv", ".html"}
 

@@ -143,7 +143,7 @@ def test_means_get_no_metric_of_cells(screen, dataset, tmp_path, raised):
 @pytest.mark.parametrize("bound", BOUNDS)
 def test_a_bound_is_computed_from_the_data(screen, dataset, raised, bound):
     at = run(request(screen))[0].coordinates
-    record = record_bound(bound_at(bound, at), dataset)
+    record, _ = record_bound(bound_at(bound, at), dataset)
     assert record.archive == ""
     raised()
     assert record.run_id in rescore(dataset=dataset).done

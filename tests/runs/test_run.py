@@ -6,6 +6,9 @@ import json
 import signal
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,9 +23,9 @@ from benchmark.failures import MethodFailedError
 from benchmark.predicting import sample_cells
 from benchmark.records.archive import file_digest, read_archive
 from benchmark.records.tracking import Tracker
-from benchmark.runs.run import run
+from benchmark.runs.run import perform, prepare, run
 from benchmark.splits import load_split
-from tests.machine.process_case import PATIENCE, environment, started
+from tests.machine.process_case import PATIENCE, environment, started, wait_until
 from tests.tiny import COLUMNS, PATH_OPTIONS, request, write_methods
 
 pytestmark = pytest.mark.usefixtures("store")
@@ -265,3 +268,26 @@ def test_ctrl_c_exits_with_130_and_the_record_says_interrupted(screen, own_metho
     assert errors.strip().splitlines()[-1].startswith("Interrupted;")
     (run,) = Tracker().runs()
     assert run.status == "interrupted"
+
+
+def test_who_comes_second_waits_and_is_shown_what_the_first_has_done(screen, caplog):
+    """The first has begun when the second asks, and has not finished."""
+    task = prepare(request(screen, "train_mean"))
+    begun, go_on = threading.Event(), threading.Event()
+
+    class Slow(task.method_class):
+        def fit(self, train, validation):
+            begun.set()
+            assert go_on.wait(PATIENCE)
+            return super().fit(train, validation)
+
+    caplog.set_level("INFO", "benchmark")
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(perform, replace(task, method_class=Slow))
+        assert begun.wait(PATIENCE)
+        second = pool.submit(perform, task)
+        wait_until("the second waits", lambda: "Another process does the same run" in caplog.text)
+        go_on.set()
+        record, now = first.result()
+        assert now
+        assert second.result() == (record, False)

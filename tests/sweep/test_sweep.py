@@ -6,12 +6,12 @@ import pytest
 from filelock import Timeout
 
 from benchmark.errors import BenchmarkError
+from benchmark.runs.claims import claimed
 from benchmark.sweep import drive as driving
 from benchmark.sweep.drive import drive
 from benchmark.sweep.job import Job, Outcome
 from benchmark.sweep.plan import Plan, read_seeds, ready_methods
 from benchmark.sweep.table import ProgressTable
-from benchmark.sweep.work import claimed
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_a_run_that_another_process_does_is_asked_for_again_later(monkeypatch):
 
 
 def test_a_claim_is_held_by_one_at_a_time():
-    with claimed("k" * 64), claimed("other" * 10), pytest.raises(Timeout), claimed("k" * 64):
+    with claimed("k" * 64), claimed("other" * 10), pytest.raises(Timeout), claimed("k" * 64, wait=False):
         pass
     with claimed("k" * 64):
         pass

@@ -8,11 +8,13 @@ from typing import Any
 
 from benchmark import __version__
 from benchmark.board.notes import notes
+from benchmark.board.page.costs import costs
 from benchmark.board.page.packed import short
 from benchmark.board.page.published import PublishedBoard
 from benchmark.board.page.runs import Runs, about_runs, groups_of, per_perturbation
 from benchmark.board.page.verdict import ALPHA, QUESTIONS, is_behind, verdict
-from benchmark.board.rows import ANCHORS, BASELINE, HEADLINE, SHOWN, Block, Comparison, Estimate, Row
+from benchmark.board.rows import BASELINE, HEADLINE, SHOWN, Block, Comparison, Estimate, Row
+from benchmark.data.cards import DatasetCard, list_cards
 from benchmark.evaluation.metrics import METRICS
 from benchmark.records.tracking import StoredRun
 
@@ -22,6 +24,7 @@ def as_content(
     runs: Sequence[StoredRun],
     published: Sequence[PublishedBoard] = (),
     trust: Mapping[tuple[str, str, str], Mapping[str, Any]] | None = None,
+    reports: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Turn blocks, and the runs that they were made from, into what the page is given.
 
@@ -35,8 +38,11 @@ def as_content(
         What was published for the same data sets, or others.
     trust
         Data set, split and digest of the data -> what `benchmark.studies.trust` saved of the metrics there.
+    reports
+        Run -> address of the report on it, as seen from the page, where there is one.
     """
     by_id = {run.run_id: run for run in runs}
+    cards = {card.name: card for card in list_cards()}
     there = {(block.dataset, block.split) for block in blocks}
     names = {name for block in blocks for row in block.rows for name in row.metrics}
     names |= {name for board in published for row in board.rows for name in row.metrics}
@@ -47,17 +53,38 @@ def as_content(
         "headline": HEADLINE,
         "shown": SHOWN,
         "metrics": {name: _metric(name) for name in METRICS if name in {*SHOWN, *names}},
+        "opens": _opens(blocks),
         "boards": [
-            _board(block, by_id, published)
+            _board(block, by_id, published, reports or {})
+            | {"costs": costs(block, runs)}
             | {"trust": (trust or {}).get((block.dataset, block.split, block.dataset_digest))}
+            | _of_card(block.dataset, cards)
             for block in blocks
         ]
         + [
-            _empty(board.dataset, board.split, [board])
+            _empty(board.dataset, board.split, [board]) | _of_card(board.dataset, cards)
             for board in published
             if (board.dataset, board.split) not in there
         ],
     }
+
+
+def _opens(blocks: Sequence[Block]) -> int:
+    """The block that says most: with the most differences that are more than chance, then the most rows."""
+    said = [
+        (
+            sum(is_behind(found) for row in block.rows for found in row.behind_best.values()),
+            sum(row.rank is not None for row in block.rows),
+        )
+        for block in blocks
+    ]
+    return said.index(max(said)) if said else 0
+
+
+def _of_card(dataset: str, cards: Mapping[str, DatasetCard]) -> dict[str, str]:
+    """What a data set is, in a line, and how it is cited; nothing is known of one without a card."""
+    card = cards.get(dataset)
+    return {"title": card.title if card else "", "citation": card.citation if card else ""}
 
 
 def _metric(name: str) -> dict[str, Any]:
@@ -91,12 +118,17 @@ def _empty(dataset: str, split: str, published: Sequence[PublishedBoard]) -> dic
         "notes": [],
         "rows": [],
         "scores": None,
+        "costs": [],
+        "title": "",
+        "citation": "",
         "published": [board.as_content() for board in published],
         "trust": None,
     }
 
 
-def _board(block: Block, runs: Runs, published: Sequence[PublishedBoard]) -> dict[str, Any]:
+def _board(
+    block: Block, runs: Runs, published: Sequence[PublishedBoard], reports: Mapping[str, str]
+) -> dict[str, Any]:
     here = [board for board in published if (board.dataset, board.split) == (block.dataset, block.split)]
     return _empty(block.dataset, block.split, here) | {
         "digest": block.dataset_digest,
@@ -105,12 +137,12 @@ def _board(block: Block, runs: Runs, published: Sequence[PublishedBoard]) -> dic
         "groups": sorted({group for row in block.rows for group in row.groups}),
         "verdict": verdict(block),
         "notes": notes(block),
-        "rows": [_row(row, block, runs) for row in block.rows],
+        "rows": [_row(row, block, runs, reports) for row in block.rows],
         "scores": per_perturbation(block, runs, groups_of(block, runs)),
     }
 
 
-def _row(row: Row, block: Block, runs: Runs) -> dict[str, Any]:
+def _row(row: Row, block: Block, runs: Runs, reports: Mapping[str, str]) -> dict[str, Any]:
     return {
         "label": block.name(row),
         "method": row.method,
@@ -140,7 +172,7 @@ def _row(row: Row, block: Block, runs: Runs) -> dict[str, Any]:
         "metrics": _estimates(row.metrics),
         "scaled": _estimates(row.scaled),
         "groups": {group: _estimates(found) for group, found in row.groups.items()},
-        "runs": about_runs(row, runs),
+        "runs": [about | {"report": reports.get(about["id"])} for about in about_runs(row, runs)],
     }
 
 
@@ -152,7 +184,7 @@ def _kind(row: Row) -> str:
         return "unfinished"
     if row.is_submitted:
         return "submitted"
-    return "anchor" if row.method in ANCHORS and row.configuration == "default" else "method"
+    return "anchor" if row.is_anchor else "method"
 
 
 def _estimates(found: Mapping[str, Estimate]) -> dict[str, list[float | None]]:

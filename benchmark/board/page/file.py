@@ -25,11 +25,14 @@ SCRIPTS = (
     "details.js",
     "published.js",
     "trust.js",
+    "costs.js",
+    "overview.js",
+    "copying.js",
     "main.js",
 )
 """In the order in which they are run; each is a part of one script."""
 
-STYLES = ("base.css", "controls.css", "table.css", "details.css", "phone.css")
+STYLES = ("base.css", "controls.css", "table.css", "details.css", "charts.css", "phone.css")
 
 
 def as_html(content: Mapping[str, Any]) -> str:

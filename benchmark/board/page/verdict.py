@@ -57,6 +57,8 @@ def _summary(rows: Sequence[Row], block: Block) -> list[str]:
             f"That it ranks before {_named(level, block)} may be chance: "
             "the intervals of their mean ranks overlap.",
         ]
+    if first.mean_rank_high is None:
+        return [said, "There are too few perturbations for an interval of it."]
     return [said, "No other row's interval of the mean rank reaches its own."]
 
 
@@ -104,36 +106,45 @@ def _lead(
     if not others:
         return {"lead": "alone", "sentences": ["There is no other row to compare it with."]}
 
-    def ahead(row: Row) -> str:
-        return f"head of {block.name(row)} by {_difference(behind[id(row)])}"
+    def standing(row: Row) -> str:
+        return _standing(block.name(row), behind[id(row)])
 
     first = behind[id(others[0])]
     if all(behind[id(row)].p is None for row in others):
-        said = f"A{ahead(others[0])}, but {first.n} perturbations are too few for a test."
+        said = f"{_capital(standing(others[0]))}, but {first.n} perturbations are too few for a test."
         return {"lead": "untested", "sentences": [said]}
     level = [row for row in others if not is_behind(behind[id(row)])]
     clear = [row for row in others if is_behind(behind[id(row)])]
     if not level:
-        said = f"A{ahead(clear[0])}: more than chance, as for all others."
+        said = f"{_capital(standing(clear[0]))}: more than chance, as for all others."
         if len(seeds) > 1:
             return {"lead": "clear", "sentences": [said]}
         # The test speaks of other perturbations, and not of other trainings.
         caution = "All rows were compared in one seed: other trainings may turn this around."
         return {"lead": "single", "sentences": [said, caution]}
-    apart = f"Not told apart from {_named(level, block)}: a" if len(level) > 1 else "A"
-    sentences = [f"{apart}{ahead(level[0])}, which may be chance."]
+    apart = f"not told apart from {_named(level, block)}: " if len(level) > 1 else ""
+    sentences = [_capital(f"{apart}{standing(level[0])}, which may be chance.")]
     if clear:
         more = f", and of {len(clear) - 1} more" if len(clear) > 1 else ""
-        sentences.append(f"Beyond chance a{ahead(clear[0])}{more}.")
+        sentences.append(f"Beyond chance {standing(clear[0])}{more}.")
     return {"lead": "shared", "sentences": sentences}
 
 
-def _difference(found: Comparison) -> str:
-    """The difference with what is known about it."""
-    if found.low is None or found.corrected is None:
-        return f"{found.mean:.2g}"
-    p = "p < .001" if found.corrected < 0.001 else f"p = {found.corrected:.2g}"
-    return f"{found.mean:.2g} [{found.low:.2g}, {found.high:.2g}], {p}".replace("-", "−")
+def _standing(name: str, found: Comparison) -> str:
+    """Where the best row stands beside another: behind it, at times, where perturbations are paired."""
+    sign = -1 if (found.mean or 0.0) < 0 else 1
+    word = "ahead of" if sign > 0 else "behind"
+    said = f"{sign * (found.mean or 0.0) + 0.0:.2g}"
+    if found.low is not None and found.high is not None and found.corrected is not None:
+        low, high = sorted((sign * found.low, sign * found.high))
+        p = "p < .001" if found.corrected < 0.001 else f"p = {found.corrected:.2g}"
+        said += f" [{low:.2g}, {high:.2g}], {p}"
+    paired = ", perturbation by perturbation" if sign < 0 else ""
+    return f"{word} {name} by {said.replace('-', '−')}{paired}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _named(rows: Sequence[Row], block: Block) -> str:

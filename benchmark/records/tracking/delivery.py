@@ -7,20 +7,21 @@ import logging
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-
-from filelock import FileLock
+from typing import Any
 
 from benchmark.errors import BenchmarkError
-from benchmark.machine.paths import project_home
-from benchmark.records.record import Record
+from benchmark.machine.paths import locked, project_home
+from benchmark.records.record import Record, Status
 from benchmark.records.tracking.store import Point, Store, readable
 from benchmark.records.tracking.tags import board_tags, code_tags
 
 _log = logging.getLogger("benchmark")
+
+ABOUT = "delivery.json"
 
 
 @dataclass(frozen=True)
@@ -59,29 +60,60 @@ class Delivery:
         uri
             Of the store that it is for.
         """
-        folder = waiting_room() / self.record.run_id
-        draft = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
-        try:
-            (draft / "files").mkdir(parents=True)
-            for file in self.files:
-                shutil.copy2(file, draft / "files")
-            points = [[each.key, each.value, each.timestamp, each.step] for each in self.points]
-            about = {"uri": uri, "metrics": points, "record": self.record.model_dump(mode="json")}
-            (draft / "delivery.json").write_text(json.dumps(about))
-            draft.replace(folder)
-        except OSError:
-            shutil.rmtree(draft, ignore_errors=True)
-            raise
-        return folder
+        points = [[each.key, each.value, each.timestamp, each.step] for each in self.points]
+        about = {"metrics": points, "record": self.record.model_dump(mode="json")}
+        return _kept(self.record.run_id, {"uri": uri, **about}, self.files)
 
-    @classmethod
-    def read(cls, folder: Path, uri: str) -> Delivery | None:
-        """Read what `keep` wrote; None where it is for another store."""
-        about = json.loads((folder / "delivery.json").read_text())
-        if about["uri"] != uri:
-            return None
-        points = [Point(*values) for values in about["metrics"]]
-        return cls(Record.model_validate(about["record"]), points, sorted((folder / "files").iterdir()))
+    def __str__(self) -> str:
+        at = self.record.coordinates
+        return f"The result of {at.method} on {at.dataset}"
+
+
+@dataclass(frozen=True)
+class Ending:
+    """The end of a run that came to nothing, for a store that was away when it ended."""
+
+    run_id: str
+    status: Status
+    reason: str
+
+    def deliver(self, store: Store) -> None:
+        """Write it down in the store; it may be done again."""
+        store.close(self.run_id, self.status, self.reason)
+
+    def keep(self, uri: str) -> Path:
+        """Write it to a folder of the project, as `Delivery.keep` does."""
+        return _kept(self.run_id, {"uri": uri, "ending": asdict(self)})
+
+    def __str__(self) -> str:
+        return f"That run {self.run_id[:8]} {self.status} ({self.reason})"
+
+
+def _kept(run_id: str, about: Mapping[str, Any], files: Sequence[Path] = ()) -> Path:
+    """Write what waits for a store to a folder, whole or not at all."""
+    folder = waiting_room() / run_id
+    draft = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
+    try:
+        (draft / "files").mkdir(parents=True)
+        for file in files:
+            shutil.copy2(file, draft / "files")
+        (draft / ABOUT).write_text(json.dumps(about))
+        draft.replace(folder)
+    except OSError:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    return folder
+
+
+def _read(folder: Path, uri: str) -> Delivery | Ending | None:
+    """Read what was kept; None where it is for another store."""
+    about = json.loads((folder / ABOUT).read_text())
+    if about["uri"] != uri:
+        return None
+    if "ending" in about:
+        return Ending(**about["ending"])
+    points = [Point(*values) for values in about["metrics"]]
+    return Delivery(Record.model_validate(about["record"]), points, sorted((folder / "files").iterdir()))
 
 
 def waiting_room() -> Path:
@@ -91,12 +123,19 @@ def waiting_room() -> Path:
 
 def deliver_all(store: Store) -> None:
     """Hand over what waits for this store; what cannot be delivered now is warned of, and goes on waiting."""
-    if not waiting_room().is_dir():
+    if not _folders():
         return
-    with FileLock(project_home() / ".undelivered.lock"):
+    try:
+        _deliver_all(store)
+    except BenchmarkError as error:  # whoever only reads is not stopped
+        _log.warning("Results in %s still wait for their run store: %s", waiting_room(), error)
+
+
+def _deliver_all(store: Store) -> None:
+    with locked(".undelivered.lock"):
         for folder in _folders():
             try:
-                delivery = Delivery.read(folder, store.uri)
+                delivery = _read(folder, store.uri)
                 if delivery is None:
                     continue
                 delivery.deliver(store)
@@ -107,13 +146,12 @@ def deliver_all(store: Store) -> None:
             delivered = folder.with_name(f".{folder.name}.delivered")
             folder.replace(delivered)
             shutil.rmtree(delivered)
-            at = delivery.record.coordinates
-            _log.info(
-                "The result of %s on %s, which had waited, is in the run store now.", at.method, at.dataset
-            )
+            _log.info("%s, which had waited, is in the run store now.", delivery)
 
 
-def _folders() -> Iterable[Path]:
+def _folders() -> Sequence[Path]:
+    if not waiting_room().is_dir():
+        return []
     return sorted(path for path in waiting_room().iterdir() if not path.name.startswith("."))
 
 

@@ -7,6 +7,7 @@ says what is wrong. Nothing is ever written.
 
 from __future__ import annotations
 
+import math
 import re
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
@@ -81,6 +82,18 @@ def tags(uri: str, run_id: str) -> dict[str, str]:
     """Read the tags of one run."""
     with _reading(uri) as select:
         return dict(select("SELECT key, value FROM tags WHERE run_uuid = ?", [run_id]))
+
+
+def curves(uri: str, run_id: str) -> dict[str, list[tuple[int, float]]]:
+    """Read the numbers of one run that are kept by step: name -> (step, value)."""
+    with _reading(uri) as select:
+        rows = select(
+            "SELECT key, step, value, is_nan FROM metrics WHERE run_uuid = ? ORDER BY key, step", [run_id]
+        )
+    return {
+        name: [(int(step), math.nan if is_nan else float(value)) for _, step, value, is_nan in points]
+        for name, points in groupby(rows, key=lambda row: row[0])
+    }
 
 
 def file_of(uri: str, run_id: str, name: str) -> Path:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from filelock import FileLock
-
 from benchmark.errors import BenchmarkError
-from benchmark.machine.paths import project_home
+from benchmark.machine.paths import locked, project_home, unwritable
 from benchmark.records.record import Status
 from benchmark.records.tracking import local
 from benchmark.records.tracking.local import SQLITE
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "benchmark"
 PAGE = 1000
+ODD = "%?"
+"""Letters that have a meaning of their own in the address of a store."""
 MLFLOW_STATUS = {
     "running": "RUNNING",
     "finished": "FINISHED",
@@ -66,11 +67,13 @@ class Store:
     def __init__(self, experiment: str = EXPERIMENT) -> None:
         home = project_home()
         self.uri = store_uri()
+        _require_plain(self.uri)
+        # A store that is there is read also where nothing can be written.
+        with readable(self.uri), suppress(local.UnansweredError):
+            self.experiment_id = local.experiment_id(self.uri, experiment)
+            return
         with readable(self.uri), alone():
-            try:
-                self.experiment_id = local.experiment_id(self.uri, experiment)
-            except local.UnansweredError:
-                self.experiment_id = self._experiment(experiment, home)
+            self.experiment_id = self._experiment(experiment, home)
 
     @cached_property
     def client(self) -> MlflowClient:
@@ -122,9 +125,19 @@ def store_uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{project_home() / 'mlflow.db'}"
 
 
-def alone() -> FileLock:
+def alone() -> AbstractContextManager[None]:
     """Keep other processes of this project home from creating things in the store meanwhile."""
-    return FileLock(project_home() / ".mlflow.lock")
+    return locked(".mlflow.lock")
+
+
+def _require_plain(uri: str) -> None:
+    """Refuse at once a path that MLflow would take for another, and try in vain for minutes."""
+    odd = [letter for letter in ODD if letter in uri]
+    if uri.startswith(SQLITE) and odd:
+        raise BenchmarkError(
+            f"The run store cannot be {uri.removeprefix(SQLITE)}: MLflow does not take '{odd[0]}' in a path; "
+            "set BENCHMARK_HOME to a folder without it."
+        )
 
 
 def _connected(uri: str) -> MlflowClient:
@@ -146,6 +159,9 @@ def _create(path: Path) -> None:
     """
     if path.exists():
         return
+    if not os.access(path.parent, os.W_OK):  # MLflow would try for minutes
+        code = errno.EACCES if path.parent.is_dir() else errno.ENOENT
+        raise unwritable(OSError(code, os.strerror(code)), path.parent)
     draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         _connected(f"{SQLITE}{draft}").search_experiments()
@@ -163,7 +179,7 @@ def readable(uri: str) -> Iterator[None]:
         first = str(error).partition("\n")[0]
         raise BenchmarkError(
             f"The run store {uri} cannot be used ({first}); check MLFLOW_TRACKING_URI, "
-            "or that the file is a database and its disk has room."
+            "or that the file is a database that can be written, on a disk with room."
         ) from error
 
 

@@ -12,6 +12,8 @@ from benchmark.records.record import Coordinates, Record, Status
 TAG_LENGTH = 4500
 SCORES = "scores"
 """Name of the tags that hold, as one JSON text in parts, what every test perturbation scored."""
+ANCHOR = "anchor"
+"""Name of the tag that says whether a run was recorded beside another that was asked for."""
 CONFIG = "config"
 """Name of the tags that hold, as one JSON text in parts, the hyper-parameters."""
 
@@ -46,6 +48,11 @@ class StoredRun:
     def samples(self) -> str:
         """Samples per control cell; runs that are older than samples had one."""
         return self.tags.get("samples", "1")
+
+    @property
+    def is_anchor(self) -> bool:
+        """Whether nobody asked for it, and it was recorded beside a run that somebody asked for."""
+        return self.tags.get(ANCHOR) == "true"
 
     @property
     def is_part(self) -> bool:

@@ -10,14 +10,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from benchmark.errors import BenchmarkError
 from benchmark.records.record import Coordinates, Record, Status
 from benchmark.records.tracking import local
-from benchmark.records.tracking.delivery import deliver_all, record_file
+from benchmark.records.tracking.delivery import Ending, deliver_all, record_file
 from benchmark.records.tracking.open_run import Curves, Recording, as_points, numbers_of
 from benchmark.records.tracking.store import EXPERIMENT, PAGE, Store, readable
-from benchmark.records.tracking.tags import SCORES, StoredRun, board_tags, coordinate_tags, stored
+from benchmark.records.tracking.tags import ANCHOR, SCORES, StoredRun, board_tags, coordinate_tags, stored
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -81,6 +83,31 @@ class Tracker(Store):
                 raise BenchmarkError(f"its file {name} is not in the run store; run it again with --force.")
             return Path(self.client.download_artifacts(run_id, name, str(folder)))
 
+    def curves(self, run_id: str) -> dict[str, list[tuple[int, float]]]:
+        """Read the numbers of one run that are kept by step: name -> (step, value), in order."""
+        with suppress(local.UnansweredError), readable(self.uri):
+            return local.curves(self.uri, run_id)
+        with readable(self.uri):
+            return {
+                name: sorted(
+                    (point.step, point.value) for point in self.client.get_metric_history(run_id, name)
+                )
+                for name in self.client.get_run(run_id).data.metrics
+            }
+
+    def remove(self, run_id: str) -> None:
+        """Take a run out of the store, with its files where they are on this machine.
+
+        MLflow keeps what it knows of a removed run until its own ``mlflow gc``, on a server the files, too.
+        """
+        with readable(self.uri):
+            folder = self.client.get_run(run_id).info.artifact_uri
+            self.client.delete_run(run_id)
+            place = urlsplit(folder)
+            files = Path(url2pathname(place.path)).parent
+            if place.scheme == "file" and files.name == run_id:
+                shutil.rmtree(files, ignore_errors=True)
+
     def replace_record(self, record: Record, files: Sequence[Path] = ()) -> None:
         """Keep another record of a finished run, with its files; what it said before stays beside it.
 
@@ -116,8 +143,16 @@ class Tracker(Store):
             return _stored(self.client.get_run(run_id)).status
 
     @contextmanager
-    def recording(self, coordinates: Coordinates) -> Iterator[Recording]:
-        """Open a run; whatever ends the block ends the run with the status that fits."""
+    def recording(self, coordinates: Coordinates, is_anchor: bool = False) -> Iterator[Recording]:
+        """Open a run; whatever ends the block ends the run with the status that fits.
+
+        Parameters
+        ----------
+        coordinates
+            What is run.
+        is_anchor
+            Whether nobody asked for it, and it stands beside what was asked for.
+        """
         from benchmark.machine.alive import this_process
 
         at = coordinates
@@ -125,6 +160,7 @@ class Tracker(Store):
             tags = {
                 **coordinate_tags(at),
                 "status": "running",
+                ANCHOR: str(is_anchor).lower(),
                 **this_process(),
                 "mlflow.runName": f"{at.method} {at.dataset} {at.split}-{at.seed}",
             }
@@ -145,11 +181,14 @@ class Tracker(Store):
             raise
 
     def _close_after_trouble(self, run_id: str, status: Status, reason: str) -> None:
-        """End a run without hiding what ended it, should the store be in trouble too."""
+        """End a run without hiding what ended it; a store that is away is told when it is back."""
         try:
             self.close(run_id, status, reason)
         except BenchmarkError as trouble:
-            logging.getLogger("benchmark").warning("The run could not be closed as %s: %s", status, trouble)
+            Ending(run_id, status, reason).keep(self.uri)
+            logging.getLogger("benchmark").warning(
+                "%s That the run %s is written down when the store is back.", trouble, status
+            )
 
 
 def _stored(run: Run) -> StoredRun:

@@ -20,8 +20,9 @@ LARGEST = 5
 READING = (
     "Differences are between scores of the same perturbation, turned so that positive means: the first "
     "run is better. Intervals are the middle 95 % of 10,000 bootstrap resamples of perturbations; "
-    "p-values are of the signed-rank test, corrected for the number of metrics (Holm). One seed says "
-    "nothing about how another training would come out."
+    "p is of the signed-rank test, corrected for the number of metrics (Holm); better and worse: in so many "
+    "of the perturbations; effect: length of the real change (log1p CP10K). One seed says nothing about how "
+    "another training would come out."
 )
 
 
@@ -50,13 +51,16 @@ def _metric_row(comparison: Comparison, each: Difference) -> dict[str, Any]:
         "metric": each.metric,
         "first": _number(means[0]),
         "second": _number(means[1]),
-        "difference": _signed(each.mean),
-        "95 % interval": "" if math.isnan(each.low) else f"{_signed(each.low)} to {_signed(each.high)}",
-        "p, corrected": "" if math.isnan(each.corrected) else f"{each.corrected:.2g}",
-        "first better in": _share(each.better, each.n),
+        "difference": _signed(each.mean) + _interval(each),
+        "p": "" if math.isnan(each.corrected) else f"{each.corrected:.2g}",
+        "better in": _share(each.better, each.n),
         "worse in": _share(each.worse, each.n),
-        "undefined": each.undefined or "",
+        **({"undefined": each.undefined} if any(other.undefined for other in comparison.metrics) else {}),
     }
+
+
+def _interval(each: Difference) -> str:
+    return "" if math.isnan(each.low) else f"\n[{each.low:+.3f}, {each.high:+.3f}]"
 
 
 def group_rows(comparison: Comparison) -> list[dict[str, Any]]:
@@ -64,7 +68,7 @@ def group_rows(comparison: Comparison) -> list[dict[str, Any]]:
     return [
         {
             "group": row["group"],
-            "perturbations": row["perturbations"],
+            "n": row["perturbations"],
             **{each.metric: _signed(row[f"{GAIN}{each.metric}"]) for each in comparison.metrics},
         }
         for row in comparison.by_group().to_dict("records")
@@ -73,17 +77,18 @@ def group_rows(comparison: Comparison) -> list[dict[str, Any]]:
 
 def extreme_rows(part: pd.DataFrame, metric: str) -> list[dict[str, Any]]:
     """Rows of wins or losses in one metric."""
+    records = part.to_dict("records")
     return [
         {
             "perturbation": row["perturbation"],
             "group": row["group"],
-            "effect size": "" if math.isnan(row["effect_size"]) else f"{row['effect_size']:.2f}",
+            **({} if math.isnan(row["effect_size"]) else {"effect": f"{row['effect_size']:.2f}"}),
             "first": _number(row[f"first_{metric}"]),
             "second": _number(row[f"second_{metric}"]),
             "difference": _signed(row[f"{GAIN}{metric}"]),
-            "refused by": row["refused_by"],
+            **({"refused by": row["refused_by"]} if any(each["refused_by"] for each in records) else {}),
         }
-        for row in part.to_dict("records")
+        for row in records
     ]
 
 

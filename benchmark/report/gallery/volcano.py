@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from benchmark.evaluation.metrics.response import FDR_THRESHOLD
 from benchmark.report.looks import CONTROL, INK, PREDICTED, REAL, THIRD, key, name_axes, panels
-from benchmark.report.picture import Picture, one_by_one
+from benchmark.report.picture import LeftOutError, Picture, one_by_one
 from benchmark.report.subject import Subject
 
 FOLD_LIMIT = 6.0
@@ -21,9 +21,13 @@ KINDS = {"both": THIRD, "real only": REAL, "predicted only": PREDICTED, "neither
 
 def numbers(subject: Subject) -> pd.DataFrame:
     """One row per chosen perturbation, side and gene: fold change, FDR, and which sides call it changed."""
-    return pd.concat(
-        [table for label in one_by_one(subject) for table in _of(subject, label)], ignore_index=True
-    )
+    chosen = one_by_one(subject)
+    if subject.moves_cells_as_one:
+        raise LeftOutError(
+            "The method moves control cells as one, or predicts means: a test between cells would take the "
+            "spread of control cells for a prediction."
+        )
+    return pd.concat([table for label in chosen for table in _of(subject, label)], ignore_index=True)
 
 
 def _of(subject: Subject, label: str) -> list[pd.DataFrame]:

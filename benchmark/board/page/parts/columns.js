@@ -11,7 +11,7 @@ function columns() {
       (row) => row.mean_rank?.[0], meanRankCell, 0),
     column("seeds", "Seeds", "Random divisions into training and test perturbations",
       (row) => row.seeds?.length, seedsCell, 1),
-    ...(refused ? [column("fallbacks", "RefusedDataError", "Perturbations that it could not predict; the train mean is scored there",
+    ...(refused ? [column("fallbacks", "Refused", "Perturbations that it could not predict; the train mean is scored there",
       (row) => row.fallbacks, fallbacksCell, 0)] : []),
     column("seconds", "Time", "Mean time of a run: fit, predict and score",
       (row) => row.seconds, (row) => duration(row.seconds), 0),
@@ -38,7 +38,7 @@ function rankCell(row) {
 function meanRankCell(row) {
   const [mean, low, high] = row.mean_rank ?? [];
   if (!isNumber(mean)) return "–";
-  return [mean.toFixed(2), make("small", {}, ` ${low.toFixed(1)}–${high.toFixed(1)}`)];
+  return [mean.toFixed(2), isNumber(low) ? make("small", {}, ` ${low.toFixed(1)}–${high.toFixed(1)}`) : ""];
 }
 
 function seedsCell(row) {

@@ -15,7 +15,7 @@ function drawControls() {
     }),
     select("Perturbations", "group", [["", "all test perturbations"], ...groups.map((name) => [name, name])], state.group,
       (group) => change({ group, scaled: false })),
-    make("p", { class: "about" }, aboutBoard()),
+    make("p", { class: "about" }, board().title ? `${board().title}. ` : "", aboutBoard()),
   );
 }
 

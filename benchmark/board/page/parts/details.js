@@ -22,12 +22,12 @@ async function openDetails(row) {
 function facts(row) {
   const known = [
     ["Rank", row.rank === null ? "none" : String(row.rank)],
-    ["Mean rank", isNumber(row.mean_rank[0]) ? `${row.mean_rank[0].toFixed(2)} (${row.mean_rank[1]} to ${row.mean_rank[2]})` : null],
+    ["Mean rank", isNumber(row.mean_rank[0]) ? row.mean_rank[0].toFixed(2) + (isNumber(row.mean_rank[1]) ? ` (${row.mean_rank[1]} to ${row.mean_rank[2]})` : "") : null],
     ["Cells per perturbation", row.kind === "bound" ? null : String(row.cells)],
     ["Samples per cell", row.samples === 1 ? null : String(row.samples)],
     ["Time of a run", row.seconds === null ? null : duration(row.seconds)],
     ["Predicted", row.coverage === null || row.kind === "bound" ? null : percent(row.coverage)],
-    ["RefusedDataError", row.fallbacks ? plural(row.fallbacks, "perturbation") : null],
+    ["Refused", row.fallbacks ? plural(row.fallbacks, "perturbation") : null],
     ["Noise of drawing cells, in mse", isNumber(row.sampling_noise) ? row.sampling_noise.toPrecision(2) : null],
     ["Of the uncertainty, from trainings", row.training ? `up to ${percent(row.training)}` : null],
     ["Tuning", row.trials ? `${plural(row.trials, "trial")}, ${duration(row.tuning_seconds)}` : null],
@@ -42,12 +42,13 @@ function comparisons(row) {
   if (row.rank === null || row.status !== "finished") return "";
   const best = Object.fromEntries(board().rows.flatMap((each) => each.best_in.map((name) => [name, each.label])));
   const lines = page.headline.flatMap((name) => [
-    row.behind[name] ? [name, `behind ${best[name]}, the best`, row.behind[name]] : null,
-    row.against_next[name] ? [name, `ahead of ${row.next}${row.best_in.includes(name) ? "; it is the best" : ""}`, row.against_next[name]] : null,
-  ]).filter((each) => each && isNumber(each[2][0]));
+    row.behind[name] ? [name, best[name], ", the best", turned(row.behind[name])] : null,
+    row.against_next[name] ? [name, row.next, row.best_in.includes(name) ? "; it is the best" : "", row.against_next[name]] : null,
+  ]).filter((each) => each && isNumber(each[3][0])).map(([name, other, said, found]) => [name, `${standing(found[0])} ${other}${said}`, found]);
   if (!lines.length) return "";
   return make("section", {}, make("h3", {}, "Does the difference mean anything?"),
-    make("p", {}, "Against the best row of each metric, and the next lower one on the board; paired by perturbation. p: Wilcoxon's "
+    make("p", {}, "Against the best row of each metric, and the next lower one on the board; paired by perturbation, above zero where "
+      + "this row is better. p: Wilcoxon's "
       + "signed-rank test, with three seeds or more also over trainings, corrected for all such tests of the board."),
     make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Differences" }, make("table", { class: "plain" },
       make("thead", {}, make("tr", {}, ["Metric", "Difference", "By", "95% interval", "p", "Reading"].map((text) => make("th", { scope: "col" }, text)))),
@@ -59,6 +60,16 @@ function comparisons(row) {
         make("td", {}, reading(found))))))));
 }
 
+/** A comparison from the other side: what the page has against the best is how far that is ahead. */
+function turned([mean, low, high, p, n]) {
+  const minusOf = (value) => (isNumber(value) ? -value : value);
+  return [minusOf(mean), minusOf(high), minusOf(low), p, n];
+}
+
+function standing(difference) {
+  return difference > 0 ? "ahead of" : difference < 0 ? "behind" : "level with";
+}
+
 /** The test and the interval must both say so, as for the short answer. */
 function reading([, low, high, p]) {
   if (p === null) return "not tested";
@@ -67,10 +78,12 @@ function reading([, low, high, p]) {
 
 function seedTable(row) {
   const finished = row.status === "finished";
-  const head = ["Seed", ...(finished ? page.headline : []), "Time", "Memory", "Device", "Started (UTC)"];
+  const linked = row.runs.some((run) => run.report);
+  const head = ["Seed", ...(finished ? page.headline : []), "Time", "Memory", "Device", "Started (UTC)", "Run", ...(linked ? ["Report"] : [])];
   const cells = (run) => [
     ...(finished ? page.headline.map((name) => score(run.means[name])) : []),
-    duration(run.seconds), isNumber(run.peak_memory_mb) ? `${Math.round(run.peak_memory_mb)} MB` : "–", run.device ?? "–", run.started,
+    duration(run.seconds), isNumber(run.peak_memory_mb) ? `${Math.round(run.peak_memory_mb)} MB` : "–", run.device ?? "–", run.started, run.id.slice(0, 8),
+    ...(linked ? [run.report ? make("a", { href: run.report }, "report") : "–"] : []),
   ];
   return make("section", {}, make("h3", {}, "Seed by seed"),
     make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Values of each seed" }, make("table", { class: "plain" },

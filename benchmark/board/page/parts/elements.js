@@ -16,6 +16,14 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
+/** The same for a drawing. */
+function vector(tag, attributes = {}, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children.flat());
+  return element;
+}
+
 function byId(id) {
   return document.getElementById(id);
 }

@@ -6,8 +6,11 @@ function draw() {
   drawTableControls();
   drawLegend();
   drawTable();
+  drawCopying();
   drawPublished();
   drawTrust();
+  drawCosts();
+  drawOverview();
   drawNotes();
   if (focused) byId(focused)?.focus();
 }
@@ -26,6 +29,7 @@ async function start() {
     byId("answer").replaceChildren(make("p", {}, "No run is recorded yet."));
     return;
   }
+  state.board = page.opens;
   recall();
   byId("details").addEventListener("click", (event) => {
     if (event.target === byId("details")) byId("details").close();

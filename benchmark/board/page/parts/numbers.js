@@ -2,9 +2,16 @@
 function score(value) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
   const size = Math.abs(value);
-  if (size !== 0 && (size < 0.0005 || size >= 1e6)) return minus(value.toExponential(1));
+  if (size < 1e-9) return "0.0000";
+  if ((size < 0.0005 || size >= 1e6)) return minus(value.toExponential(1));
   const digits = size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : size >= 0.1 ? 3 : 4;
   return minus(value.toFixed(digits));
+}
+
+/** The end of an axis, in few letters: two digits of how long it is. */
+function tick(value, length) {
+  const digits = Math.max(0, 1 - Math.floor(Math.log10(length || 1)));
+  return minus(String(Number(value.toFixed(Math.min(digits, 20)))));
 }
 
 function signed(value) {

@@ -9,10 +9,11 @@ const state = {
   sort: "rank",
   down: false,
   all: false,
+  attempts: false,
 };
 
 /** Filled once, by `start`. */
-const page = { metrics: {}, headline: [], shown: [], boards: [], baseline: "", alpha: 0.05, version: "" };
+const page = { opens: 0, metrics: {}, headline: [], shown: [], boards: [], baseline: "", alpha: 0.05, version: "" };
 
 function board() {
   return page.boards[state.board];

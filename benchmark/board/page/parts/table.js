@@ -23,10 +23,13 @@ function drawTable() {
     make("thead", { role: "rowgroup" }, make("tr", { role: "row" }, shown.map((each) => heading(each, axes)))),
     body("reference", bounds, shown, axes),
     body("ranked", main.slice(0, limit), shown, axes),
-    body("failed", failed, shown, axes));
+    state.attempts ? body("failed", failed, shown, axes) : "");
   byId("board").replaceChildren(
     make("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": "Table of all rows" }, table),
     matching.length ? "" : make("p", {}, "No row has that in its name."),
+    failed.length ? make("button", { type: "button", class: "attempts", id: "attempts", "aria-expanded": String(state.attempts),
+      click: () => { state.attempts = !state.attempts; drawTable(); byId("attempts").focus(); } },
+    `${state.attempts ? "Hide" : "Show"} ${plural(failed.length, "attempt")} that came to nothing`) : "",
     main.length > limit
       ? make("button", { type: "button", click: () => { state.all = true; drawTable(); } }, `Show all ${main.length} rows`) : "");
 }
@@ -52,7 +55,7 @@ function heading(about, axes) {
   make("button", { type: "button", "data-sort": about.key, title: about.hint, click: act },
     about.isMetric ? breakable(about.title) : about.title, make("span", { class: "arrow", "aria-hidden": "true" }, isSorted ? (descends ? "\u00a0▼" : "\u00a0▲") : "")),
   ends && make("span", { class: "ends", "aria-hidden": "true" },
-    make("span", {}, score(ends.on.low * ends.on.sign)), make("span", {}, score(ends.on.high * ends.on.sign))));
+    [ends.on.low, ends.on.high].map((end) => make("span", {}, tick(end * ends.on.sign, ends.on.high - ends.on.low)))));
 }
 
 function line(row, shown, axes) {

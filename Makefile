@@ -4,6 +4,7 @@ BIN := .venv/bin
 # A worker a core, one thread each; what shares a fixture stays together.
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup
 READY := .venv/.ready
+EXTRAS := flows,devices,ray,tracking-server,vcc,docs,eval,dev
 HOSTS := gears cpa biolord cellflow scgpt state
 ELSEWHERE := tests/methods/flow tests/methods/scdfm tests/evaluation/metrics
 
@@ -27,7 +28,7 @@ help:
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, not " + sys.version.split()[0])'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e ".[dev,devices,docs,eval,sweep]"
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e ".[$(EXTRAS)]"
 	touch $(READY)
 
 setup: $(READY)

@@ -16,6 +16,7 @@ from benchmark.cli import (
     compare,
     curves,
     datasets,
+    doctor,
     export,
     install,
     leaderboard,
@@ -64,6 +65,7 @@ app.command("curves")(curves.curves)
 app.command("tracking-server")(tracking_server.tracking_server)
 app.command("install")(install.install)
 app.command("uninstall")(install.uninstall)
+app.command("doctor")(doctor.doctor)
 app.command("methods")(listings.methods)
 app.command("check")(check.check)
 app.command("metrics")(metrics.metrics)

@@ -23,6 +23,7 @@ from benchmark.cli import (
     listings,
     metrics,
     network,
+    new,
     order,
     protocol,
     publish,
@@ -70,6 +71,7 @@ app.command("methods")(listings.methods)
 app.command("check")(check.check)
 app.command("metrics")(metrics.metrics)
 app.add_typer(datasets.app, name="datasets")
+app.add_typer(new.app, name="new")
 app.add_typer(splits.app, name="splits")
 
 

@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, requires, version
 from typing import TYPE_CHECKING
 
 from benchmark.errors import BenchmarkError
@@ -65,11 +64,13 @@ def packages() -> dict[str, list[Package]]:
     BenchmarkError
         Where the package runs without having been installed, so that nothing is declared.
     """
+    from importlib import metadata
+
     from packaging.requirements import Requirement
 
     try:
-        declared = requires(PACKAGE) or []
-    except PackageNotFoundError as error:
+        declared = metadata.requires(PACKAGE) or []
+    except metadata.PackageNotFoundError as error:
         raise BenchmarkError(
             f"The package {PACKAGE} runs from a folder and is not installed, so that nobody can say what it "
             "needs; run `make setup`, or `pip install -e .`, in its checkout."
@@ -140,9 +141,11 @@ def _extra(requirement: Requirement) -> str:
 
 
 def _package(requirement: Requirement) -> Package:
+    from importlib import metadata
+
     try:
-        found = version(requirement.name)
-    except PackageNotFoundError:
+        found = metadata.version(requirement.name)
+    except metadata.PackageNotFoundError:
         return Package(requirement.name, str(requirement.specifier), None, fits=False)
     fits = requirement.specifier.contains(found, prereleases=True)
     return Package(requirement.name, str(requirement.specifier), found, fits)

@@ -35,8 +35,8 @@ def lean(monkeypatch):
             raise PackageNotFoundError(name)
         return VERSIONS[name]
 
-    monkeypatch.setattr(extras, "requires", lambda _: DECLARED)
-    monkeypatch.setattr(extras, "version", version)
+    monkeypatch.setattr("importlib.metadata.requires", lambda _: DECLARED)
+    monkeypatch.setattr("importlib.metadata.version", version)
 
 
 def test_what_each_extra_gives_is_said_and_a_checkout_installs_all():
@@ -108,7 +108,7 @@ def test_a_package_that_was_never_installed_declares_nothing(monkeypatch):
     def requires(name):
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(extras, "requires", requires)
+    monkeypatch.setattr("importlib.metadata.requires", requires)
     with pytest.raises(BenchmarkError, match=r"runs from a folder and is not installed.*`make setup`"):
         extras.packages()
     assert extras.lacking() == {}

@@ -4,10 +4,12 @@ BIN := .venv/bin
 # A worker a core, one thread each; what shares a fixture stays together.
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup
 READY := .venv/.ready
+EXTRAS := flows,devices,ray,tracking-server,vcc,docs,eval,dev
 HOSTS := gears cpa biolord cellflow scgpt state
+CORE := $(addprefix tests/,board cli contract data evaluation machine records runs splits testing tuning)
 ELSEWHERE := tests/methods/flow tests/methods/scdfm tests/evaluation/metrics
 
-.PHONY: help tracking-server setup hosts demo test test-all test-slow test-page test-elsewhere coverage lint docs board clean
+.PHONY: help tracking-server setup hosts demo test test-all test-slow test-page test-elsewhere test-core coverage lint docs board clean
 
 help:
 	@echo "make demo    the environment, every method on the simulated data set, the leaderboard"
@@ -16,6 +18,7 @@ help:
 	@echo "make test-slow   the tests that make test leaves out; SHARE=2/6 for one of six shares of them"
 	@echo "make test-page   what needs a browser: the page of the board (part of test-all)"
 	@echo "make test-elsewhere    some tests as another processor would run them"
+	@echo "make test-core    the tests of the core, without PyTorch; PYTHON=python3.13 for another Python"
 	@echo "make coverage    which branches the tests take, room by room"
 	@echo "make setup   the environment alone (.venv)"
 	@echo "make hosts   the environments of published packages, which their tests need (9 GB in all)"
@@ -27,7 +30,7 @@ help:
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, not " + sys.version.split()[0])'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e ".[dev,devices,docs,eval,sweep]"
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e ".[$(EXTRAS)]"
 	touch $(READY)
 
 setup: $(READY)
@@ -57,6 +60,12 @@ test-page: setup
 # As a processor without wide vectors would compute, and with more threads than cores.
 test-elsewhere: setup
 	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 OMP_NUM_THREADS=4 $(BIN)/python -m pytest -m "not slow" $(ELSEWHERE)
+
+# Into an environment of its own; what needs PyTorch is left out.
+test-core:
+	$(PYTHON) -m venv build/core
+	build/core/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e ".[tracking-server,vcc,dev]"
+	build/core/bin/python -m pytest -n auto --dist loadgroup -m "not slow" $(CORE)
 
 coverage: setup
 	$(PYTEST) --cov --cov-report=

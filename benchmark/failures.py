@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.errors import BenchmarkError
+from benchmark.machine.extras import named_where_missing
 
 if TYPE_CHECKING:
     from benchmark.method import Method
@@ -41,7 +42,8 @@ def told_apart(method: Method, phase: str) -> Iterator[None]:
         What it does, such as "fitting".
     """
     try:
-        yield
+        with named_where_missing():
+            yield
     except BenchmarkError:
         raise
     except (Exception, SystemExit) as error:

@@ -13,11 +13,13 @@ import importlib.util
 import inspect
 import sys
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.errors import BenchmarkError, unknown
+from benchmark.machine.extras import lacking, named_where_missing
 
 if TYPE_CHECKING:
     from benchmark.method import Method
@@ -95,6 +97,13 @@ def spelling(method: type[Method]) -> str:
     return method.name
 
 
+def missing_extras() -> dict[str, str]:
+    """Return each method of `methods/` that cannot be imported here -> the extra that it lacks."""
+    extras = lacking()
+    lacks = {name: sorted(extras.keys() & _outside(path)) for name, path in _modules().items() if extras}
+    return {name: extras[modules[0]] for name, modules in lacks.items() if modules}
+
+
 def source_digest(method: type[Method]) -> str:
     """SHA-256 of the files that define a method and what it derives from, outside the harness.
 
@@ -119,17 +128,43 @@ def _is_harness(module: str) -> bool:
     return module.split(".")[0] in ("benchmark", "builtins", "abc")
 
 
+def _folders() -> list[Path]:
+    spec = importlib.util.find_spec("methods")
+    return [Path(folder) for folder in (spec and spec.submodule_search_locations) or []]
+
+
 def _modules() -> dict[str, Path]:
     """Name and source file of each module or package in `methods` that does not begin with `_`."""
-    spec = importlib.util.find_spec("methods")
-    folders = spec.submodule_search_locations if spec and spec.submodule_search_locations else []
     found = {}
-    for folder in map(Path, folders):
+    for folder in _folders():
         for path in folder.iterdir():
             source = path / "__init__.py" if path.is_dir() else path
             if not path.name.startswith("_") and source.suffix == ".py" and source.is_file():
                 found[path.stem] = source
     return found
+
+
+@cache
+def _outside(path: Path) -> frozenset[str]:
+    """The packages that are imported when a file of `methods/` is, by itself or by others of `methods/`."""
+    found: set[str] = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            package, *inside = node.module.split(".")
+            found.add(package)
+            if package == "methods":
+                names = [inside, *([*inside, alias.name] for alias in node.names)]
+                found |= {each for name in names for file in _files(name) for each in _outside(file)}
+    return frozenset(found)
+
+
+def _files(name: list[str]) -> list[Path]:
+    """The file of a module of `methods/`, which its name in parts says."""
+    places = [folder.joinpath(*name) for folder in _folders()]
+    files = [file for place in places for file in (place.with_suffix(".py"), place / "__init__.py")]
+    return [file for file in files if file.is_file()]
 
 
 def _entry_points() -> list[EntryPoint]:
@@ -142,7 +177,8 @@ def _first_line(path: Path) -> str:
 
 
 def _from_module(name: str) -> type[Method]:
-    module = importlib.import_module(f"methods.{name}")
+    with named_where_missing():
+        module = importlib.import_module(f"methods.{name}")
     for value in vars(module).values():
         if inspect.isclass(value) and getattr(value, "name", None) == name and not inspect.isabstract(value):
             return _checked(value, f"methods.{name}")

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from zlib import crc32
 
 import pytest
 from filelock import FileLock
+
+from benchmark.errors import BenchmarkError
+from benchmark.machine.extras import lacking
+from benchmark.registry import missing_extras
 
 WORKER = "PYTEST_XDIST_WORKER"
 if WORKER in os.environ:  # workers share the cores; libraries look at this when they are imported
@@ -40,6 +45,43 @@ def share(text: str) -> tuple[int, int]:
     if not 0 <= index < count:
         raise ValueError(f"there is no share {text}")
     return index, count
+
+
+LACKING = lacking()
+"""Modules that an extra would give -> that extra; empty in a checkout, whose set-up installs all of them."""
+IMPORTS = re.compile(r"^(?:from|import) (\w+)(?:\.(\w+))?", re.MULTILINE)
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave a module alone that needs what an extra would give."""
+    if not LACKING or collection_path.suffix != ".py":
+        return None
+    found = IMPORTS.findall(collection_path.read_text(encoding="utf-8"))
+    needs = {package for package, _ in found} & LACKING.keys()
+    methods = {module for package, module in found if package == "methods"} & missing_extras().keys()
+    return True if needs or methods else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Iterator[None]:
+    """Skip a test that cannot be prepared without what an extra would give."""
+    return (yield from skipping())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    """Skip a test that finds in its course that it needs what an extra would give."""
+    return (yield from skipping())
+
+
+def skipping() -> Iterator[None]:
+    """Turn the error of a package that is missing into a skip; where nothing is, into nothing."""
+    try:
+        return (yield)
+    except BenchmarkError as error:
+        if LACKING and "is needed for this, and not installed" in str(error):
+            pytest.skip(str(error))
+        raise
 
 
 @pytest.hookimpl(tryfirst=True)

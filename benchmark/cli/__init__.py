@@ -16,12 +16,14 @@ from benchmark.cli import (
     compare,
     curves,
     datasets,
+    doctor,
     export,
     install,
     leaderboard,
     listings,
     metrics,
     network,
+    new,
     order,
     protocol,
     publish,
@@ -67,11 +69,13 @@ app.command("curves")(curves.curves)
 app.command("tracking-server")(tracking_server.tracking_server)
 app.command("install")(install.install)
 app.command("uninstall")(install.uninstall)
+app.command("doctor")(doctor.doctor)
 app.command("methods")(listings.methods)
 app.command("check")(check.check)
 app.command("metrics")(metrics.metrics)
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(recorded.app, name="runs")
+app.add_typer(new.app, name="new")
 app.add_typer(splits.app, name="splits")
 
 

@@ -46,16 +46,17 @@ def methods(
     json: AsJson = False,
 ) -> None:
     """List the methods, or describe one: hyper-parameters, ranges, presets, parameter count."""
-    from benchmark.registry import list_methods
+    from benchmark.registry import list_methods, missing_extras
 
     if name is None:
+        extras = missing_extras()
         show(
             [
                 {
                     "name": found.name,
                     "summary": found.summary,
                     "source": found.source,
-                    "ready": _readiness(found),
+                    "ready": _readiness(found, extras),
                 }
                 for found in list_methods()
             ],
@@ -94,12 +95,13 @@ def _paragraph(row: Mapping[str, Any], width: int) -> str:
     )
 
 
-def _readiness(listing: Listing) -> str:
+def _readiness(listing: Listing, extras: Mapping[str, str]) -> str:
     """Whether a method can run, or what makes it so; nothing of it is imported."""
     from benchmark.hosting.environment import REQUIREMENTS, Environment
+    from benchmark.machine.extras import installation
 
     if listing.folder is None or not (listing.folder / REQUIREMENTS).is_file():
-        return "yes"
+        return f"`{installation(extras[listing.name])}`" if listing.name in extras else "yes"
     environment = Environment(listing.name, listing.folder)
     return f"`{environment.command}`" if environment.python is None else "installed"
 

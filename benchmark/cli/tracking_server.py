@@ -20,9 +20,11 @@ def tracking_server(
     ] = 5000,
 ) -> None:
     """Serve the runs of this project as web pages until Ctrl-C; runs may go on meanwhile."""
+    from benchmark.machine.extras import require_extra
     from benchmark.machine.paths import project_home
     from benchmark.records.tracking import Tracker
 
+    require_extra("tracking-server")
     uri = Tracker().uri
     if not uri.startswith("sqlite:"):
         raise BenchmarkError(f"The runs are in {uri}, which is no file to serve; unset MLFLOW_TRACKING_URI.")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import logging
-import os
 import shutil
 import uuid
 import zipfile
@@ -17,7 +16,7 @@ from typing import IO, Any
 
 from benchmark.data.cards import FileCard
 from benchmark.errors import BenchmarkError
-from benchmark.machine.paths import cache_folder, replacing
+from benchmark.machine.paths import brought_data, cache_folder, replacing
 from benchmark.machine.progress import Stage, stage
 
 TABLES = (".txt", ".tsv", ".csv")
@@ -90,8 +89,7 @@ def nearby(card: FileCard) -> Path | None:
     """Return the file of a card where it is on this machine, unverified, else None."""
     if card.local_file is None:
         raise BenchmarkError(f"The {card.kind} '{card.name}' names no file; give its card a 'local_file'.")
-    folders = [Path(part) for part in os.environ.get("BENCHMARK_DATA", "").split(os.pathsep) if part]
-    candidates = [folder.expanduser() / card.local_file for folder in (_downloads(), *folders)]
+    candidates = [folder / card.local_file for folder in (_downloads(), *brought_data())]
     return next((path for path in candidates if path.is_file()), None)
 
 

@@ -32,8 +32,9 @@ def write_h5ad(adata: AnnData, path: Path, *, compress: bool = True) -> None:
     compression = {"compression": "gzip", "compression_opts": 4} if compress else {}
     with h5py.File(buffer, "w") as file:
         write_elem(file, "/", adata, dataset_kwargs=compression)
-    with replacing(path) as draft:
-        draft.write_bytes(buffer.getbuffer())
+    # The view is given back whatever happens: a buffer that is still looked at cannot be closed.
+    with replacing(path) as draft, draft.open("wb") as file, buffer.getbuffer() as view:
+        file.write(view)
 
 
 def matrix_bytes(path: Path, matrix: str = "X") -> int:

@@ -13,6 +13,7 @@ import numpy as np
 
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.stored import StoredCells
+from benchmark.machine.extras import named_where_missing
 from benchmark.perturbation import CONTROL
 
 CONTEXT = "context"
@@ -111,7 +112,8 @@ def unpacked(path: Path) -> Iterator[Path]:
 
 
 def _unpack(path: Path, inside: Path) -> None:
-    import pyarrow
+    with named_where_missing():
+        import pyarrow
 
     with tarfile.open(path, "r:*") as package:
         member = package.extractfile(MEMBER)

@@ -43,6 +43,12 @@ def data_files(kind: str, ending: str) -> dict[str, Path]:
     return {path.stem: path for folder in folders for path in folder.glob(f"*{ending}")}
 
 
+def brought_data() -> list[Path]:
+    """Return the folders with files of data that ``$BENCHMARK_DATA`` names, whether they are there or not."""
+    named = os.environ.get("BENCHMARK_DATA", "").split(os.pathsep)
+    return [Path(part).expanduser() for part in named if part]
+
+
 def cache_folder(kind: str) -> Path:
     """Return the folder of one kind of file that can be made again; whoever writes there creates it."""
     return project_home() / "datasets" / "cache" / kind

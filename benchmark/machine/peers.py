@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from benchmark.errors import BenchmarkError
+from benchmark.machine.extras import named_where_missing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -125,14 +126,10 @@ def joined(cpu: bool) -> Iterator[Group]:
     LostProcessError
         When another process ends in the middle.
     """
-    try:
+    with named_where_missing():
         from accelerate import Accelerator
         from accelerate.utils import DistributedDataParallelKwargs
-    except ImportError as error:
-        raise BenchmarkError(
-            f"Several devices need Accelerate, which cannot be imported ({error}); "
-            'install it with `pip install -c constraints.txt -e ".[devices]"`.'
-        ) from error
+
     # Not every parameter of a flow is used by every objective.
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
     with noticing_loss():

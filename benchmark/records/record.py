@@ -17,7 +17,17 @@ from benchmark.config import MethodConfig
 
 Status = Literal["running", "finished", "failed", "interrupted", "killed"]
 
-LIBRARIES = ("numpy", "scipy", "pandas", "anndata", "scikit-learn", "torch", "torchdiffeq", "POT", "mlflow")
+LIBRARIES = (
+    "numpy",
+    "scipy",
+    "pandas",
+    "anndata",
+    "scikit-learn",
+    "torch",
+    "torchdiffeq",
+    "POT",
+    "mlflow-skinny",
+)
 
 
 class Coordinates(BaseModel):

@@ -21,7 +21,7 @@ from benchmark.data.dataset import find_dataset
 from benchmark.errors import BenchmarkError
 from benchmark.failures import told_apart
 from benchmark.machine import peers
-from benchmark.machine.device import choose_device
+from benchmark.machine.device import require_device
 from benchmark.machine.progress import CurveKeeper, report_to
 from benchmark.method import Method
 from benchmark.predicting import CELLS, predict_all, require_draws, sample_cells, sampling_noise
@@ -247,8 +247,7 @@ def check(request: Request) -> tuple[type[Method], MethodConfig]:
     require_draws(method_class, request.samples)
     if request.devices > 1 and not method_class.spreads:
         raise BenchmarkError(f"{method_class.name} works on one device alone; leave out --devices.")
-    if request.device != "auto":
-        choose_device(request.device)
+    require_device(request.device)
     require_scheme(request.split)
     return method_class, config
 

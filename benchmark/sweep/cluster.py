@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmark.board import BOUNDS
 from benchmark.errors import BenchmarkError
+from benchmark.machine.extras import named_where_missing
 from benchmark.machine.paths import project_home
 from benchmark.method import Resources
 from benchmark.registry import load_method
@@ -126,10 +127,7 @@ def _environment() -> dict[str, str]:
 
 
 def _import_ray() -> Any:
-    try:
+    with named_where_missing():
         import ray
-    except ImportError as error:
-        raise BenchmarkError(
-            "The executor 'ray' needs the package ray; `pip install -c constraints.txt -e .[sweep]` adds it."
-        ) from error
+
     return ray

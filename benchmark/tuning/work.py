@@ -15,7 +15,7 @@ from optuna.trial import Trial, TrialState
 
 from benchmark.data import load_dataset
 from benchmark.errors import BenchmarkError
-from benchmark.machine.device import choose_device
+from benchmark.machine.device import require_device
 from benchmark.machine.progress import CurveKeeper, Silent, report_to
 from benchmark.predicting import CELLS
 from benchmark.records.record import Status
@@ -155,8 +155,7 @@ class _Attempt:
 
 def _check(plan: Plan) -> None:
     require_scheme(plan.split)
-    if plan.device != "auto":
-        choose_device(plan.device)
+    require_device(plan.device)
 
 
 def _identity(plan: Plan, space: Space, objective: Objective, split: Split) -> dict[str, Any]:

@@ -18,7 +18,20 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[2]
+LINK = re.compile(r"\]\(([^)\s]+)\)")
 GENERATORS = (method_pages, metric_pages, dataset_pages, protocol_pages, notebook_pages, command_pages, rooms)
+
+
+IN_THE_SITE = {
+    "../methods/": "methods/index.md",
+    "../datasets/": "datasets.md",
+    "../benchmark/evaluation/metrics/": "metrics/index.md",
+    "../leaderboard/protocols/": "protocols/index.md",
+    "../benchmark/data/cards.py": "datasets.md#fields-of-a-card",
+    "../benchmark/cli/": "commands.md",
+    "notebooks/python_api.ipynb": "notebooks/python_api.md",
+}
+"""Where a link leads in the repository -> the page that is made from that for the site."""
 
 
 def generated_pages() -> dict[str, str | bytes]:
@@ -54,6 +67,7 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
         return markdown
     picture = f"![The rooms, and what each of them imports]({rooms.PICTURE})"
     markdown = markdown.replace("<!-- the picture of the rooms -->", picture)
+    markdown = LINK.sub(lambda found: f"]({IN_THE_SITE.get(found[1], found[1])})", markdown)
     return re.sub(r"\]\((?:docs/|\.\./(?=leaderboard/|CONTRIBUTING|CHANGELOG))", "](", markdown)
 
 

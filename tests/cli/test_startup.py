@@ -40,7 +40,9 @@ def asked(store, screen):
     return ["run", "--method", "additive", "--dataset", screen, *PATH_OPTIONS, "--cells", "20"]
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["methods"], ["metrics"], ["run", "--help"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["methods"], ["metrics"], ["doctor"], ["run", "--help"]], ids=" ".join
+)
 def test_what_asks_for_no_data_imports_neither_data_nor_store(arguments):
     assert imported(*arguments).isdisjoint(TRACKS | COMPUTES | CELLS)
 

@@ -6,9 +6,11 @@ import os
 import re
 import runpy
 import shlex
+import sys
 import tomllib
-from contextlib import chdir
+from contextlib import chdir, redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,9 @@ FENCE = re.compile(
 )
 SNIPPET = re.compile(r'^--8<-- "(.+)"$', re.MULTILINE)
 BENCHMARK = ["python", "-m", "benchmark"]
+NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
+PRINTED = "printed"
+"""Title of a block that shows what the one before it prints; three dots stand for lines that are left out."""
 NAMES = ("language", "title", "text", "reason")
 
 
@@ -85,6 +90,22 @@ def _parse(arguments: list[str]) -> None:
         load_method(given["method"]).Config.build(given.get("preset"), settings)
 
 
+def require_lines(shown: str, printed: str) -> None:
+    """Fail unless all lines that are shown are printed, in this order; numbers may differ by 2 %."""
+    rest = iter(printed.splitlines())
+    for line in filter(None, map(str.strip, shown.splitlines())):
+        if line != "...":
+            assert any(_alike(line, each.strip()) for each in rest), f"not printed, or not there: {line}"
+
+
+def _alike(one: str, other: str) -> bool:
+    if NUMBER.sub("#", one) != NUMBER.sub("#", other):
+        return False
+    pairs = zip(NUMBER.findall(one), NUMBER.findall(other), strict=True)
+    values = [(float(a.replace(",", "")), float(b.replace(",", ""))) for a, b in pairs]
+    return all(a == pytest.approx(b, rel=0.02, abs=1e-4) for a, b in values)
+
+
 @dataclass
 class Reader:
     """Somebody who does what a document says, in a folder that is also the home of what is made."""
@@ -93,23 +114,27 @@ class Reader:
 
     def __post_init__(self) -> None:
         self.names: dict[str, object] = {"__name__": "__main__"}
+        self.printed = ""
         for folder in ("docs", "tests"):
             (self.home / folder).symlink_to(ROOT / folder)
 
     def do(self, block: Block) -> None:
         """Write a block with a title to the file of that name; run it where it is for running."""
         with chdir(self.home):
-            if block.title:
+            if block.title and block.title != PRINTED:
                 path = Path(block.title)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(block.text, encoding="utf-8")
             DO[block.language](self, block)
 
     def shell(self, block: Block) -> None:
-        """Type each command."""
-        for words in block.commands:
-            check_command(words)
-            self.type([os.path.expandvars(word) for word in words])
+        """Type each command, and keep what all of them print."""
+        with redirect_stdout(StringIO()) as screen:
+            for words in block.commands:
+                check_command(words)
+                self.type([os.path.expandvars(word) for word in words])
+        self.printed = screen.getvalue()
+        sys.stdout.write(self.printed)
 
     def type(self, words: list[str]) -> None:
         """Run one command in this process; `make` and activation are parsed alone."""
@@ -136,7 +161,9 @@ class Reader:
             load_dataset(Path(block.title).stem)
 
     def shown(self, block: Block) -> None:
-        """Nothing is done with what is only shown."""
+        """What is said to be printed is, line by line; nothing is done with what is only shown."""
+        if block.title == PRINTED:
+            require_lines(block.text, self.printed)
 
 
 DO = {"bash": Reader.shell, "python": Reader.python, "toml": Reader.toml, "text": Reader.shown}

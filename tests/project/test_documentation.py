@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
 from benchmark.data import load_dataset
-from tests.project.documentation_case import DO, DOCUMENTS, ROOT, SNIPPET, Reader, blocks, check_command
+from tests.project.documentation_case import (
+    DO,
+    DOCUMENTS,
+    ROOT,
+    SNIPPET,
+    Reader,
+    blocks,
+    check_command,
+    require_lines,
+)
 
 WITH_BLOCKS = [path for path in DOCUMENTS if blocks(path.read_text(encoding="utf-8"))]
+
+
+READ_AS_FILES = [*DOCUMENTS, ROOT / "CHANGELOG.md", *sorted((ROOT / "leaderboard").glob("*.md"))]
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +43,7 @@ def reader(store, prepared, home, monkeypatch) -> Reader:
     (home / "datasets").mkdir()
     shutil.copytree(prepared, home / "datasets" / "cache", copy_function=os.link)
     monkeypatch.setenv("PWD", str(home))
+    monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("BENCHMARK_DATA", os.environ.get("BENCHMARK_DATA", ""))
     return Reader(home)
 
@@ -37,6 +51,8 @@ def reader(store, prepared, home, monkeypatch) -> Reader:
 @pytest.mark.slow
 @pytest.mark.parametrize("path", WITH_BLOCKS, ids=lambda path: path.name)
 def test_a_reader_can_do_what_a_document_says(path, reader):
+    if "$BENCHMARK_DATA" in path.read_text(encoding="utf-8") and not os.environ["BENCHMARK_DATA"]:
+        pytest.skip("the real data are not on this machine")
     for block in blocks(path.read_text(encoding="utf-8")):
         if not block.reason:
             print(f"{path.name}, line {block.line}")
@@ -65,6 +81,30 @@ def test_files_that_documents_show_exist():
     shown = [name for path in DOCUMENTS for name in SNIPPET.findall(path.read_text(encoding="utf-8"))]
     assert shown
     assert [name for name in shown if not (ROOT / name).is_file()] == []
+
+
+def test_output_that_is_shown_has_to_be_printed():
+    printed = "run 1 of 3\nmse 0.1250 | 4\nsound\n"
+    require_lines("run 1 of 3\n...\n  mse 0.1251 | 4\n", printed)
+    for shown in ("mse 0.1300 | 4", "mse 0.1250 | 5", "sound\nmse 0.1250 | 4", "sounds"):
+        with pytest.raises(AssertionError, match="not printed, or not there"):
+            require_lines(shown, printed)
+
+
+def anchors(text: str) -> set[str]:
+    """Where a link into a document may lead, as its headings are called there."""
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", READ_AS_FILES, ids=lambda path: path.name)
+def test_every_link_leads_somewhere_without_the_site(path):
+    for link in re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8")):
+        if not link.startswith(("http:", "https:")):
+            file, _, anchor = link.partition("#")
+            target = path.parent / file if file else path
+            assert target.exists(), link
+            assert not anchor or anchor in anchors(target.read_text(encoding="utf-8")), link
 
 
 @pytest.mark.parametrize(

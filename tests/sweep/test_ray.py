@@ -13,7 +13,7 @@ from benchmark.sweep.sweep import Where, sweep
 from tests.machine.process_case import wait_until
 from tests.sweep.sweep_case import Case, finished_by_run
 
-ray = pytest.importorskip("ray", reason="the extra 'sweep' is not installed")
+ray = pytest.importorskip("ray", reason="the extra 'ray' is not installed")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.usefixtures("store"),

@@ -11,7 +11,7 @@ from benchmark.config import MethodConfig
 from benchmark.data import load_dataset
 from benchmark.data.cards import load_card
 from benchmark.errors import BenchmarkError
-from benchmark.machine.device import choose_device
+from benchmark.machine.device import require_device
 from benchmark.method import Method
 from benchmark.registry import load_method
 from benchmark.splits import load_split, require_scheme
@@ -113,8 +113,7 @@ def _method(request: Request) -> tuple[type[Method], dict[str, MethodConfig]]:
         raise BenchmarkError(f"No attention source is named; name some, such as {','.join(SOURCES)}.")
     if SOURCE_SETTING in request.settings:
         raise BenchmarkError(f"--sources says which attention is read; leave --set {SOURCE_SETTING} out.")
-    if request.device != "auto":
-        choose_device(request.device)
+    require_device(request.device)
     return method_class, {
         source: method_class.Config.build(settings={**request.settings, SOURCE_SETTING: source})
         for source in request.sources

@@ -1,0 +1,32 @@
+"""``benchmark new``: begin something of one's own from a template."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Begin something of your own from a template.", rich_markup_mode=None)
+
+
+@app.callback()
+def new() -> None:
+    """Begin something of your own from a template."""
+
+
+@app.command()
+def method(
+    name: Annotated[str, typer.Argument(help="Of the method, such as my_method.")],
+    output: Annotated[
+        Path | None, typer.Option(help="Folder to write; as the method, in this folder, unless said.")
+    ] = None,
+) -> None:
+    """Write a repository for a method: its module, its test, and the entry point that makes it known."""
+    from benchmark.testing.template import write_repository
+
+    folder = output or Path(name.replace("_", "-"))
+    for path in write_repository(name, folder):
+        print(path)
+    print(f"\nInstall it, and it is a method like any other:\n  pip install -e {folder}")
+    print(f"  python -m benchmark check {name}\n  python -m benchmark run --method {name}")

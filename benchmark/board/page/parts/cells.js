@@ -40,7 +40,7 @@ function badges(row) {
   if (row.kind === "anchor") badge("anchor", "simple baseline", "On every board, to hold the others against");
   if (row.kind === "submitted") badge("submitted", "submitted", "Its predictions were made elsewhere");
   if (row.kind === "unfinished") badge("bad", row.status, row.reason);
-  if (row.trials > 0) badge("tuned", "tuned", `${plural(row.trials, "configuration")} tried in ${duration(row.tuning_seconds)}`);
+  if (row.trials > 0) badge("tuned", row.label === row.method ? "tuned: default kept" : "tuned", `${plural(row.trials, "configuration")} tried in ${duration(row.tuning_seconds)}`);
   if (row.overlap > 0) badge("bad", "tuned on test", `${plural(row.overlap, "test perturbation")} had a say in its configuration`);
   if (row.fallbacks > 0) badge("warn", `${row.fallbacks} refused`, "Perturbations that it could not predict; the train mean is scored in their place");
   if (row.outdated?.length) badge("warn", "older metrics", `Scored with an older version of ${row.outdated.join(", ")}`);

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import pandas as pd
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -44,6 +43,8 @@ def moments(cells: csr_matrix) -> tuple[np.ndarray, np.ndarray]:
 
 def rows_by_label(labels: np.ndarray) -> dict[str, np.ndarray]:
     """Return the positions of each label, ascending; labels in alphabetical order."""
+    import pandas as pd  # a finished run is shown without it
+
     return {str(label): rows for label, rows in pd.Series(labels).groupby(labels).indices.items()}
 
 

@@ -16,8 +16,9 @@ SERVES = {"tracking-server"}
 
 def leaves(command: click.Command, name: str = "") -> dict[str, click.Command]:
     """Every command that does something, by what is typed."""
-    found = {} if isinstance(command, click.Group) and not command.invoke_without_command else {name: command}
-    for word, each in getattr(command, "commands", {}).items():
+    inner = getattr(command, "commands", None)
+    found = {} if inner and not command.invoke_without_command else {name: command}
+    for word, each in (inner or {}).items():
         found |= leaves(each, f"{name} {word}".strip())
     return found
 

@@ -90,7 +90,7 @@ class Linear(ShiftMethod):
         """Choose what the configuration leaves open on the validation perturbations, then fit all of them."""
         changes = mean_changes(train, validation)
         panel = list(train.var_names)
-        self.control_mean_ = changes.control_mean
+        self.know_controls(changes.controls)
         candidates = list(
             product(
                 _open(self.config.rank, RANKS),

@@ -48,6 +48,7 @@ class MainEffects(ShiftMethod):
         changes = mean_changes(train, validation)
         penalty = self.config.penalty
         best = self._best_penalty(mean_changes(train), changes) if penalty is None else penalty
+        self.know_controls(changes.controls)
         return self.fit_changes(changes, best)
 
     def fit_changes(self, changes: Changes, penalty: float) -> Self:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.config import MethodConfig
+from benchmark.contexts import NONE
 from benchmark.data import Dataset
 from benchmark.data.dataset import find_dataset
 from benchmark.errors import BenchmarkError
@@ -181,7 +182,7 @@ def prepare(request: Request, dataset: Dataset | None = None) -> Task:
     split = load_split(dataset, request.split, request.seed)
     cells = request.cells
     if split.controls is not None:  # each control cell is drawn once at most
-        cells = min(cells, split.controls.known(request.shared_controls))
+        cells = min(cells, _most_cells(dataset, split, request.shared_controls))
     if request.shared_controls:
         split = split.sharing_controls()
     coordinates = Coordinates(
@@ -202,6 +203,16 @@ def prepare(request: Request, dataset: Dataset | None = None) -> Task:
         train_share=request.train_share,
     )
     return Task(coordinates, method_class, config, request.device, dataset, split, request.tuning)
+
+
+def _most_cells(dataset: Dataset, split: Split, shared: bool) -> int:
+    """How many control cells methods are given, of the context that is tested and has fewest."""
+    if split.contexts == (NONE,):
+        return split.controls.known(shared) if split.controls else 0
+    from benchmark.splits.views import matched_controls
+
+    own = split.sharing_controls() if shared else split
+    return min(int(matched_controls(dataset, own.of_context(context)).sum()) for context in split.contexts)
 
 
 def check(request: Request) -> tuple[type[Method], MethodConfig]:

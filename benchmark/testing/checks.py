@@ -219,7 +219,7 @@ def check_saved_methods_answer_alike_in_a_fresh_process(case: Case) -> None:
         folder = Path(place)
         case.fitted.save(folder / "method")
         case.panel.control.write_h5ad(folder / "control.h5ad")
-        (folder / "questions.txt").write_text("\n".join(map(str, case.panel.questions)))
+        (folder / "questions.txt").write_text("\n".join(question.label for question in case.panel.questions))
         source = f"{inspect.getfile(case.method_class)}:{case.method_class.__qualname__}"
         done = subprocess.run(
             [sys.executable, "-m", "benchmark.testing.reload", source, str(folder)],

@@ -101,6 +101,16 @@ def changes_by_context(train: AnnData, *others: AnnData) -> dict[str, Changes]:
     return found
 
 
+def held_out_changes(train: AnnData, validation: AnnData) -> Changes | None:
+    """Mean changes of the validation cells alone, from the controls in `train`; None where there are none.
+
+    Training may have the same perturbation in another context.
+    """
+    if not validation.n_obs:
+        return None
+    return mean_changes(train[(train.obs["perturbation"] == CONTROL).to_numpy()], validation)
+
+
 def control_means(train: AnnData) -> dict[str, np.ndarray]:
     """Mean expression of the control cells of each context, (genes,)."""
     contexts = sorted(set(_contexts(train)))

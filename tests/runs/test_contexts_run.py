@@ -115,6 +115,8 @@ def test_seeds_take_turns_with_contexts_on_the_board(path):
     (block,) = build_board(Tracker().runs())
     (row,) = block.rows
     assert row.seed_list == [0, 1]
+    each = [row.groups[name]["mse"].mean for name in ("in C1", "in C2")]
+    assert row.metrics["mse"].mean == pytest.approx(np.mean(each))
     assert row.metrics["mse"].mean == pytest.approx(
         np.mean([run(request(path, "general", "contexts", seed))[0].metrics["mse"].mean for seed in range(2)])
     )

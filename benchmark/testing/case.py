@@ -14,7 +14,7 @@ from anndata import AnnData
 from scipy.sparse import csr_matrix, vstack
 
 from benchmark.config import MethodConfig
-from benchmark.contexts import COLUMNS
+from benchmark.contexts import COLUMNS, values_in_view
 from benchmark.data.blocks import layers_of
 from benchmark.data.canonical import canonicalise
 from benchmark.data.cards import DatasetCard
@@ -76,7 +76,8 @@ class Panel:
 
 def rebuilt(cells: AnnData) -> AnnData:
     """Everything that methods are promised about some cells, in an object that comes from nowhere."""
-    obs = pd.DataFrame({name: cells.obs[name].to_numpy() for name in ("perturbation", *COLUMNS)})
+    told = {name: values_in_view(cells.obs, name) for name in COLUMNS}
+    obs = pd.DataFrame({"perturbation": cells.obs["perturbation"].to_numpy(), **told})
     obs.index = pd.Index([f"cell-{number}" for number in range(cells.n_obs)])
     layers = {name: layer.copy() for name, layer in layers_of(cells).items()}
     var = pd.DataFrame(index=cells.var_names.copy())

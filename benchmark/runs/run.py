@@ -5,6 +5,7 @@ A run that is finished is found by its coordinates, so what the work needs is im
 
 from __future__ import annotations
 
+import logging
 import math
 import tempfile
 from collections.abc import Mapping
@@ -34,6 +35,8 @@ from benchmark.splits import Split, load_split, require_scheme
 if TYPE_CHECKING:
     import numpy as np
     from anndata import AnnData
+
+_log = logging.getLogger("benchmark")
 
 COMPARES = "benchmark.evaluation.metrics.differential"
 """Takes a second to import, which is to be over before the time of the metrics is taken."""
@@ -259,6 +262,11 @@ def fit(task: Task) -> Fitted:
 
     started = datetime.now(UTC).isoformat(timespec="seconds")
     clock, curves = Clock(), CurveKeeper()
+    if task.split.contexts != (NONE,) and not task.method_class.supports_contexts:
+        _log.warning(
+            "%s looks at no contexts: it learns from the cells of all as if they were of one.",
+            task.method_class.name,
+        )
     train, validation = training_views(task.dataset, task.learned_from)
     check_views(task.dataset, task.learned_from, train, validation)
     method = task.method_class(task.config, seed=task.coordinates.seed, device=task.device)

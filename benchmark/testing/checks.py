@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmark.errors import NotFittedError
 from benchmark.perturbation import Perturbation
-from benchmark.testing.case import CELLS, Case, rebuilt
+from benchmark.testing.case import CELLS, Case, rebuilt, tiny_contexts
 
 MEAN_TOLERANCE = 1e-6
 """How far the mean of float32 cells may be off the declared one: rounding."""
@@ -210,6 +210,28 @@ def check_unseen_genes_get_an_answer_or_a_reason(case: Case) -> None:
             _require(bool(np.isfinite(cells).all()), f"The prediction of {perturbation} is not finite.")
         else:
             _require(bool(reason.strip()), f"{perturbation} is refused without a reason.")
+
+
+@_check
+def check_an_unseen_context_gets_an_answer_or_a_reason(case: Case) -> None:
+    """A method that looks at contexts predicts for one that shows its controls alone, or says why not."""
+    if not case.method_class.supports_contexts:
+        return
+    panel = tiny_contexts()
+    method = case.learn(case.new(), panel.views)
+    reasons = {question: method.unsupported(question) for question in panel.questions}
+    _require(all(reason is None or reason.strip() for reason in reasons.values()), "A reason is empty.")
+    asked = [question for question, reason in reasons.items() if reason is None]
+    answers = [cells.copy() for cells in method.predict(panel.control, asked)]
+    _require(len(answers) == len(asked), "predict does not answer every question in a context once.")
+    _require(all(np.isfinite(cells).all() for cells in answers), "A prediction in a context is not finite.")
+    for question, mean, cells in zip(asked, method.predict_mean(asked) or (), answers, strict=False):
+        off = float(np.abs(cells.mean(axis=0, dtype=np.float64) - mean).max())
+        _require(
+            off <= MEAN_TOLERANCE,
+            f"{method.name} says another mean of {question.label} than its cells have, by {off:.2g}: it is "
+            "that of the context that is asked.",
+        )
 
 
 @_check

@@ -21,7 +21,7 @@ from benchmark.runs.run import Request, run
 from benchmark.splits import make_split
 from benchmark.splits.views import control_cells, training_views
 from methods.same_elsewhere import SameElsewhere
-from tests.tiny import COLUMNS
+from tests.tiny import COLUMNS, write_methods
 
 pytestmark = pytest.mark.usefixtures("store")
 HOW = {**COLUMNS, "context_column": "context", "batch_column": "batch"}
@@ -120,3 +120,17 @@ def test_seeds_take_turns_with_contexts_on_the_board(path):
     assert row.metrics["mse"].mean == pytest.approx(
         np.mean([run(request(path, "general", "contexts", seed))[0].metrics["mse"].mean for seed in range(2)])
     )
+
+
+BLIND = """
+from methods.train_mean import TrainMean
+class Blind(TrainMean):
+    name = "blind"
+    supports_contexts = False
+"""
+
+
+def test_a_method_that_looks_at_no_contexts_is_said_to(path, tmp_path, caplog):
+    method = f"{write_methods(tmp_path, BLIND)}:Blind"
+    run(request(path, method, "contexts_new"))
+    assert "blind looks at no contexts" in caplog.text

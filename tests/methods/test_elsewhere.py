@@ -12,6 +12,7 @@ from methods._pseudobulk import mean_changes
 from methods.additive import Additive
 from methods.context_mean import ContextMean
 from methods.general import General
+from methods.low_rank_contexts import LowRankContexts, LowRankContextsConfig
 from methods.no_change import NoChange
 from methods.same_elsewhere import SameElsewhere, SameElsewhereConfig
 from methods.train_mean import TrainMean
@@ -97,3 +98,44 @@ def test_one_context_gives_what_no_context_gives():
         due = other.fit(TRAIN, NOTHING).predict_mean(asked)
         for found, expected in zip(answers, due, strict=True):
             assert np.array_equal(found, expected)
+
+
+def turned(noise: float, shown: int = 12):
+    """Random changes on two axes in K, twice as large on the first in R, which lacks the last ones."""
+    rng = np.random.default_rng(0)
+    genes = [f"G{number}" for number in range(8)]
+    axes = np.linalg.qr(rng.normal(size=(8, 2)))[0].T
+    coordinates = rng.normal(size=(16, 2))
+    parts = []
+    for context, scale, number in (("K", [1.0, 1.0], 16), ("R", [2.0, 1.0], shown)):
+        means = 10 + (coordinates[:number] * scale) @ axes + noise * rng.normal(size=(number, 8))
+        rows = {f"P{row:02d}": [mean.tolist()] * 2 for row, mean in enumerate(means)}
+        rows["control"] = [[10.0] * 8] * 2
+        part = cells(rows, genes)
+        part.obs["context"] = context
+        parts.append(part)
+    return concat(parts, index_unique="-"), (coordinates[-1] * [2.0, 1.0]) @ axes
+
+
+def test_what_a_context_makes_of_other_changes_it_makes_of_an_unseen_one():
+    train, real = turned(noise=0.0)
+    fitted = LowRankContexts(LowRankContextsConfig(rank=2, penalty=1e-6)).fit(train, none_of(train))
+    assert fitted.shift(Perturbation.parse("R::P15")) == pytest.approx(real, abs=1e-3)
+    chosen = LowRankContexts().fit(train, none_of(train))
+    plain = SameElsewhere().fit(train, none_of(train))
+    asked = Perturbation.parse("R::P15")
+    off, plainly_off = (np.sum((each.shift(asked) - real) ** 2) for each in (chosen, plain))
+    assert off < 0.1 * plainly_off
+
+
+def test_where_a_context_shows_nothing_its_changes_are_those_elsewhere():
+    new, _ = turned(noise=0.0, shown=0)
+    method, plain = LowRankContexts().fit(new, none_of(new)), SameElsewhere().fit(new, none_of(new))
+    asked = Perturbation.parse("R::P03")
+    assert np.array_equal(method.shift(asked), plain.shift(asked))
+    assert "in no other context" in method.unsupported(Perturbation.parse("K::P03"))
+
+
+def none_of(train):
+    """No cells of the same genes."""
+    return train[[]].copy()

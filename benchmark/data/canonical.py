@@ -14,6 +14,7 @@ from benchmark.data.genes import gene_list, number_of
 from benchmark.data.misread import wrong_labels
 from benchmark.data.read_cells import read_cells
 from benchmark.data.refusal import Problem, RefusedDataError
+from benchmark.data.swapped import strange_controls
 from benchmark.errors import BenchmarkError
 from benchmark.perturbation import CONTROL
 
@@ -84,6 +85,8 @@ def canonicalise(
     if found.counts is not None:
         canonical.layers["counts"] = found.counts
     canonical.uns["modality"] = card.modality
+    for doubt in strange_controls(canonical):
+        _log.warning("%s: %s.", card.name, doubt)
     return canonical
 
 

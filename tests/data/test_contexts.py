@@ -153,3 +153,16 @@ def test_the_embedded_screen_has_contexts_batches_and_a_truth_for_each():
     assert set(embedded.load_truth(card, "C2").perturbations) == set(obs["perturbation"])
     with pytest.raises(BenchmarkError, match="no context 'C9'"):
         embedded.load_truth(card, "C9")
+
+
+def test_control_cells_that_were_swapped_between_contexts_are_said(tmp_path, caplog):
+    cells, _ = simulate_contexts(SMALL)
+    how = {"perturbation_column": "perturbation", "control_label": "control", "expression": "counts"}
+    load_dataset(str(file(tmp_path / "right", cells)), **how, context_column="context")
+    assert "mixed up" not in caplog.text
+    swapped = {"C1": "C2", "C2": "C1"}
+    control = cells.obs["perturbation"] == "control"
+    cells.obs["context"] = cells.obs["context"].where(~control, cells.obs["context"].map(swapped))
+    load_dataset(str(file(tmp_path / "wrong", cells)), **how, context_column="context")
+    for one, other in swapped.items():
+        assert f"the cells of context '{one}' are nearer to the control cells of '{other}'" in caplog.text

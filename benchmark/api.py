@@ -28,11 +28,18 @@ from benchmark.evaluation.leaks import check_views
 from benchmark.evaluation.scoring import ceiling, limit
 from benchmark.evaluation.scoring import score as score_cells
 from benchmark.method import Method
+from benchmark.perturbation import Perturbation
 from benchmark.predicting import CELLS, predict_all, sample_cells
 from benchmark.registry import load_method
 from benchmark.report.plots import plot_change_of_genes, plot_scores
 from benchmark.splits import Split, load_split, make_split
-from benchmark.splits.views import control_cells, held_out_cells, scored_controls, training_views
+from benchmark.splits.views import (
+    cells_by_label,
+    control_cells,
+    held_out_cells,
+    scored_controls,
+    training_views,
+)
 
 __all__ = [
     "Predictions",
@@ -148,7 +155,8 @@ def plot_change(predictions: Predictions, dataset: Dataset, split: Split, label:
     matplotlib.axes.Axes
         `ax`, or a new one.
     """
-    real = _mean(dataset.adata.X[(dataset.adata.obs["perturbation"] == label).to_numpy()])
+    split = split.of_context(Perturbation.parse(label).context)
+    real = _mean(cells_by_label(dataset, [label])[label])
     real -= _mean(dataset.adata.X[scored_controls(dataset, split)])
     predicted = _mean(predictions.cells[label]) - _mean(control_cells(dataset, split).X)
     title = f"{label}, {predictions.method}"

@@ -64,6 +64,9 @@ class Method(ABC):
         Whether several processes can share its training and its predictions, see `benchmark.machine.peers`.
     draws
         Whether a control cell that is asked about twice gets two answers.
+    supports_contexts
+        Whether it looks at the contexts of cells, where data have several: ``obs["context"]`` of what it is
+        given, `Perturbation.context` of what it is asked. One that does not learns from all contexts as one.
     """
 
     name: ClassVar[str]
@@ -73,6 +76,7 @@ class Method(ABC):
     resources: ClassVar[Resources] = Resources()
     spreads: ClassVar[bool] = False
     draws: ClassVar[bool] = True
+    supports_contexts: ClassVar[bool] = False
 
     def __init__(self, config: MethodConfig | None = None, *, seed: int = 0, device: str = "auto") -> None:
         self.config = type(self).Config() if config is None else config
@@ -87,7 +91,8 @@ class Method(ABC):
         ----------
         train
             Control cells and the cells of the training perturbations: X float32 CSR (cells, genes),
-            log1p of counts per 10,000; ``obs["perturbation"]``; ``layers["counts"]`` where counts exist.
+            log1p of counts per 10,000; ``obs["perturbation"]``; ``obs["context"]`` and ``obs["batch"]``,
+            empty where the data have not several; ``layers["counts"]`` where counts exist.
         validation
             The cells of the validation perturbations, without controls, for choosing among models.
         """
@@ -99,9 +104,9 @@ class Method(ABC):
         Parameters
         ----------
         control
-            Control cells to start from, in the form of `fit`.
+            Control cells to start from, in the form of `fit`, all of one context.
         perturbations
-            What to predict; the answer for one does not depend on the others.
+            What to predict, in that context; the answer for one does not depend on the others.
 
         Yields
         ------

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmark.contexts import COLUMNS, CONTEXT, values_in_view
 from benchmark.counted import PredictedCounts, counts_of, worth_of_counts
 from benchmark.errors import BenchmarkError
 from benchmark.failures import told_apart
@@ -27,7 +28,9 @@ FALLBACK = "train_mean"
 
 
 def sample_cells(control: AnnData, cells: int, seed: int, samples: int = 1) -> AnnData:
-    """Draw the control cells that predictions start from, without replacement: all where there are too few.
+    """Draw the control cells of each context that predictions start from, all where there are too few.
+
+    They are drawn without replacement.
 
     A cell that came twice would count as two independent ones in every test.
 
@@ -36,7 +39,7 @@ def sample_cells(control: AnnData, cells: int, seed: int, samples: int = 1) -> A
     control
         The control cells that methods are given.
     cells
-        How many are drawn at most.
+        How many are drawn at most, of each context.
     seed
         Of the draw, which does not depend on `samples`.
     samples
@@ -46,23 +49,36 @@ def sample_cells(control: AnnData, cells: int, seed: int, samples: int = 1) -> A
     Returns
     -------
     AnnData
-        (samples * cells, genes); obs "perturbation", "control_cell" (the name of the control cell) and
-        "sample" (the number of the block, from 0).
+        (samples * cells, genes), one context after the other; obs "perturbation", "context", "batch",
+        "control_cell" (the name of the control cell) and "sample" (the number of the block, from 0).
     """
     import pandas as pd
     from anndata import AnnData
 
-    rng = np.random.default_rng(seed)
-    drawn = min(cells, control.n_obs)
-    rows = np.tile(rng.choice(control.n_obs, drawn, replace=False), samples)
+    contexts = values_in_view(control.obs, CONTEXT)
+    blocks = []
+    for context in sorted(set(contexts)):
+        rng = np.random.default_rng(seed)
+        those = np.flatnonzero(contexts == context)
+        drawn = rng.choice(len(those), min(cells, len(those)), replace=False)
+        blocks += [(sample, those[drawn]) for sample in range(samples)]
+    rows = np.concatenate([block for _, block in blocks])
     layers = {name: values[rows] for name, values in control.layers.items() if name is not None}
     columns = {
         "perturbation": CONTROL,
+        **{name: values_in_view(control.obs, name)[rows] for name in COLUMNS},
         "control_cell": control.obs_names[rows],
-        "sample": np.repeat(np.arange(samples), drawn),
+        "sample": np.concatenate([np.full(len(block), sample) for sample, block in blocks]),
     }
     obs = pd.DataFrame(columns, index=pd.Index([str(index) for index in range(len(rows))]))
     return AnnData(control.X[rows], obs=obs, var=control.var, layers=layers, uns=control.uns)
+
+
+def starts_by_context(start: AnnData) -> dict[str, AnnData]:
+    """Return what `sample_cells` drew of each context, by its name; of one context it is the same object."""
+    contexts = values_in_view(start.obs, CONTEXT)
+    names = sorted(set(contexts))
+    return {name: start if len(names) == 1 else start[contexts == name].copy() for name in names}
 
 
 def predict_all(
@@ -72,6 +88,8 @@ def predict_all(
     views: Callable[[], tuple[AnnData, AnnData]],
 ) -> tuple[Mapping[str, np.ndarray], dict[str, str]]:
     """Predict every test perturbation; one that the method refuses is left to `FALLBACK`.
+
+    Where data have several contexts, one after the other is asked, with its own control cells.
 
     Parameters
     ----------
@@ -91,8 +109,10 @@ def predict_all(
         refused. What was predicted as counts is `PredictedCounts`, in which what stands in the place of a
         refused answer is counts, too.
     """
+    starts = starts_by_context(start)
+    of_context = {label: Perturbation.parse(label).context for label in labels}
     is_counts = method.expression == "counts"
-    worth = _worth(method, start) if is_counts else None
+    worth = {name: _worth(method, cells) for name, cells in starts.items()} if is_counts else None
     require_draws(method, int(start.obs["sample"].max()) + 1)
     perturbations = {label: Perturbation.parse(label) for label in labels}
     with told_apart(method, "saying what it does not support"):
@@ -101,24 +121,35 @@ def predict_all(
     asked = [label for label in labels if label not in fallbacks]
     predicted: dict[str, np.ndarray] = {}
     with stage("predict", len(asked)) as progress, told_apart(method, "predicting"):
-        answers = iter(method.predict(start, [perturbations[label] for label in asked]))
-        for label, cells in zip(asked, answers, strict=False):
-            checked = _checked(cells, start.shape, method.name, label, is_counts)
-            predicted[label] = checked.copy()  # it may be used again
-            progress.advance()
-        answered = len(predicted) + sum(1 for _ in islice(answers, len(asked)))
-    if answered != len(asked):
-        raise BenchmarkError(
-            f"{method.name} answered {answered} of {len(asked)} perturbations; it must answer each once."
-        )
+        for context, cells_of_context in starts.items():
+            here = [label for label in asked if of_context[label] == context]
+            answers = iter(method.predict(cells_of_context, [perturbations[label] for label in here]))
+            answered = 0
+            for label, cells in zip(here, answers, strict=False):
+                checked = _checked(cells, cells_of_context.shape, method.name, label, is_counts)
+                predicted[label] = checked.copy()  # it may be used again
+                answered += 1
+                progress.advance()
+            _require_answers(method, answered + sum(1 for _ in islice(answers, len(here))), len(here))
     if fallbacks:
         instead = load_method(FALLBACK)().fit(*views())
-        refused = [perturbations[label] for label in fallbacks]
-        for label, cells in zip(fallbacks, instead.predict(start, refused), strict=True):
-            rng = np.random.default_rng(list(label.encode()))
-            predicted[label] = cells if worth is None else counts_of(cells, worth, rng)
+        for context, cells_of_context in starts.items():
+            here = [label for label in fallbacks if of_context[label] == context]
+            answers = instead.predict(cells_of_context, [perturbations[label] for label in here])
+            for label, cells in zip(here, answers, strict=True):
+                rng = np.random.default_rng(list(label.encode()))
+                predicted[label] = cells if worth is None else counts_of(cells, worth[context], rng)
     in_order = {label: predicted[label] for label in labels}
-    return in_order if worth is None else PredictedCounts(in_order, lambda label, counts: worth), fallbacks
+    if worth is None:
+        return in_order, fallbacks
+    return PredictedCounts(in_order, lambda label, counts: worth[of_context[label]]), fallbacks
+
+
+def _require_answers(method: Method, answered: int, asked: int) -> None:
+    if answered != asked:
+        raise BenchmarkError(
+            f"{method.name} answered {answered} of {asked} perturbations; it must answer each once."
+        )
 
 
 def _worth(method: Method, start: AnnData) -> np.ndarray:

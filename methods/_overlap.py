@@ -146,7 +146,7 @@ class OverlapMethod(ShiftMethod):
     def fit(self, train: AnnData, validation: AnnData) -> Self:
         """Choose the base, then what is known about overlap, by cross-validation on the doubles."""
         changes = mean_changes(train, validation)
-        self.control_mean_ = changes.control_mean
+        self.know_controls(changes.controls)
         if count_doubles(changes) < FEWEST_DOUBLES:
             self.base_, effects = "plain", effects_of(MainEffects().fit(train, validation))
             self.learn_nothing()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +22,9 @@ class Changes:
     perturbations: tuple[Perturbation, ...]
     values: np.ndarray
     control_mean: np.ndarray
-    """Mean expression of the control cells, (genes,)."""
+    """Mean expression of the control cells, (genes,); of several contexts the mean over them."""
+    controls: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """Context -> mean expression of its control cells; empty where changes are of a part of the data."""
 
     @property
     def genes(self) -> list[str]:
@@ -58,7 +60,74 @@ def mean_expression(adata: AnnData) -> dict[str, np.ndarray]:
 
 
 def mean_changes(train: AnnData, *others: AnnData) -> Changes:
-    """Mean changes from the controls in `train` of every perturbation in all the given cells."""
+    """Mean changes from the controls in `train` of every perturbation in all the given cells.
+
+    Where there are several contexts, each change is from the controls of its own, and a perturbation that was
+    measured in several has the mean of its changes there.
+    """
+    found = changes_by_context(train, *others)
+    if len(found) == 1:
+        return next(iter(found.values()))
+    values: dict[Perturbation, list[np.ndarray]] = {}
+    for changes in found.values():
+        for perturbation, value in zip(changes.perturbations, changes.values, strict=True):
+            values.setdefault(perturbation, []).append(value)
+    controls = {context: changes.control_mean for context, changes in found.items()}
+    perturbations = tuple(Perturbation(genes) for genes in sorted(each.genes for each in values))
+    return Changes(
+        perturbations,
+        np.stack([np.mean(values[each], axis=0) for each in perturbations]),
+        np.mean(list(controls.values()), axis=0),
+        controls,
+    )
+
+
+def changes_by_context(train: AnnData, *others: AnnData) -> dict[str, Changes]:
+    """Mean changes from the controls of the same context of every perturbation in it, by context.
+
+    Of a context that shows its control cells alone there are no changes.
+
+    Raises
+    ------
+    BenchmarkError
+        Where a context has no control cells in `train`, or nothing is perturbed in any.
+    """
+    contexts = sorted(set(_contexts(train)))
+    found = {
+        context: _changes(*(_within(cells, context) for cells in (train, *others))) for context in contexts
+    }
+    if not any(changes.perturbations for changes in found.values()):
+        raise BenchmarkError("The training cells hold no perturbed cells; nothing can be learned from them.")
+    return found
+
+
+def held_out_changes(train: AnnData, validation: AnnData) -> Changes | None:
+    """Mean changes of the validation cells alone, from the controls in `train`; None where there are none.
+
+    Training may have the same perturbation in another context.
+    """
+    if not validation.n_obs:
+        return None
+    return mean_changes(train[(train.obs["perturbation"] == CONTROL).to_numpy()], validation)
+
+
+def control_means(train: AnnData) -> dict[str, np.ndarray]:
+    """Mean expression of the control cells of each context, (genes,)."""
+    contexts = sorted(set(_contexts(train)))
+    return {context: mean_expression(_within(train, context))[CONTROL] for context in contexts}
+
+
+def _contexts(cells: AnnData) -> np.ndarray:
+    return cells.obs["context"].to_numpy().astype(str) if "context" in cells.obs else np.full(cells.n_obs, "")
+
+
+def _within(cells: AnnData, context: str) -> AnnData:
+    """The cells of one context: the same object where that is all."""
+    rows = _contexts(cells) == context
+    return cells if rows.all() else cells[rows].copy()
+
+
+def _changes(train: AnnData, *others: AnnData) -> Changes:
     means = mean_expression(train)
     if CONTROL not in means:
         raise BenchmarkError("The training cells hold no control cells; keep them in the training part.")
@@ -66,13 +135,12 @@ def mean_changes(train: AnnData, *others: AnnData) -> Changes:
     for other in others:
         if other.n_obs:
             means.update(mean_expression(other))
-    if not means:
-        raise BenchmarkError("The training cells hold no perturbed cells; nothing can be learned from them.")
     labels = sorted(means)
     return Changes(
         tuple(Perturbation.parse(label) for label in labels),
-        np.stack([means[label] - control for label in labels]),
+        np.stack([means[label] - control for label in labels]) if labels else np.empty((0, len(control))),
         control,
+        {str(_contexts(train)[0]): control},
     )
 
 

@@ -29,7 +29,7 @@ class Additive(ShiftMethod):
     def fit(self, train: AnnData, validation: AnnData) -> Self:
         """Keep the mean change of every single perturbation."""
         changes = mean_changes(train, validation)
-        self.control_mean_ = changes.control_mean
+        self.know_controls(changes.controls)
         self.genes_, self.shifts_ = changes.of_singles()
         self.unseen_ = self.shifts_.mean(axis=0) if self.genes_ else changes.mean()
         return self

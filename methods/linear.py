@@ -11,7 +11,7 @@ from anndata import AnnData
 
 from benchmark.config import MethodConfig, parameter
 from benchmark.perturbation import Perturbation
-from methods._pseudobulk import Changes, mean_changes, reason_if_none
+from methods._pseudobulk import Changes, held_out_changes, mean_changes, reason_if_none
 from methods._shift import ShiftMethod
 
 Value = TypeVar("Value")
@@ -90,7 +90,7 @@ class Linear(ShiftMethod):
         """Choose what the configuration leaves open on the validation perturbations, then fit all of them."""
         changes = mean_changes(train, validation)
         panel = list(train.var_names)
-        self.control_mean_ = changes.control_mean
+        self.know_controls(changes.controls)
         candidates = list(
             product(
                 _open(self.config.rank, RANKS),
@@ -99,8 +99,9 @@ class Linear(ShiftMethod):
             )
         )
         best = candidates[0]
-        if len(candidates) > 1 and validation.n_obs:
-            best = self._best(candidates, Basis.of(mean_changes(train)), changes, panel)
+        held_out = held_out_changes(train, validation)
+        if len(candidates) > 1 and held_out is not None:
+            best = self._best(candidates, Basis.of(mean_changes(train)), held_out, panel)
         self._solve(Basis.of(changes), panel, *best)
         return self
 
@@ -114,16 +115,14 @@ class Linear(ShiftMethod):
         return self.intercept_ + self._coordinates((perturbation,))[0] @ self.map_.T @ self.components_.T
 
     def _best(
-        self, candidates: list[tuple[int, float, str]], train: Basis, everything: Changes, panel: list[str]
+        self, candidates: list[tuple[int, float, str]], train: Basis, held_out: Changes, panel: list[str]
     ) -> tuple[int, float, str]:
-        """The candidate of least squared error on the perturbations that are not in `train`."""
-        known = set(train.changes.perturbations)
-        rows = [row for row, p in enumerate(everything.perturbations) if p not in known]
+        """The candidate of least squared error on the perturbations that are held out."""
 
         def error(candidate: tuple[int, float, str]) -> float:
             self._solve(train, panel, *candidate)
-            predicted = np.stack([self.shift(everything.perturbations[row]) for row in rows])
-            return float(np.mean((predicted - everything.values[rows]) ** 2))
+            predicted = np.stack([self.shift(perturbation) for perturbation in held_out.perturbations])
+            return float(np.mean((predicted - held_out.values) ** 2))
 
         return min(candidates, key=error)
 

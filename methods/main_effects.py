@@ -11,7 +11,13 @@ from sklearn.linear_model import Ridge
 
 from benchmark.config import MethodConfig, parameter
 from benchmark.perturbation import Perturbation
-from methods._pseudobulk import Changes, mean_changes, perturbed_gene_indicators, reason_if_none
+from methods._pseudobulk import (
+    Changes,
+    held_out_changes,
+    mean_changes,
+    perturbed_gene_indicators,
+    reason_if_none,
+)
 from methods._shift import ShiftMethod
 
 PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
@@ -47,7 +53,8 @@ class MainEffects(ShiftMethod):
         """Choose the penalty, then fit all perturbations."""
         changes = mean_changes(train, validation)
         penalty = self.config.penalty
-        best = self._best_penalty(mean_changes(train), changes) if penalty is None else penalty
+        best = self._best_penalty(train, validation) if penalty is None else penalty
+        self.know_controls(changes.controls)
         return self.fit_changes(changes, best)
 
     def fit_changes(self, changes: Changes, penalty: float) -> Self:
@@ -82,17 +89,16 @@ class MainEffects(ShiftMethod):
         return np.take_along_axis(effects, np.argsort(-np.abs(effects), axis=0, kind="stable"), axis=0)
 
     @staticmethod
-    def _best_penalty(train: Changes, everything: Changes) -> float:
-        """The penalty of least squared error on the perturbations that are not in `train`."""
-        known = set(train.perturbations)
-        rows = [row for row, p in enumerate(everything.perturbations) if p not in known]
-        if not rows:
+    def _best_penalty(train: AnnData, validation: AnnData) -> float:
+        """The penalty of least squared error on the validation perturbations."""
+        known, held_out = mean_changes(train), held_out_changes(train, validation)
+        if held_out is None:
             return 1.0
-        held_out = perturbed_gene_indicators(everything.perturbations, train.genes)[rows]
+        asked = perturbed_gene_indicators(held_out.perturbations, known.genes)
 
         def error(penalty: float) -> float:
-            predicted = _fitted(train, train.genes, penalty).predict(held_out)
-            return float(np.mean((predicted - everything.values[rows]) ** 2))
+            predicted = _fitted(known, known.genes, penalty).predict(asked)
+            return float(np.mean((predicted - held_out.values) ** 2))
 
         return min(PENALTIES, key=error)
 

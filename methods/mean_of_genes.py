@@ -34,7 +34,7 @@ class MeanOfGenes(ShiftMethod):
     def fit(self, train: AnnData, validation: AnnData) -> Self:
         """Keep the mean change of every single perturbation, and that of all perturbed cells."""
         changes = mean_changes(train, validation)
-        self.control_mean_ = changes.control_mean
+        self.know_controls(changes.controls)
         self.genes_, self.shifts_ = changes.of_singles()
         counts = Counter([*train.obs["perturbation"], *validation.obs["perturbation"]])
         cells = [counts[str(p)] for p in changes.perturbations]

@@ -75,7 +75,8 @@ class Nearest(ShiftMethod):
         """Fit effects, then choose from whom an unseen gene borrows."""
         changes = mean_changes(train, validation)
         effects = own_effects(changes)
-        self.control_mean_, self.intercept_ = changes.control_mean, effects.intercept
+        self.know_controls(changes.controls)
+        self.intercept_ = effects.intercept
         self.genes_, self.effects_ = effects.names, effects.values
         chosen = self.config.gene_sets
         sets = gene_sets(chosen) if chosen else {}

@@ -7,8 +7,8 @@ from typing import Self
 import numpy as np
 from anndata import AnnData
 
-from benchmark.perturbation import CONTROL, Perturbation
-from methods._pseudobulk import mean_expression
+from benchmark.perturbation import Perturbation
+from methods._pseudobulk import control_means
 from methods._shift import ShiftMethod
 
 
@@ -20,7 +20,7 @@ class NoChange(ShiftMethod):
 
     def fit(self, train: AnnData, validation: AnnData) -> Self:
         """Remember the mean control cell."""
-        self.control_mean_ = mean_expression(train)[CONTROL]
+        self.know_controls(control_means(train))
         return self
 
     def shift(self, perturbation: Perturbation) -> np.ndarray:

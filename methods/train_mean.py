@@ -24,7 +24,8 @@ class TrainMean(ShiftMethod):
     def fit(self, train: AnnData, validation: AnnData) -> Self:
         """Average the mean changes, each perturbation counted once."""
         changes = mean_changes(train, validation)
-        self.control_mean_, self.shift_ = changes.control_mean, changes.mean()
+        self.know_controls(changes.controls)
+        self.shift_ = changes.mean()
         return self
 
     def shift(self, perturbation: Perturbation) -> np.ndarray:

@@ -1,9 +1,9 @@
-"""Means per group of test perturbations: unseen_single, combo_seen0, combo_seen1 and combo_seen2."""
+"""Means per group of test perturbations (unseen_single, combo_seen0 and the like), and per context."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from benchmark.board.intervals import ScoreTable, estimates
 from benchmark.board.ranks import Member
 from benchmark.board.rows import HEADLINE
 from benchmark.errors import BenchmarkError
+from benchmark.perturbation import Perturbation
 from benchmark.records.tracking import StoredRun
 from benchmark.splits import list_splits
 
@@ -47,14 +48,26 @@ def add_groups(members: Sequence[Member], groups: Groups) -> None:
     """Write the means per group into each row, in the headline metrics; nothing where there is one group.
 
     A perturbation may be in different groups in different seeds: which genes are seen is up to the split.
+    Where several contexts are tested, in whatever seeds, each is a group beside these, called ``in K562``.
     """
-    names = sorted({group for of_seed in groups.values() for group in of_seed.values()})
-    if len(names) < 2:
-        return
-    for member in members:
-        table = _headline(member.table)
-        of = np.array([[groups[seed].get(label, "") for label in table.labels] for seed in table.seeds])
-        member.row.groups = {group: estimates(table.keep((of == group)[..., None])) for group in names}
+    kinds: tuple[Callable[[int, str], str], ...] = (
+        lambda seed, label: groups.get(seed, {}).get(label, ""),
+        lambda _, label: _context(label),
+    )
+    for kind in kinds:
+        tested = [(seed, label) for seed, of_seed in groups.items() for label in of_seed]
+        names = sorted({kind(*each) for each in tested})
+        if len(names) < 2:
+            continue
+        for member in members:
+            table = _headline(member.table)
+            of = np.array([[kind(seed, label) for label in table.labels] for seed in table.seeds])
+            member.row.groups |= {name: estimates(table.keep((of == name)[..., None])) for name in names}
+
+
+def _context(label: str) -> str:
+    context = Perturbation.parse(label).context
+    return f"in {context}" if context else ""
 
 
 def _headline(table: ScoreTable) -> ScoreTable:

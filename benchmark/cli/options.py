@@ -60,6 +60,8 @@ READING: dict[str, tuple[Any, str]] = {
     "raw": (bool, ".raw is read instead of X."),
     "gene_name_column": (str | None, "var column of gene symbols, where the index has something else."),
     "gene_table": (str | None, "table by which ids become symbols: hgnc, or FILE.tsv|csv of your own."),
+    "context_column": (str | None, "obs column of cell lines, donors and the like, where there are several."),
+    "batch_column": (str | None, "obs column of batches."),
     "depth_column": (str | None, "obs column of the counts over all genes, kept or not."),
     "collapse_guides": (bool, "labels of guides (KLF1_sg2) are read as their genes."),
     "ignore_case": (bool, "perturbed genes are found also if spelt in other case."),

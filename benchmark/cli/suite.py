@@ -103,14 +103,14 @@ def _scored(
 
 
 def _of_record(tracker: Any, record: Record, dataset: Dataset, **anchors: int) -> ContextScore:
-    from benchmark.evaluation.scoring import reference_of
+    from benchmark.evaluation.scoring import references_of
     from benchmark.records.lookup import Question
     from benchmark.splits import frozen_split
     from benchmark.studies.vcc2026.contexts import score_run
 
     at = record.coordinates
     split = frozen_split(dataset, at.split, at.seed, at.split_digest)
-    question = Question(dataset, split, reference_of(dataset, split))
+    question = Question(dataset, split, references_of(dataset, split))
     return score_run(tracker, record, question, **anchors)
 
 

@@ -14,6 +14,7 @@ from benchmark.data.genes import gene_list, number_of
 from benchmark.data.misread import wrong_labels
 from benchmark.data.read_cells import read_cells
 from benchmark.data.refusal import Problem, RefusedDataError
+from benchmark.data.swapped import strange_controls
 from benchmark.errors import BenchmarkError
 from benchmark.perturbation import CONTROL
 
@@ -48,7 +49,8 @@ def canonicalise(
     AnnData
         ``X``: float32 CSR, log1p(counts / depth * 1e4). ``layers["counts"]``: float32 CSR, where counts
         exist. ``obs["perturbation"]``: `control`, `A` or `A+B`. ``obs["source_label"]``: the label as it
-        was. ``obs["depth"]``: float64, only where X was computed here from counts. ``uns``: the modality.
+        was. ``obs["context"]`` and ``obs["batch"]``, where the card names their columns. ``obs["depth"]``:
+        float64, only where X was computed here from counts. ``uns``: the modality.
 
     Raises
     ------
@@ -73,7 +75,8 @@ def canonicalise(
         _log.info("%s: %s.", card.name, note)
     for what in cells.left_out:
         _log.info("Left out of '%s': %s.", card.name, what)
-    obs = pd.DataFrame({"perturbation": cells.labels, "source_label": cells.source}, dtype=object)
+    columns_of_obs = {"perturbation": cells.labels, "source_label": cells.source, **cells.surroundings}
+    obs = pd.DataFrame(columns_of_obs, dtype=object)
     if found.depth is not None:
         obs["depth"] = found.depth
     obs.index = make_index_unique(pd.Index(adata.obs_names[cells.rows].astype(str), dtype=object))
@@ -82,6 +85,8 @@ def canonicalise(
     if found.counts is not None:
         canonical.layers["counts"] = found.counts
     canonical.uns["modality"] = card.modality
+    for doubt in strange_controls(canonical):
+        _log.warning("%s: %s.", card.name, doubt)
     return canonical
 
 

@@ -109,6 +109,9 @@ class DatasetCard(FileCard):
     as_published
         Whether values are taken as the file has them, also where their sums say another scale, because
         published numbers rest on them.
+    context_column, batch_column
+        The columns of ``obs`` that say in which cell line, donor or the like, and in which batch a cell was
+        measured, where there are several.
     depth_column
         The column of ``obs`` with the counts of the cell over all genes, kept or not.
     gene_name_column
@@ -143,6 +146,8 @@ class DatasetCard(FileCard):
     raw: bool = False
     expression: Expression = "log1p"
     as_published: bool = False
+    context_column: str | None = None
+    batch_column: str | None = None
     depth_column: str | None = None
     gene_name_column: str | None = None
     gene_table: str | None = None

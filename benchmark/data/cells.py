@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmark.contexts import COLUMNS
 from benchmark.data.refusal import Problem
 from benchmark.errors import unknown
-from benchmark.perturbation import CONTROL
+from benchmark.perturbation import CONTROL, IN_CONTEXT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +29,8 @@ class Cells:
         Label of each kept cell as it is in the file, and in canonical form.
     names
         Label in the file -> the genes that it names, of all cells that the card keeps.
+    contexts, batches
+        Of each kept cell, where the card names their columns.
     problems
         For what these cells cannot be used.
     left_out
@@ -38,6 +41,8 @@ class Cells:
     source: np.ndarray
     labels: np.ndarray
     names: dict[str, tuple[str, ...]]
+    contexts: np.ndarray | None = None
+    batches: np.ndarray | None = None
     problems: list[Problem] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 
@@ -45,6 +50,19 @@ class Cells:
     def perturbed(self) -> set[str]:
         """The perturbed genes."""
         return {gene for label in self.sizes() if label != CONTROL for gene in label.split("+")}
+
+    @property
+    def surroundings(self) -> dict[str, np.ndarray]:
+        """Context and batch of each kept cell, as far as they are known, by the names of `COLUMNS`."""
+        found = zip(COLUMNS, (self.contexts, self.batches), strict=True)
+        return {name: values for name, values in found if values is not None}
+
+    @property
+    def conditions(self) -> np.ndarray:
+        """Label of each kept cell with its context, where there are several; also of control cells."""
+        if self.contexts is None or len(set(self.contexts)) < 2:
+            return self.labels
+        return self.contexts + IN_CONTEXT + self.labels
 
     def sizes(self) -> Counter[str]:
         """Cells by canonical label."""
@@ -55,6 +73,8 @@ class Cells:
         if not kept.all():
             self.rows[self.rows] = kept
             self.source, self.labels = self.source[kept], self.labels[kept]
+            self.contexts = None if self.contexts is None else self.contexts[kept]
+            self.batches = None if self.batches is None else self.batches[kept]
             if what:
                 self.left_out.append(what)
 

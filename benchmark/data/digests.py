@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmark.contexts import COLUMNS, is_varied
 from benchmark.errors import BenchmarkError
 from benchmark.machine.paths import cache_folder, replacing
 
@@ -29,12 +30,13 @@ State = list[int]
 def content_digest(adata: AnnData) -> str:
     """Return the SHA-256 of a canonical dataset.
 
-    It covers genes, the perturbation of each cell, and the numbers that the source gave: counts and
-    depth where X was computed from them, since rounding may differ between processors; else X, and
-    counts where there are any.
+    It covers genes, the perturbation of each cell, its context and batch where there are several, and the
+    numbers that the source gave: counts and depth where X was computed from them, since rounding may differ
+    between processors; else X, and counts where there are any.
     """
     digest = hashlib.sha256()
-    for names in (adata.var_names, adata.obs["perturbation"]):
+    columns = [adata.obs[name] for name in COLUMNS if is_varied(adata.obs, name)]
+    for names in (adata.var_names, adata.obs["perturbation"], *columns):
         digest.update(json.dumps([str(name) for name in names]).encode())
     if "depth" in adata.obs:
         digest.update(adata.obs["depth"].to_numpy(dtype="<f8").tobytes())

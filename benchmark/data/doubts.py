@@ -54,7 +54,7 @@ def doubts(
         *_more_controls(cells, reader),
         *_dates(cells, genes),
         *_few_controls(cells),
-        *_contexts(cells, obs),
+        *_contexts(cells, obs, card.context_column),
     ]
 
 
@@ -197,10 +197,12 @@ def _few_controls(cells: Cells) -> list[Problem]:
     return []
 
 
-def _contexts(cells: Cells, obs: pd.DataFrame) -> list[Problem]:
+def _contexts(cells: Cells, obs: pd.DataFrame, context_column: str | None) -> list[Problem]:
     """Columns that say that cells are of different lines, tissues or studies."""
     said = []
     for name in map(str, obs.columns):
+        if name == context_column:
+            continue
         if not CONTEXT.fullmatch(re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")):
             continue
         counts = obs[name][cells.rows].astype(str).value_counts()
@@ -210,7 +212,8 @@ def _contexts(cells: Cells, obs: pd.DataFrame) -> list[Problem]:
             said.append(
                 Problem(
                     f"the cells are of several kinds by the column '{name}' ({shown}), whose control cells "
-                    "would be pooled, so that a change is in part the difference of kinds; --keep "
+                    "would be pooled, so that a change is in part the difference of kinds; --context-column "
+                    f"{shlex.quote(name)} measures each against its own, --keep "
                     f"{shlex.quote(f'{name}={next(iter(common))}')} takes one"
                 )
             )

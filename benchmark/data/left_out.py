@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 
 from benchmark.data.cards import DatasetCard
 from benchmark.data.cells import Cells
 from benchmark.data.refusal import Problem
 from benchmark.errors import unknown
-from benchmark.perturbation import CONTROL
+from benchmark.perturbation import CONTROL, Perturbation
 
 SEED_OF_CONTROLS = 0
 
@@ -50,20 +52,21 @@ def drop(cells: Cells, wanted: set[str]) -> None:
 
 def leave_out_small(cells: Cells, card: DatasetCard) -> None:
     """Leave out perturbations with too few cells, or refuse those with a single one; controls always stay."""
-    sizes = cells.sizes()
+    conditions = cells.conditions
+    sizes = Counter(conditions)
     least = card.min_cells or 2
     small = sorted(label for label, size in sizes.items() if size < least)
     if card.min_cells is not None:
-        small = [label for label in small if label != CONTROL]
+        small = [label for label in small if not Perturbation.parse(label).is_control]
         number = sum(sizes[label] for label in small)
         what = f"{len(small)} perturbations with fewer than {least} cells ({number:,} cells)"
-        cells.keep(~np.isin(cells.labels, small), what)
+        cells.keep(~np.isin(conditions, small), what)
     elif small:
         cells.problems.append(
             Problem(
                 f"{len(small)} perturbations of dataset '{card.name}' have fewer than 2 cells, such as "
                 f"'{small[0]}'; remove those cells",
-                None if CONTROL in small else {"min_cells": 2},
+                None if any(Perturbation.parse(label).is_control for label in small) else {"min_cells": 2},
             )
         )
 

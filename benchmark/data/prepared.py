@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 FOR_PEOPLE = {"name", "title", "licence", "citation", "notes", "url", "local_file", "member", "sha256"}
 """Fields of a card that do not change what is prepared."""
 
+LATER = {"context_column", "batch_column"}
+"""Fields that older prepared files know nothing of; a card without them has these files."""
+
 PREPARATION_VERSION = 1
 """Raised whenever `canonicalise` gives other data than before; older prepared files are then not used."""
 
@@ -31,7 +34,8 @@ def prepared_file(card: DatasetCard, checksum: str) -> Path:
     """Return where the canonical form of a card's file with a checksum is kept, read in this very way."""
     genes = card.genes and number_of(card.genes) is None and gene_list(card.genes)
     table = card.gene_table and table_checksum(card.gene_table)
-    said = card.model_dump(exclude=FOR_PEOPLE)
+    absent = {name for name in LATER if getattr(card, name) is None}
+    said = card.model_dump(exclude=FOR_PEOPLE | absent)
     recipe = json.dumps([said, checksum, PREPARATION_VERSION, genes, table], sort_keys=True)
     key = hashlib.sha256(recipe.encode()).hexdigest()[:16]
     return cache_folder("prepared") / f"{card.name}-{key}.h5ad"

@@ -12,9 +12,10 @@ from benchmark.data.cards import DatasetCard
 from benchmark.data.cells import Cells, column
 from benchmark.data.labels import CONTROL_LIKE, LabelReader
 from benchmark.data.left_out import draw_controls, drop, leave_out_small, leave_out_unlabelled
+from benchmark.data.read_contexts import read_surroundings, require_controls_of_contexts
 from benchmark.data.refusal import Problem
 from benchmark.errors import BenchmarkError
-from benchmark.perturbation import CONTROL, CONTROL_LABELS, Perturbation
+from benchmark.perturbation import CONTROL, CONTROL_LABELS, IN_CONTEXT, Perturbation
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,6 +49,7 @@ def read_cells(
     written = column(obs, card.perturbation_column, "--perturbation-column")
     cells = Cells(rows, written[rows], np.empty(0, dtype=object), {})
     cells.labels = np.full(len(cells.source), CONTROL, dtype=object)
+    read_surroundings(cells, obs, card)
     if filled is not None:
         kept = filled[rows]
         cells.keep(kept, f"{int((~kept).sum()):,} cells without counts")
@@ -56,6 +58,7 @@ def read_cells(
     drop(cells, set(card.drop) - {f"{name}={value}" for name, value in _columns_to_drop(obs, card)})
     _label(cells, card)
     _require_controls(cells, card)
+    require_controls_of_contexts(cells, card)
     leave_out_small(cells, card)
     draw_controls(cells, card)
     return cells
@@ -87,6 +90,13 @@ def _label(cells: Cells, card: DatasetCard) -> None:
     for label, names in cells.names.items():
         if "" in names:
             unreadable.append(label)
+        elif any(IN_CONTEXT in name for name in names):
+            cells.problems.append(
+                Problem(
+                    f"Perturbation label '{label}' has '{IN_CONTEXT}' in it, which stands between a "
+                    "context and a perturbation; rename it"
+                )
+            )
         elif len(names) > 2:
             triples.append(label)
         elif CONTROL_LABELS & set(names):

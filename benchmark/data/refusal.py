@@ -21,6 +21,8 @@ READING = (
     "raw",
     "gene_name_column",
     "gene_table",
+    "context_column",
+    "batch_column",
     "depth_column",
     "collapse_guides",
     "ignore_case",

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmark.perturbation import IN_CONTEXT
+
 if TYPE_CHECKING:
     from benchmark.data import Dataset
     from benchmark.splits import Split
@@ -22,17 +24,26 @@ SHARE = 0.05
 
 
 def count_controls(dataset: Dataset, split: Split) -> dict[str, int]:
-    """Count the control cells of a split.
+    """Count the control cells of a split, in each context that is tested.
 
     Returns
     -------
     dict
         "given", "scored": cells that methods are given, and that real changes are measured against; or
         "shared", where they are the same. "needed": how many on each side make their noise less than `SHARE`
-        of the changes of the test perturbations, on average; 0 where nothing is seen to change.
+        of the changes of the test perturbations, on average; 0 where nothing is seen to change. Where the
+        data have several contexts, each name stands behind one, ``K562::given``.
     """
+    return {
+        f"{context}{IN_CONTEXT}{name}" if context else name: count
+        for context in split.contexts
+        for name, count in _counts(dataset, split.of_context(context)).items()
+    }
+
+
+def _counts(dataset: Dataset, split: Split) -> dict[str, int]:
     from benchmark.data.blocks import moments
-    from benchmark.splits.views import given_controls, held_out_cells, scored_controls
+    from benchmark.splits.views import held_out_cells, matched_controls, scored_controls
 
     scored = dataset.adata.X[scored_controls(dataset, split)]
     centre, variance = moments(scored)
@@ -45,12 +56,22 @@ def count_controls(dataset: Dataset, split: Split) -> dict[str, int]:
     needed = int(np.ceil(variance.mean() / (SHARE * signal))) if signal > 0 else 0
     if split.controls is None:
         return {"shared": scored.shape[0], "needed": needed}
-    given = int(given_controls(dataset, split).sum())
+    given = int(matched_controls(dataset, split).sum())
     return {"given": given, "scored": scored.shape[0], "needed": needed}
 
 
 def about_controls(counts: dict[str, int]) -> str:
-    """Say how many control cells there are, and whether these are few."""
+    """Say how many control cells there are, in each context that is tested, and whether these are few."""
+    by_context: dict[str, dict[str, int]] = {}
+    for name, count in counts.items():
+        context, _, kind = name.rpartition(IN_CONTEXT)
+        by_context.setdefault(context, {})[kind] = count
+    return "; ".join(
+        (f"in {context} " if context else "") + _about(found) for context, found in by_context.items()
+    )
+
+
+def _about(counts: dict[str, int]) -> str:
     least = min(count for side, count in counts.items() if side != "needed")
     if "shared" in counts:
         said = f"{counts['shared']:,} control cells, shared by methods and real changes"

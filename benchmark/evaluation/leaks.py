@@ -18,11 +18,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from anndata import AnnData
 from scipy.sparse import csr_matrix
 
+from benchmark.contexts import COLUMNS, CONTEXT, is_varied, labels_in_view, labels_of, values_of
 from benchmark.data.blocks import layers_of, row_blocks
 from benchmark.data.canonical import canonicalise
+from benchmark.data.cards import DatasetCard
 from benchmark.data.dataset import Dataset
 from benchmark.data.fingerprints import FEWEST, fingerprints
 from benchmark.data.source import source_cells
@@ -33,7 +36,7 @@ from benchmark.splits import Split
 from benchmark.splits.views import scored_controls, training_views
 
 UNS = {"modality", "gene_sets"}
-OBS = {"perturbation"}
+OBS = {"perturbation", *COLUMNS}
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ def _labels(split: Split, views: Mapping[str, AnnData]) -> Finding:
     wrong = [
         f"'{label}' is in the {part} cells"
         for part, view in views.items()
-        for label in sorted(set(view.obs["perturbation"]) - (allowed[part] - set(split.test)))
+        for label in sorted(set(labels_in_view(view.obs)) - (allowed[part] - set(split.test)))
     ]
     shared = sorted(set(split.train) & set(split.validation))
     wrong += [f"'{label}' is in the training and in the validation part" for label in shared]
@@ -137,7 +140,7 @@ def _copies(dataset: Dataset, split: Split, views: Mapping[str, AnnData]) -> Fin
                         f"{part} cell '{view.obs_names[row]}' ({view.obs['perturbation'].iloc[row]}, {name})"
                     )
                     found.setdefault(dataset.adata.obs_names[cell], place)
-    labels = dataset.adata.obs["perturbation"]
+    labels = dict(zip(dataset.adata.obs_names, labels_of(dataset.adata.obs), strict=True)) if found else {}
     examples = [f"'{cell}' ({labels[cell]}) as {found[cell]}" for cell in sorted(found)]
     wrong = [f"{len(found)} of {len(test)} test cells have copies, such as {examples[0]}"] if found else []
     shallow = int((~deep).sum())
@@ -194,8 +197,8 @@ def _preparation(dataset: Dataset, split: Split) -> Finding:
         return Finding("preparation", "not repeated, because the data set has no card")
     source = source_cells(card)
     kept = dataset.adata[~_is_test(dataset, split)]
-    labels = set(dataset.adata.obs["source_label"][_is_test(dataset, split)])
-    others = ~source.obs[card.perturbation_column].astype(str).isin(labels)
+    tested = {name: values[_is_test(dataset, split)] for name, values in _written(dataset).items()}
+    others = ~_is_written(source.obs, card, pd.DataFrame(tested).drop_duplicates())
     again = canonicalise(source[others], card, is_whole=False)
     wrong = []
     if list(again.var_names) != list(kept.var_names):
@@ -214,6 +217,21 @@ def _preparation(dataset: Dataset, split: Split) -> Finding:
         ]
     fine = f"repeated without the test cells, it gives the same {again.n_vars:,} genes and the same cells"
     return _finding("preparation", wrong, fine)
+
+
+def _written(dataset: Dataset) -> dict[str, np.ndarray]:
+    """What the source says of each cell that tells its condition."""
+    obs = dataset.adata.obs
+    context = {CONTEXT: values_of(obs, CONTEXT)} if is_varied(obs, CONTEXT) else {}
+    return {"label": obs["source_label"].to_numpy().astype(str), **context}
+
+
+def _is_written(obs: pd.DataFrame, card: DatasetCard, conditions: pd.DataFrame) -> np.ndarray:
+    """Whether a cell of the source is of one of some conditions, bool (cells,)."""
+    columns = {"label": card.perturbation_column, CONTEXT: card.context_column}
+    found = obs[[columns[name] for name in conditions]].astype(str)
+    keys = {tuple(row) for row in conditions.itertuples(index=False)}
+    return np.array([row in keys for row in found.itertuples(index=False, name=None)], dtype=bool)
 
 
 def _gene_selection(dataset: Dataset) -> Finding:
@@ -244,7 +262,7 @@ def _finding(subject: str, wrong: list[str], fine: str) -> Finding:
 
 
 def _is_test(dataset: Dataset, split: Split) -> np.ndarray:
-    return dataset.adata.obs["perturbation"].isin(split.test).to_numpy()
+    return np.isin(labels_of(dataset.adata.obs), split.test)
 
 
 def _is_withheld(dataset: Dataset, split: Split) -> np.ndarray:

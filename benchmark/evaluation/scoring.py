@@ -7,13 +7,15 @@ what one half of the real cells of a perturbation scores as a prediction of the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
 
+from benchmark.contexts import labels_of
 from benchmark.counted import PredictedCounts
 from benchmark.data import Dataset
 from benchmark.data.blocks import LazyCells
@@ -26,7 +28,7 @@ from benchmark.evaluation.metrics.sorted_cells import Matrix
 from benchmark.machine.paths import cache_folder
 from benchmark.perturbation import Perturbation
 from benchmark.splits import Split
-from benchmark.splits.views import cells_by_label, given_controls, held_out_cells, scored_controls
+from benchmark.splits.views import cells_by_label, held_out_cells, matched_controls, scored_controls
 
 if TYPE_CHECKING:
     from benchmark.evaluation.metrics.counts import Counts
@@ -46,21 +48,34 @@ TRUTH = "truth"
 
 
 def reference_of(dataset: Dataset, split: Split) -> Reference:
-    """Summarise the real cells that responses on a split are measured against.
+    """Summarise the real cells that responses on a split of one context are measured against.
 
     The singles are those of the whole data set: what a gene does alone is needed to judge a predicted
     interaction, also where it was not shown to the method.
     """
-    known = set(dataset.adata.obs["perturbation"])
-    genes = sorted({gene for label in split.test for gene in _genes_of_double(label)} & known)
+    (context,) = split.contexts
+    split = split.of_context(context)
+    known = set(labels_of(dataset.adata.obs))
+    genes = sorted({gene for label in split.test for gene in _genes_of_double(label)})
+    alone = {gene: label for gene in genes if (label := Perturbation((gene,), context).label) in known}
+    singles = cells_by_label(dataset, alone.values())
     shared = split.controls is None
     return Reference.of(
         dataset.adata.X[scored_controls(dataset, split)],
         list(dataset.adata.var_names),
         train=cells_by_label(dataset, split.train),
-        singles=cells_by_label(dataset, genes),
-        given=None if shared else dataset.adata.X[given_controls(dataset, split)],
+        singles=LazyCells(alone, lambda gene: singles[alone[gene]]),
+        given=None if shared else dataset.adata.X[matched_controls(dataset, split)],
     )
+
+
+References = Mapping[str, Reference]
+"""Context -> what responses in it are measured against."""
+
+
+def references_of(dataset: Dataset, split: Split) -> References:
+    """Return `reference_of` each context that is tested."""
+    return {context: reference_of(dataset, split.of_context(context)) for context in split.contexts}
 
 
 def score(
@@ -68,17 +83,41 @@ def score(
     split: Split,
     predicted: Mapping[str, Matrix],
     predicts: Literal["cells", "mean"] = "cells",
-    reference: Reference | None = None,
+    references: References | None = None,
 ) -> pd.DataFrame:
     """Score predicted cells of the test perturbations of a split; see `evaluate`.
 
-    `reference` is that of the split, `reference_of`, where it is at hand already. Where the data hold counts
-    and `predicted` is `PredictedCounts`, metrics of counts are taken of these.
+    Each context is scored by itself, against its own control cells. `references` are those of the split,
+    `references_of`, where they are at hand already. Where the data hold counts and `predicted` is
+    `PredictedCounts`, metrics of counts are taken of these.
     """
-    reference = reference or reference_of(dataset, split)
-    real = held_out_cells(dataset, split)
-    counts = counts_of_both(dataset, split, predicted)
-    return evaluate(reference, real, predicted, predicts, counts, cache_folder(TRUTH))
+
+    def table(part: Split, reference: Reference) -> pd.DataFrame:
+        guess = LazyCells(of_context(predicted, part.contexts), predicted.__getitem__)
+        counts = counts_of_both(dataset, part, predicted)
+        real = held_out_cells(dataset, part)
+        return evaluate(reference, real, guess, predicts, counts, cache_folder(TRUTH))
+
+    return _over_contexts(dataset, split, references, table)
+
+
+def of_context(labels: Iterable[str], contexts: Collection[str]) -> list[str]:
+    """Return those labels of conditions that are in some contexts."""
+    return [label for label in labels if Perturbation.parse(label).context in contexts]
+
+
+def _over_contexts(
+    dataset: Dataset,
+    split: Split,
+    references: References | None,
+    table: Callable[[Split, Reference], pd.DataFrame],
+) -> pd.DataFrame:
+    """Put the tables of all contexts that are tested together, in the order of the test perturbations."""
+    tables = []
+    for context in split.contexts:
+        part = split.of_context(context)
+        tables.append(table(part, references[context] if references else reference_of(dataset, part)))
+    return pd.concat(tables) if len(tables) > 1 else tables[0]
 
 
 def counts_of_both(dataset: Dataset, split: Split, predicted: Mapping[str, Matrix]) -> Counts | None:
@@ -92,17 +131,17 @@ def counts_of_both(dataset: Dataset, split: Split, predicted: Mapping[str, Matri
     reference = count_reference(
         layers["counts"][scored_controls(dataset, split)],
         tuple(dataset.adata.var_names),
-        None if shared else layers["counts"][given_controls(dataset, split)],
+        None if shared else layers["counts"][matched_controls(dataset, split)],
     )
     return Counts(reference, cells_by_label(dataset, split.test, "counts"), predicted.counts)
 
 
-def ceiling(dataset: Dataset, split: Split, reference: Reference | None = None) -> pd.DataFrame:
+def ceiling(dataset: Dataset, split: Split, references: References | None = None) -> pd.DataFrame:
     """Score one half of the real cells of each test perturbation as a prediction of the other half.
 
     The mean over `HALVINGS` seeded divisions; a metric that is undefined in some is averaged over the rest.
     Halves hold fewer cells than what a method predicts and is compared with, so a method may well lie above.
-    A perturbation with fewer than `FEWEST` cells has no ceiling. `reference` as in `score`.
+    A perturbation with fewer than `FEWEST` cells has no ceiling. `references` as in `score`.
 
     Returns
     -------
@@ -114,43 +153,46 @@ def ceiling(dataset: Dataset, split: Split, reference: Reference | None = None) 
     BenchmarkError
         When no perturbation has enough cells.
     """
-    reference, held_out = reference or reference_of(dataset, split), held_out_cells(dataset, split)
-    sizes = dataset.adata.obs["perturbation"].value_counts()
-    enough = [label for label in held_out if sizes[label] >= FEWEST]
+    sizes = Counter(labels_of(dataset.adata.obs))
+    enough = {label for label in split.test if sizes[label] >= FEWEST}
     if not enough:
         raise BenchmarkError(
             f"No test perturbation of '{dataset.name}', split {split.scheme}-{split.seed}, has {FEWEST} "
             "cells, so that none can be halved for a ceiling; use data with more cells."
         )
-    tables = []
-    for seed in range(HALVINGS):
-        truth, guess = (
-            LazyCells(enough, partial(half, held_out, seed=seed, which=which)) for which in range(2)
-        )
-        tables.append(evaluate(reference, truth, guess))
-    return (
-        pd.concat(tables)
-        .groupby(level=0, sort=False)
-        .mean()
-        .reindex(list(held_out))
-        .rename_axis("perturbation")
-    )
+
+    def table(part: Split, reference: Reference) -> pd.DataFrame:
+        held_out = held_out_cells(dataset, part)
+        usable = [label for label in part.test if label in enough]
+        if not usable:
+            return pd.DataFrame(index=list(part.test))
+        halved = []
+        for seed in range(HALVINGS):
+            truth, guess = (
+                LazyCells(usable, partial(half, held_out, seed=seed, which=which)) for which in range(2)
+            )
+            halved.append(evaluate(reference, truth, guess))
+        return pd.concat(halved).groupby(level=0, sort=False).mean().reindex(list(part.test))
+
+    return _over_contexts(dataset, split, references, table).rename_axis("perturbation")
 
 
-def limit(dataset: Dataset, split: Split, reference: Reference | None = None) -> pd.DataFrame:
+def limit(dataset: Dataset, split: Split, references: References | None = None) -> pd.DataFrame:
     """Score draws of the true means of the test perturbations, see `benchmark.evaluation.limit`.
 
-    The mean over `DRAWS` of them. `reference` as in `score`.
+    The mean over `DRAWS` of them. `references` as in `score`.
 
     Returns
     -------
     pandas.DataFrame
         As `evaluate` returns it, with the metrics that read means alone.
     """
-    reference = reference or reference_of(dataset, split)
-    real = held_out_cells(dataset, split)
-    tables = evaluate_means(reference, real, true_means, cache_folder(TRUTH))
-    return pd.concat(tables).groupby(level=0, sort=False).mean().rename_axis("perturbation")
+
+    def table(part: Split, reference: Reference) -> pd.DataFrame:
+        drawn = evaluate_means(reference, held_out_cells(dataset, part), true_means, cache_folder(TRUTH))
+        return pd.concat(drawn).groupby(level=0, sort=False).mean()
+
+    return _over_contexts(dataset, split, references, table).rename_axis("perturbation")
 
 
 def true_means(real: Response) -> np.ndarray:
@@ -171,7 +213,7 @@ def half(cells_of: Mapping[str, Matrix], label: str, seed: int, which: int) -> M
 
 
 BOUNDS: dict[str, Callable[..., pd.DataFrame]] = {"limit": limit, "ceiling": ceiling}
-"""What is computed under the name of a bound: (dataset, split, reference) -> scores."""
+"""What is computed under the name of a bound: (dataset, split, references) -> scores."""
 
 
 def _genes_of_double(label: str) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from collections import defaultdict
 
 from benchmark.data import Dataset
 from benchmark.data.labels import LabelReader
+from benchmark.perturbation import Perturbation
 from benchmark.splits import Split
 
 
@@ -29,7 +30,9 @@ def sister_guides(dataset: Dataset, split: Split) -> dict[str, str]:
     reader = LabelReader(dataset.card, list(dataset.adata.var_names))
 
     def genes(label: str) -> tuple[str, ...]:
-        return tuple(sorted(reader.gene_of_guide(name) or name for name in label.split("+")))
+        perturbation = Perturbation.parse(label)
+        named = sorted(reader.gene_of_guide(name) or name for name in perturbation.genes)
+        return perturbation.context, *named
 
     learned: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for label in (*split.train, *split.validation):

@@ -15,12 +15,13 @@ import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
 
+from benchmark.contexts import CONTEXT, values_in_view
 from benchmark.counted import PredictedCounts, worth_of_counts
 from benchmark.data.blocks import LazyCells, rows_by_label
 from benchmark.data.h5ad import write_h5ad
 from benchmark.evaluation.metrics.sorted_cells import Matrix
 from benchmark.evaluation.stored import StoredCells
-from benchmark.perturbation import CONTROL
+from benchmark.perturbation import CONTROL, Perturbation
 
 SPARSE_BELOW = 0.5
 """Share of non-zero values under which the compressed sparse form is the smaller one."""
@@ -45,10 +46,10 @@ def write_archive(
     control
         The real control cells, the same that the real side is compared with.
     start
-        What the predictions start from, a row per predicted cell of any perturbation: columns "control_cell"
-        and "sample".
+        What the predictions start from, a row per predicted cell of any perturbation in a context: columns
+        "control_cell", "sample" and "context".
     predicted
-        float32 (rows of `start`, genes) per perturbation label, log1p of counts per 10,000, or
+        float32 (rows of `start` in its context, genes) per perturbation label, log1p of counts per 10,000, or
         `PredictedCounts`.
     about
         Short texts that say where the predictions come from; kept in ``uns``.
@@ -79,13 +80,16 @@ def write_archive(
 def _origins(control: AnnData, start: pd.DataFrame, predicted: Mapping[str, np.ndarray]) -> pd.DataFrame:
     """What each row of the archive is: the controls, then `start` for every perturbation."""
     controls = pd.DataFrame({"control_cell": control.obs_names, "sample": 0, "perturbation": CONTROL})
-    starts = [start[["control_cell", "sample"]].assign(perturbation=label) for label in predicted]
+    contexts, rows = values_in_view(start, CONTEXT), start[["control_cell", "sample"]]
+    starts = [
+        rows[contexts == Perturbation.parse(label).context].assign(perturbation=label) for label in predicted
+    ]
     if isinstance(predicted, PredictedCounts):
         controls["worth"] = worth_of_counts(control.X, control.layers["counts"])
         worths = [predicted.worth(label) for label in predicted]
-        starts = [rows.assign(worth=worth) for rows, worth in zip(starts, worths, strict=True)]
-    rows = pd.concat([controls, *starts])
-    return rows.astype({"perturbation": "category", "control_cell": "category"})
+        starts = [each.assign(worth=worth) for each, worth in zip(starts, worths, strict=True)]
+    every = pd.concat([controls, *starts])
+    return every.astype({"perturbation": "category", "control_cell": "category"})
 
 
 def read_archive(path: Path, genes: list[str]) -> Mapping[str, Matrix]:

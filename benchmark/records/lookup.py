@@ -14,7 +14,7 @@ from benchmark.data import Dataset
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.evaluation.metrics import METRICS, Reference
 from benchmark.evaluation.metrics.sorted_cells import Matrix
-from benchmark.evaluation.scoring import BOUNDS, reference_of
+from benchmark.evaluation.scoring import BOUNDS, References, references_of
 from benchmark.evaluation.submission import Predicts, read_submission
 from benchmark.records.archive import file_digest, read_archive
 from benchmark.records.record import Record
@@ -85,7 +85,23 @@ class Question(NamedTuple):
 
     dataset: Dataset
     split: Split
-    reference: Reference
+    references: References
+
+    @property
+    def reference(self) -> Reference:
+        """What everything is measured against, where one context is tested.
+
+        Raises
+        ------
+        BenchmarkError
+            When several are.
+        """
+        if len(self.references) > 1:
+            raise BenchmarkError(
+                f"The split {self.split.scheme}-{self.split.seed} tests {len(self.references)} contexts, and "
+                "this is for one; take a split that tests one, such as contexts."
+            )
+        return next(iter(self.references.values()))
 
 
 def finished_run(runs: Sequence[StoredRun], called: str, within: Within = ALL) -> StoredRun:
@@ -186,7 +202,7 @@ def question_of(place: Place, load: Callable[[str], Dataset]) -> Question:
             "restore that, or run it again."
         )
     split = frozen_split(dataset, place.split, int(place.seed), place.split_digest)
-    return Question(dataset, split, reference_of(dataset, split))
+    return Question(dataset, split, references_of(dataset, split))
 
 
 def predictions(

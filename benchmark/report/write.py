@@ -102,7 +102,8 @@ def _subject(
     if request.refit:
         cascade = refitted(record, question.dataset, question.split, cells, chosen)
     curves = curves_of(tracker, record.run_id)
-    return Subject(record, *question, cells, predicts, chosen, curves, cascade)
+    about = (question.dataset, question.split, question.reference)
+    return Subject(record, *about, cells, predicts, chosen, curves, cascade)
 
 
 def curves_of(tracker: Tracker, run_id: str) -> dict[str, list[tuple[int, float]]]:

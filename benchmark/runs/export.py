@@ -20,6 +20,7 @@ from benchmark.evaluation.forms import CELL_EVAL, CHALLENGE, CONTEXT
 from benchmark.evaluation.metrics.counts import require_counts
 from benchmark.evaluation.metrics.sorted_cells import Matrix
 from benchmark.machine.paths import replacing
+from benchmark.perturbation import Perturbation
 from benchmark.records.lookup import (
     ALL,
     Place,
@@ -110,7 +111,7 @@ def export_vcc(
             genes = own
             for label, counts in _whole_counts(found).items():
                 blocks.append(sp.csr_matrix(counts))
-                rows += [(label, context)] * counts.shape[0]
+                rows += [(str(Perturbation.parse(label)), context)] * counts.shape[0]
     obs = pd.DataFrame(rows, columns=[CHALLENGE.column, CONTEXT])
     obs.index = [f"cell-{row}" for row in range(len(obs))]
     cells = AnnData(sp.vstack(blocks, format="csr"), obs, pd.DataFrame(index=genes))

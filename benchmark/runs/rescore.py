@@ -135,11 +135,11 @@ def _renew(tracker: Tracker, run: StoredRun, question: Question) -> None:
 
 
 def _scores(tracker: Tracker, record: Record, question: Question, folder: Path) -> pd.DataFrame:
-    dataset, split, reference = question
+    dataset, split, references = question
     if not record.archive:
-        return BOUNDS[record.coordinates.method](dataset, split, reference)
+        return BOUNDS[record.coordinates.method](dataset, split, references)
     predicted, predicts = predictions(tracker, record, question, folder)
-    return score(dataset, split, predicted, predicts, reference)
+    return score(dataset, split, predicted, predicts, references)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ A run that is finished is found by its coordinates, so what the work needs is im
 
 from __future__ import annotations
 
+import logging
 import math
 import tempfile
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.config import MethodConfig
+from benchmark.contexts import NONE
 from benchmark.data import Dataset
 from benchmark.data.dataset import find_dataset
 from benchmark.errors import BenchmarkError
@@ -34,6 +36,8 @@ from benchmark.splits import Split, load_split, require_scheme
 if TYPE_CHECKING:
     import numpy as np
     from anndata import AnnData
+
+_log = logging.getLogger("benchmark")
 
 COMPARES = "benchmark.evaluation.metrics.differential"
 """Takes a second to import, which is to be over before the time of the metrics is taken."""
@@ -202,7 +206,7 @@ def prepare(request: Request, dataset: Dataset | None = None) -> Task:
     split = load_split(dataset, request.split, request.seed)
     cells = request.cells
     if split.controls is not None:  # each control cell is drawn once at most
-        cells = min(cells, split.controls.known(request.shared_controls))
+        cells = min(cells, _most_cells(dataset, split, request.shared_controls))
     if request.shared_controls:
         split = split.sharing_controls()
     coordinates = Coordinates(
@@ -225,6 +229,16 @@ def prepare(request: Request, dataset: Dataset | None = None) -> Task:
     return Task(
         coordinates, method_class, config, request.device, dataset, split, request.tuning, request.is_anchor
     )
+
+
+def _most_cells(dataset: Dataset, split: Split, shared: bool) -> int:
+    """How many control cells methods are given, of the context that is tested and has fewest."""
+    if split.contexts == (NONE,):
+        return split.controls.known(shared) if split.controls else 0
+    from benchmark.splits.views import matched_controls
+
+    own = split.sharing_controls() if shared else split
+    return min(int(matched_controls(dataset, own.of_context(context)).sum()) for context in split.contexts)
 
 
 def check(request: Request) -> tuple[type[Method], MethodConfig]:
@@ -272,6 +286,11 @@ def fit(task: Task) -> Fitted:
 
     started = datetime.now(UTC).isoformat(timespec="seconds")
     clock, curves = Clock(), CurveKeeper()
+    if task.split.contexts != (NONE,) and not task.method_class.supports_contexts:
+        _log.warning(
+            "%s looks at no contexts: it learns from the cells of all as if they were of one.",
+            task.method_class.name,
+        )
     train, validation = training_views(task.dataset, task.learned_from)
     check_views(task.dataset, task.learned_from, train, validation)
     method = task.method_class(task.config, seed=task.coordinates.seed, device=task.device)

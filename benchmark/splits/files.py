@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from benchmark.contexts import labels_of
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.machine.paths import data_folders, project_home, replacing
 from benchmark.perturbation import CONTROL
+from benchmark.splits.contexts import CONTEXT_SCHEMES
 from benchmark.splits.own import is_own_list, read_own_list
 from benchmark.splits.schemes import SCHEMES
 from benchmark.splits.shares import scheme_called, with_shares
@@ -93,7 +95,7 @@ def adjusted(
 def _frozen_list(dataset: Dataset, path: Path, seed: int) -> Split:
     split = read_own_list(path, dataset, seed)
     _log.info("Froze the split %s", save_split(split))
-    found = set(dataset.adata.obs["perturbation"]) - {CONTROL}
+    found = set(labels_of(dataset.adata.obs)) - {CONTROL}
     unused = sorted(found.difference(split.train, split.validation, split.test))
     if unused:
         _log.warning(
@@ -179,7 +181,12 @@ def require_scheme(scheme: str) -> None:
     }
     is_known = is_own_list(scheme) or scheme_called(scheme) is not None or scheme in {AUTO, *own}
     if not is_known:
-        raise unknown("split", scheme, {AUTO, *SCHEMES, *own}, "`python -m benchmark splits` lists them")
+        raise unknown(
+            "split",
+            scheme,
+            {AUTO, *SCHEMES, *CONTEXT_SCHEMES, *own},
+            "`python -m benchmark splits` lists them",
+        )
 
 
 def list_splits() -> list[Split]:

@@ -9,12 +9,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmark.contexts import labels_of
 from benchmark.errors import BenchmarkError, unknown
-from benchmark.perturbation import CONTROL, CONTROL_LABELS
+from benchmark.perturbation import CONTROL, CONTROL_LABELS, IN_CONTEXT, Perturbation
 from benchmark.splits.shares import scheme_called
-from benchmark.splits.split import FEWEST_CONTROLS, Controls, Split, group_of
+from benchmark.splits.split import Split, divided_controls, group_of
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from benchmark.data import Dataset
 
 ENDINGS = (".json", ".csv")
@@ -51,13 +54,14 @@ def read_own_list(path: Path, dataset: Dataset, seed: int) -> Split:
     if scheme_called(name) is not None:
         raise BenchmarkError(f"{path} has the name of a scheme; give it one of its own.")
     obs = dataset.adata.obs
-    spelt = dict(zip(obs["source_label"], obs["perturbation"], strict=True))
-    spelt |= {label: label for label in obs["perturbation"]}
+    spelt = _spelt(obs)
     lists = _lists(path)
-    parts = {part: {_canonical(label, spelt, path) for label in lists[part]} - {CONTROL} for part in PARTS}
+    parts = {
+        part: set[str]().union(*(_canonical(label, spelt, path) for label in lists[part])) - {CONTROL}
+        for part in PARTS
+    }
     _require_apart(parts, path)
-    n_controls = int((obs["perturbation"] == CONTROL).sum())
-    seen = {gene for label in parts["train"] for gene in label.split("+")}
+    seen = {gene for label in parts["train"] for gene in Perturbation.parse(label).genes}
     return Split(
         dataset=dataset.name,
         scheme=name,
@@ -65,8 +69,8 @@ def read_own_list(path: Path, dataset: Dataset, seed: int) -> Split:
         train=tuple(sorted(parts["train"])),
         validation=tuple(sorted(parts["validation"])),
         test=tuple(sorted(parts["test"])),
-        controls=Controls.halves(n_controls, seed) if n_controls >= FEWEST_CONTROLS else None,
-        groups={label: group_of(label, seen) for label in sorted(parts["test"])},
+        controls=divided_controls(obs, parts["test"] | parts["validation"], seed),
+        groups={label: group_of(label, seen, parts["train"]) for label in sorted(parts["test"])},
         generator=GENERATOR,
         parameters={},
         dataset_digest=dataset.digest,
@@ -105,11 +109,26 @@ def _of_csv(path: Path) -> dict[str, list[str]]:
     return lists
 
 
-def _canonical(label: str, spelt: Mapping[str, str], path: Path) -> str:
+def _spelt(obs: pd.DataFrame) -> dict[str, set[str]]:
+    """How labels may be written -> what they mean: of data with contexts also all conditions at once."""
+    import pandas as pd
+
+    conditions = labels_of(obs)
+    written = pd.DataFrame({"source": obs["source_label"], "label": obs["perturbation"], "is": conditions})
+    spelt: dict[str, set[str]] = {}
+    for source, label, condition in written.astype(str).drop_duplicates().itertuples(index=False):
+        context = condition.removesuffix(label)
+        for spelling in (source, label, context + source, condition):
+            spelt.setdefault(spelling, set()).add(condition)
+    return spelt
+
+
+def _canonical(label: str, spelt: Mapping[str, set[str]], path: Path) -> set[str]:
     if label in spelt:
         return spelt[label]
-    genes = sorted({part.strip() for part in label.split("+")} - CONTROL_LABELS)
-    if (turned := "+".join(genes) or CONTROL) in spelt:
+    context, found, written = label.rpartition(IN_CONTEXT)
+    genes = sorted({part.strip() for part in written.split("+")} - CONTROL_LABELS)
+    if (turned := context + found + ("+".join(genes) or CONTROL)) in spelt:
         return spelt[turned]
     raise unknown("perturbation in the data", label, spelt, f"correct {path}")
 

@@ -1,7 +1,8 @@
 """How perturbations are divided: one pure function per scheme, from labels to parts.
 
 Labels are written as in Norman 2019 after GEARS: ``A+ctrl`` or ``ctrl+A`` for a single, ``A+B`` for a
-double. Their spelling and order decide what a seed draws, so published splits come out only from it.
+double. Their spelling and order decide what a seed draws, so published splits come out only from it. Schemes
+of contexts are in `benchmark.splits.contexts`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
+
+from benchmark.perturbation import IN_CONTEXT
 
 NO_GENE = "ctrl"
 HELD_OUT_DOUBLES = 15
@@ -41,8 +44,8 @@ Scheme = Callable[[Sequence[str], int], Parts]
 
 
 def genes_of(label: str) -> list[str]:
-    """Return the genes that a label names."""
-    return [part for part in label.split("+") if part != NO_GENE]
+    """Return the genes that a label names, whatever its context."""
+    return [part for part in label.rpartition(IN_CONTEXT)[2].split("+") if part != NO_GENE]
 
 
 def doubles(labels: Sequence[str], seed: int, *, test: float = 0.3, validation: float = 0.1) -> Parts:

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from functools import partial
 
 from benchmark.errors import BenchmarkError, unknown
+from benchmark.splits.contexts import CONTEXT_SCHEMES, contexts
 from benchmark.splits.schemes import SCHEMES, Scheme, doubles, singles
 
-ADJUSTABLE = {"doubles": doubles, "singles": singles}
+ADJUSTABLE = {"doubles": doubles, "singles": singles, "contexts": contexts}
 """Schemes that take shares; the others are as they were published."""
 PARTS = ("test", "validation")
 NAME = re.compile(
@@ -25,7 +26,7 @@ def scheme_called(name: str) -> Scheme | None:
     """Return the scheme of a name, such as ``doubles`` or ``doubles_test50``; None where there is none."""
     found = NAME.fullmatch(name)
     if name in SCHEMES or found is None or found["scheme"] not in ADJUSTABLE:
-        return SCHEMES.get(name)
+        return {**SCHEMES, **CONTEXT_SCHEMES}.get(name)
     shares = {part: float(found[part]) / 100 for part in PARTS if found[part]}
     if _wrong(found["scheme"], shares) or _named(found["scheme"], shares) != name:
         return None
@@ -41,8 +42,8 @@ def with_shares(scheme: str, test: float | None = None, validation: float | None
     scheme
         One of `ADJUSTABLE`.
     test, validation
-        Parts, between 0 and 1, of what the scheme divides: pairs, or genes that are perturbed alone. None for
-        the usual ones.
+        Parts, between 0 and 1, of what the scheme divides: pairs, genes that are perturbed alone, or the
+        perturbations of a context. None for the usual ones.
 
     Raises
     ------

@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from benchmark.contexts import CONTEXT, contexts_of, labels_of, values_of
 from benchmark.errors import BenchmarkError, unknown
-from benchmark.perturbation import CONTROL, Perturbation
+from benchmark.perturbation import CONTROL, IN_CONTEXT, Perturbation
+from benchmark.splits.contexts import CONTEXT_SCHEMES, takes_contexts
 from benchmark.splits.schemes import NO_GENE, SCHEMES
 from benchmark.splits.shares import scheme_called
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from benchmark.data import Dataset
 
 GENERATOR = "benchmark.splits 2"
@@ -56,6 +60,32 @@ class Controls(BaseModel):
         given[np.random.RandomState(seed).permutation(n)[: n // 2]] = True
         return cls(n=n, given=np.packbits(given).tobytes().hex())
 
+    @classmethod
+    def of_contexts(cls, contexts: np.ndarray, divided: Collection[str], seed: int) -> Self | None:
+        """Give methods half of the control cells of some contexts, as `halves` does, and all of the others.
+
+        Parameters
+        ----------
+        contexts
+            Of each control cell, (n,).
+        divided
+            The contexts in which something is measured against control cells.
+        seed
+            Of the draw.
+
+        Returns
+        -------
+        Controls
+            None where one of these contexts has too few to be divided: then both sides share all.
+        """
+        given = np.ones(len(contexts), dtype=bool)
+        for context in sorted(divided):
+            rows = np.flatnonzero(contexts == context)
+            if len(rows) < FEWEST_CONTROLS:
+                return None
+            given[rows] = cls.halves(len(rows), seed).mask
+        return cls(n=len(contexts), given=np.packbits(given).tobytes().hex())
+
     def known(self, shared: bool) -> int:
         """How many cells methods are given, of those that are divided or of all."""
         return self.n if shared else int(self.mask.sum())
@@ -75,12 +105,14 @@ class Split(BaseModel):
     dataset, scheme, seed
         What was divided, and how.
     train, validation, test
-        Canonical labels, sorted, without the control; no label is in two parts.
+        Canonical labels, sorted, without the control; no label is in two parts. Of data with several contexts
+        those of conditions, ``K562::A+B``.
     controls
         How the control cells are divided; None where both sides share all of them.
     groups
         Test label -> ``unseen_single``, ``combo_seen0``, ``combo_seen1`` or ``combo_seen2``: how many of
-        its genes are seen in training, as the scheme has it.
+        its genes are seen in training, as the scheme has it. ``seen_elsewhere`` where training has the same
+        perturbation in another context.
     generator, parameters
         What made the split.
     dataset_digest
@@ -103,6 +135,22 @@ class Split(BaseModel):
     parameters: dict[str, float]
     dataset_digest: str
     digest: str = ""
+
+    @property
+    def contexts(self) -> tuple[str, ...]:
+        """The contexts that are tested, sorted; `NONE` alone where the data have not several."""
+        return tuple(sorted({Perturbation.parse(label).context for label in self.test}))
+
+    def of_context(self, context: str) -> Self:
+        """Return what is asked and learned from in one context; the digest stays that of the whole."""
+
+        def here(labels: Iterable[str]) -> tuple[str, ...]:
+            return tuple(label for label in labels if Perturbation.parse(label).context == context)
+
+        parts = {part: here(getattr(self, part)) for part in ("train", "validation", "test")}
+        return self.model_copy(
+            update={**parts, "groups": {label: self.groups[label] for label in parts["test"]}}
+        )
 
     def content_digest(self) -> str:
         """Return what `digest` must be; shared controls, which older files know nothing of, do not count."""
@@ -149,20 +197,29 @@ def make_split(dataset: Dataset, scheme: str, seed: int) -> Split:
     """
     draw = scheme_called(scheme)
     if draw is None:
-        raise unknown("split", scheme, SCHEMES, "`python -m benchmark splits` lists them")
+        raise unknown(
+            "split", scheme, {*SCHEMES, *CONTEXT_SCHEMES}, "`python -m benchmark splits` lists them"
+        )
     if seed < 0:
         raise BenchmarkError(f"The seed of a split is 0 or more, but {seed} was given; choose another.")
-    parts = draw(source_labels(dataset), seed)
-    test = _canonical(parts.test)
-    validation = _canonical(parts.validation) - test
-    train = _canonical(parts.train) - test - validation
+    obs = dataset.adata.obs
+    with_contexts = takes_contexts(scheme)
+    if with_contexts and len(contexts_of(obs)) < 2:
+        raise BenchmarkError(
+            f"Dataset '{dataset.name}' has one context, but the split '{scheme}' tests one of several; name "
+            "their column with --context-column, or choose another split."
+        )
+    parts = draw(source_labels(dataset, with_contexts), seed)
+    known = set(labels_of(obs)) - {CONTROL}
+    test = _canonical(parts.test, known)
+    validation = _canonical(parts.validation, known) - test
+    train = _canonical(parts.train, known) - test - validation
     for part, labels in (("training", train), ("validation", validation), ("test", test)):
         if not labels:
             raise BenchmarkError(
                 f"Dataset '{dataset.name}' has too few perturbations for the split '{scheme}' with seed "
                 f"{seed}: its {part} part would be empty{_instead(dataset, scheme, seed)}."
             )
-    n_controls = int((dataset.adata.obs["perturbation"] == CONTROL).sum())
     return Split(
         dataset=dataset.name,
         scheme=scheme,
@@ -170,12 +227,18 @@ def make_split(dataset: Dataset, scheme: str, seed: int) -> Split:
         train=tuple(sorted(train)),
         validation=tuple(sorted(validation)),
         test=tuple(sorted(test)),
-        controls=Controls.halves(n_controls, seed) if n_controls >= FEWEST_CONTROLS else None,
-        groups={label: group_of(label, parts.seen) for label in sorted(test)},
+        controls=divided_controls(obs, test | validation, seed),
+        groups={label: group_of(label, parts.seen, train) for label in sorted(test)},
         generator=GENERATOR,
         parameters=dict(parts.parameters),
         dataset_digest=dataset.digest,
     ).sealed()
+
+
+def divided_controls(obs: pd.DataFrame, held_out: Iterable[str], seed: int) -> Controls | None:
+    """Divide the control cells of each context in which something is held out; see `Controls.of_contexts`."""
+    contexts = values_of(obs, CONTEXT)[(obs["perturbation"] == CONTROL).to_numpy()]
+    return Controls.of_contexts(contexts, {Perturbation.parse(label).context for label in held_out}, seed)
 
 
 def fitting_scheme(dataset: Dataset, seed: int) -> str:
@@ -196,10 +259,11 @@ def fitting_scheme(dataset: Dataset, seed: int) -> str:
 
 
 def _fitting(dataset: Dataset, seed: int) -> list[str]:
-    labels = source_labels(dataset)
-    drawn = {name: scheme(labels, seed) for name, scheme in SCHEMES.items()}
+    schemes = {**SCHEMES, **CONTEXT_SCHEMES} if len(contexts_of(dataset.adata.obs)) > 1 else SCHEMES
+    labels = {kind: source_labels(dataset, kind) for kind in {takes_contexts(name) for name in schemes}}
+    drawn = {name: scheme(labels[takes_contexts(name)], seed) for name, scheme in schemes.items()}
     fitting = {name for name, parts in drawn.items() if parts.train and parts.validation and parts.test}
-    return [name for name in dict.fromkeys((*USUAL, *SCHEMES)) if name in fitting]
+    return [name for name in dict.fromkeys((*USUAL, *schemes)) if name in fitting]
 
 
 def _instead(dataset: Dataset, scheme: str, seed: int) -> str:
@@ -210,14 +274,29 @@ def _instead(dataset: Dataset, scheme: str, seed: int) -> str:
     return f"{reason}: use --split {others[0]}" if others else f"{reason}; choose another split"
 
 
-def group_of(label: str, seen: Collection[str]) -> str:
-    """Return the group of a test label, given the genes that are seen in training."""
-    genes = Perturbation.parse(label).genes
+def group_of(label: str, seen: Collection[str], train: Collection[str] = ()) -> str:
+    """Return the group of a test label.
+
+    Parameters
+    ----------
+    label
+        Of a test perturbation.
+    seen
+        Genes that are seen in training.
+    train
+        Labels of training; of a condition one in another context may be of the same perturbation.
+    """
+    perturbation = Perturbation.parse(label)
+    if perturbation.context and perturbation in {Perturbation.parse(other) for other in train}:
+        return "seen_elsewhere"
+    genes = perturbation.genes
     return f"combo_seen{sum(gene in seen for gene in genes)}" if len(genes) == 2 else "unseen_single"
 
 
-def source_labels(dataset: Dataset) -> list[str]:
+def source_labels(dataset: Dataset, with_contexts: bool = False) -> list[str]:
     """Return the labels of a dataset, in its source's order of genes, in the form that schemes take.
+
+    They are those of perturbations, or, as schemes of contexts take them, of conditions.
 
     Where a source writes something else than the genes themselves, such as their guides, they are in
     alphabetical order.
@@ -232,8 +311,14 @@ def source_labels(dataset: Dataset) -> list[str]:
         return "+".join(parts if len(parts) == 2 else [*parts, NO_GENE])
 
     obs = dataset.adata.obs
-    perturbed = obs.loc[obs["perturbation"] != CONTROL, ["source_label", "perturbation"]].drop_duplicates()
-    return sorted({rewrite(*pair) for pair in perturbed.itertuples(index=False)})
+    perturbed = obs.loc[obs["perturbation"] != CONTROL, ["source_label", "perturbation"]]
+    if not with_contexts:
+        return sorted({rewrite(*pair) for pair in perturbed.drop_duplicates().itertuples(index=False)})
+    conditions = perturbed.assign(context=obs[CONTEXT].astype(str)).drop_duplicates()
+    return sorted(
+        f"{context}{IN_CONTEXT}{rewrite(label, canonical)}"
+        for label, canonical, context in conditions.itertuples(index=False)
+    )
 
 
 def check_split(split: Split, dataset: Dataset | None = None) -> list[str]:
@@ -251,7 +336,7 @@ def check_split(split: Split, dataset: Dataset | None = None) -> list[str]:
         return problems
     if split.dataset_digest != dataset.digest:
         problems.append(f"it was made for other data than '{dataset.name}' as it is now")
-    found = dataset.adata.obs["perturbation"]
+    found = labels_of(dataset.adata.obs)
     n_controls = int((found == CONTROL).sum())
     if split.controls and split.controls.n != n_controls:
         problems.append(f"it divides {split.controls.n} control cells, but the data have {n_controls}")
@@ -264,8 +349,12 @@ def check_split(split: Split, dataset: Dataset | None = None) -> list[str]:
     return problems
 
 
-def _canonical(labels: Iterable[str]) -> set[str]:
-    return {str(Perturbation.parse(label)) for label in labels}
+def _canonical(labels: Iterable[str], known: set[str]) -> set[str]:
+    """Return the labels in canonical form; of a perturbation all its conditions where there are contexts."""
+    drawn = {Perturbation.parse(label).label for label in labels}
+    of_all = drawn - known
+    spread = {label for label in known if str(Perturbation.parse(label)) in of_all} if of_all else set()
+    return drawn & known | spread
 
 
 def _is_canonical(label: str) -> bool:
@@ -273,7 +362,7 @@ def _is_canonical(label: str) -> bool:
         perturbation = Perturbation.parse(label)
     except BenchmarkError:
         return False
-    return str(perturbation) == label and not perturbation.is_control
+    return perturbation.label == label and not perturbation.is_control
 
 
 def _overlaps(parts: Mapping[str, set[str]]) -> list[str]:

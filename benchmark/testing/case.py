@@ -14,12 +14,14 @@ from anndata import AnnData
 from scipy.sparse import csr_matrix, vstack
 
 from benchmark.config import MethodConfig
+from benchmark.contexts import COLUMNS, values_in_view
 from benchmark.data.blocks import layers_of
 from benchmark.data.canonical import canonicalise
 from benchmark.data.cards import DatasetCard
 from benchmark.data.dataset import Dataset
 from benchmark.data.digests import content_digest
 from benchmark.data.simulator import SimulatorConfig, simulate
+from benchmark.data.simulator.contexts import ContextsConfig, simulate_contexts
 from benchmark.method import Method
 from benchmark.perturbation import Perturbation
 from benchmark.splits import Split, make_split
@@ -75,7 +77,8 @@ class Panel:
 
 def rebuilt(cells: AnnData) -> AnnData:
     """Everything that methods are promised about some cells, in an object that comes from nowhere."""
-    obs = pd.DataFrame({"perturbation": cells.obs["perturbation"].to_numpy()})
+    told = {name: values_in_view(cells.obs, name) for name in COLUMNS}
+    obs = pd.DataFrame({"perturbation": cells.obs["perturbation"].to_numpy(), **told})
     obs.index = pd.Index([f"cell-{number}" for number in range(cells.n_obs)])
     layers = {name: layer.copy() for name, layer in layers_of(cells).items()}
     var = pd.DataFrame(index=cells.var_names.copy())
@@ -95,6 +98,26 @@ def tiny_panel(seed: int, n_genes: int) -> Panel:
     adata = canonicalise(cells, card)
     dataset = Dataset(card.name, adata, content_digest(adata), card)
     return Panel(dataset, make_split(dataset, "doubles", 0))
+
+
+@cache
+def tiny_contexts() -> Panel:
+    """Simulate a data set of two contexts, of which one shows its control cells alone."""
+    config = ContextsConfig(
+        n_contexts=2, n_genes=40, n_singles=8, n_doubles=4, cells_per_perturbation=12, n_controls=40
+    )
+    cells, _ = simulate_contexts(config)
+    card = DatasetCard(
+        name="tiny_contexts",
+        expression="counts",
+        modality="simulated",
+        gene_sets=str(GENE_SETS),
+        context_column="context",
+        batch_column="batch",
+    )
+    adata = canonicalise(cells, card)
+    dataset = Dataset(card.name, adata, content_digest(adata), card)
+    return Panel(dataset, make_split(dataset, "contexts_new", 0))
 
 
 class Case:

@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmark.errors import NotFittedError
 from benchmark.perturbation import Perturbation
-from benchmark.testing.case import CELLS, Case, rebuilt
+from benchmark.testing.case import CELLS, Case, rebuilt, tiny_contexts
 
 MEAN_TOLERANCE = 1e-6
 """How far the mean of float32 cells may be off the declared one: rounding."""
@@ -218,13 +218,35 @@ def check_unseen_genes_get_an_answer_or_a_reason(case: Case) -> None:
 
 
 @_check
+def check_an_unseen_context_gets_an_answer_or_a_reason(case: Case) -> None:
+    """A method that looks at contexts predicts for one that shows its controls alone, or says why not."""
+    if not case.method_class.supports_contexts:
+        return
+    panel = tiny_contexts()
+    method = case.learn(case.new(), panel.views)
+    reasons = {question: method.unsupported(question) for question in panel.questions}
+    _require(all(reason is None or reason.strip() for reason in reasons.values()), "A reason is empty.")
+    asked = [question for question, reason in reasons.items() if reason is None]
+    answers = [cells.copy() for cells in method.predict(panel.control, asked)]
+    _require(len(answers) == len(asked), "predict does not answer every question in a context once.")
+    _require(all(np.isfinite(cells).all() for cells in answers), "A prediction in a context is not finite.")
+    for question, mean, cells in zip(asked, method.predict_mean(asked) or (), answers, strict=False):
+        off = float(np.abs(cells.mean(axis=0, dtype=np.float64) - mean).max())
+        _require(
+            off <= MEAN_TOLERANCE,
+            f"{method.name} says another mean of {question.label} than its cells have, by {off:.2g}: it is "
+            "that of the context that is asked.",
+        )
+
+
+@_check
 def check_saved_methods_answer_alike_in_a_fresh_process(case: Case) -> None:
     """What `save` writes, `load` reads in a process that knows nothing else."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         case.fitted.save(folder / "method")
         case.panel.control.write_h5ad(folder / "control.h5ad")
-        (folder / "questions.txt").write_text("\n".join(map(str, case.panel.questions)))
+        (folder / "questions.txt").write_text("\n".join(question.label for question in case.panel.questions))
         source = f"{inspect.getfile(case.method_class)}:{case.method_class.__qualname__}"
         done = subprocess.run(
             [sys.executable, "-m", "benchmark.testing.reload", source, str(folder)],

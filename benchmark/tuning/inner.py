@@ -13,6 +13,7 @@ from __future__ import annotations
 from benchmark.errors import BenchmarkError
 from benchmark.perturbation import Perturbation
 from benchmark.splits import Split, scheme_called
+from benchmark.splits.contexts import takes_contexts
 from benchmark.splits.schemes import NO_GENE, Scheme, doubles, singles
 from benchmark.splits.split import group_of
 
@@ -38,8 +39,11 @@ def inner_split(split: Split) -> Split:
     BenchmarkError
         When there are too few training perturbations.
     """
-    parts = _scheme(split)([_as_schemes_write(label) for label in split.train], split.seed)
-    validation = {str(Perturbation.parse(label)) for label in parts.validation}
+    # Schemes of perturbations hold one out in all contexts, those of contexts in one.
+    divided = split.train if takes_contexts(split.scheme) else sorted({_plain(each) for each in split.train})
+    parts = _scheme(split)([_as_schemes_write(label) for label in divided], split.seed)
+    drawn = {Perturbation.parse(label).label for label in parts.validation}
+    validation = {label for label in split.train if {label, _plain(label)} & drawn}
     shown = {gene for label in parts.train for gene in _genes(label)}
     hidden = {gene for label in validation for gene in _genes(label)} - shown
     train = {label for label in split.train if label not in validation and hidden.isdisjoint(_genes(label))}
@@ -54,7 +58,7 @@ def inner_split(split: Split) -> Split:
             "train": tuple(sorted(train)),
             "validation": tuple(sorted(validation)),
             "test": split.validation,
-            "groups": {label: group_of(label, seen) for label in split.validation},
+            "groups": {label: group_of(label, seen, train) for label in split.validation},
         }
     ).sealed()
 
@@ -64,6 +68,11 @@ def _scheme(split: Split) -> Scheme:
     drawn = scheme_called(split.scheme)
     has_pairs = any(Perturbation.parse(label).is_double for label in split.validation)
     return drawn or (doubles if has_pairs else singles)
+
+
+def _plain(label: str) -> str:
+    """The label of the perturbation, whatever its context."""
+    return str(Perturbation.parse(label))
 
 
 def _as_schemes_write(label: str) -> str:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Self
 
+import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from benchmark.contexts import labels_of
 from benchmark.data import Dataset
 from benchmark.data.on_disk import take
 from benchmark.evaluation.leaks import check_views
-from benchmark.evaluation.metrics import Reference
-from benchmark.evaluation.scoring import reference_of, score
+from benchmark.evaluation.scoring import References, references_of, score
 from benchmark.method import Method
 from benchmark.perturbation import CONTROL
 from benchmark.predicting import CELLS, predict_all, sample_cells
@@ -31,7 +32,7 @@ class Problem:
         Without the cells of any perturbation that is not named in `split`.
     split
         ``test`` holds the perturbations that configurations are judged on.
-    reference
+    references
         What their responses are measured against.
     start
         Control cells that predictions start from, as many as in a run.
@@ -39,7 +40,7 @@ class Problem:
 
     dataset: Dataset
     split: Split
-    reference: Reference
+    references: References
     start: AnnData
 
     @classmethod
@@ -54,12 +55,12 @@ class Problem:
         """
         inner = inner_split(split)
         named = {CONTROL, *inner.train, *inner.validation, *inner.test}
-        rows = dataset.adata.obs["perturbation"].isin(named).to_numpy()
+        rows = np.isin(labels_of(dataset.adata.obs), list(named))
         kept = replace(dataset, adata=take(dataset.adata, rows))
         train, validation = training_views(kept, inner)
         check_views(kept, inner, train, validation)
         start = sample_cells(control_cells(kept, inner), CELLS, split.seed)
-        return cls(kept, inner, reference_of(kept, inner), start)
+        return cls(kept, inner, references_of(kept, inner), start)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -74,4 +75,4 @@ class Problem:
         train, validation = training_views(self.dataset, self.split)
         method.fit(train, validation)
         predicted, _ = predict_all(method, self.start, self.labels, lambda: (train, validation))
-        return score(self.dataset, self.split, predicted, method.predicts, self.reference)
+        return score(self.dataset, self.split, predicted, method.predicts, self.references)

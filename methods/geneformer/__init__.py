@@ -87,7 +87,7 @@ class Geneformer(ShiftMethod):
     def fit(self, train: AnnData, validation: AnnData) -> Self:
         """Get the network, perturb control cells in silico, and regress the mean changes on their shifts."""
         changes = mean_changes(train)
-        self.control_mean_ = changes.control_mean
+        self.know_controls(changes.controls)
         self.action_ = self._action(train, changes)
         panel, bert = self._network(train)
         self._keep(train, panel, bert)

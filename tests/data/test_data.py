@@ -286,7 +286,7 @@ def test_views_hold_training_and_validation_cells_and_nothing_of_the_test(screen
         label: cells.shape[0] for label, cells in held_out_cells(dataset, split).items()
     } == dict.fromkeys(split.test, 3)
     for view in (train, validation):
-        assert view.obs.columns.tolist() == ["perturbation"]
+        assert view.obs.columns.tolist() == ["perturbation", "context", "batch"]
         assert dict(view.uns) == {"modality": "unknown", "gene_sets": "go_basic"}
         assert set(layers_of(view)) == {"counts"}
         assert not view.is_view

@@ -56,7 +56,7 @@ def test_views_are_copies_with_no_way_back(panel: Panel) -> None:
         assert view._adata_ref is None
         assert view.raw is None
         assert view.filename is None
-        assert list(view.obs) == ["perturbation"]
+        assert list(view.obs) == ["perturbation", "context", "batch"]
         assert set(view.uns) == {"modality", "gene_sets"}
         for mine, theirs in ((view.X, source.X), (view.layers["counts"], source.layers["counts"])):
             assert not np.shares_memory(mine.data, theirs.data)

@@ -18,7 +18,7 @@ from benchmark.board import BOUNDS
 from benchmark.data import load_dataset
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.metrics import METRICS, Metric
-from benchmark.evaluation.scoring import reference_of
+from benchmark.evaluation.scoring import references_of
 from benchmark.records import lookup
 from benchmark.records.tracking import Tracker
 from benchmark.runs.anchors import bound_at, record_bound
@@ -225,9 +225,9 @@ def test_the_reference_is_computed_once_for_all_runs_of_a_split(screen, dataset,
 
     def counted(dataset, split):
         seen.append(split.seed)
-        return reference_of(dataset, split)
+        return references_of(dataset, split)
 
-    monkeypatch.setattr(lookup, "reference_of", counted)
+    monkeypatch.setattr(lookup, "references_of", counted)
     assert len(rescore(dataset=dataset).done) == 6
     assert seen == [0, 1]
 

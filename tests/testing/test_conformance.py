@@ -8,12 +8,15 @@ from functools import cache
 import numpy as np
 import pytest
 
+from benchmark.means import MovableCells
 from benchmark.registry import Listing, list_methods, load_method
 from benchmark.testing import CHECKS, Case, NonConformanceError, check_method
 from benchmark.testing.checks import (
+    check_an_unseen_context_gets_an_answer_or_a_reason,
     check_global_state_is_left_alone,
     check_saved_methods_answer_alike_in_a_fresh_process,
 )
+from methods.additive import Additive
 from methods.train_mean import TrainMean
 from tests.hosting.hosted import needs
 
@@ -195,3 +198,23 @@ def test_what_an_import_does_to_warnings_is_not_the_method():
     check_global_state_is_left_alone(Case(ImportsOnTheWay))
     assert imported
     assert warnings.filters == before
+
+
+class ForgetsContexts(Additive):
+    """Moves cells to the mean of one context and says that of another."""
+
+    name = "forgets_contexts"
+
+    def predict_mean(self, perturbations):
+        for perturbation in perturbations:
+            yield np.maximum(self.control_mean_ + self.shift(perturbation), 0)
+
+    def predict(self, control, perturbations):
+        moved = MovableCells(control.X.toarray())
+        for each in perturbations:
+            yield moved.to(self.control_mean(each.context) + self.shift(each)).astype(np.float32)
+
+
+def test_the_mean_of_another_context_is_caught():
+    with pytest.raises(NonConformanceError, match="it is that of the context that is asked"):
+        check_an_unseen_context_gets_an_answer_or_a_reason(Case(ForgetsContexts))

@@ -86,10 +86,10 @@ def simulate(config: SimulatorConfig) -> tuple[AnnData, Truth]:
         The network and the noiseless means, for evaluation only.
     """
     cell = cell_of(config)
-    chosen = _draw_perturbations(config, cell.network, np.random.default_rng([config.seed, 1]))
+    chosen = draw_perturbations(config, cell.network, np.random.default_rng([config.seed, 1]))
     n_cells = [config.n_controls if p.is_control else config.cells_per_perturbation for p in chosen]
     counts = [
-        _draw_counts(config, cell, perturbation, size, np.random.default_rng([config.seed, 2, number]))
+        draw_counts(config, cell, perturbation, size, np.random.default_rng([config.seed, 2, number]))
         for number, (perturbation, size) in enumerate(zip(chosen, n_cells, strict=True))
     ]
     labels = np.array([str(perturbation) for perturbation in chosen])
@@ -102,7 +102,7 @@ def simulate(config: SimulatorConfig) -> tuple[AnnData, Truth]:
         var=pd.DataFrame(index=cell.network.genes.tolist()),
         uns={"modality": config.modality},
     )
-    mean = np.stack([_noiseless_mean(config, cell, perturbation) for perturbation in chosen])
+    mean = np.stack([noiseless_mean(config, cell, perturbation) for perturbation in chosen])
     return adata, Truth(cell.network, labels, mean)
 
 
@@ -127,7 +127,7 @@ def typical_levels(
     return cell.levels(perturbation, modality, state, efficacy), weight
 
 
-def _draw_perturbations(
+def draw_perturbations(
     config: SimulatorConfig, network: Network, rng: np.random.Generator
 ) -> list[Perturbation]:
     """Draw mostly regulators, and pairs in proportion to 1 + the square of their shared targets.
@@ -153,16 +153,25 @@ def _draw_perturbations(
     ]
 
 
-def _draw_counts(
-    config: SimulatorConfig, cell: Cell, perturbation: Perturbation, n_cells: int, rng: np.random.Generator
+def draw_counts(
+    config: SimulatorConfig,
+    cell: Cell,
+    perturbation: Perturbation,
+    n_cells: int,
+    rng: np.random.Generator,
+    efficiency: np.ndarray | None = None,
 ) -> sparse.csr_array:
-    """Draw counts as Poisson around a gamma-distributed rate, which is the negative binomial."""
+    """Draw counts as Poisson around a gamma-distributed rate, which is the negative binomial.
+
+    `efficiency` is what the batch of each cell multiplies the rate of each gene with, (cells, genes).
+    """
     modality, spread = _action(config)
     state = rng.standard_normal(n_cells)
     efficacy = spread.draw(n_cells, rng)
     depth = config.depth * rng.lognormal(0.0, config.depth_spread, (n_cells, 1))
     mean = depth * cell.proportions(perturbation, modality, state, efficacy)
     rate = mean * rng.gamma(1.0 / config.dispersion, config.dispersion, mean.shape)
+    rate = rate if efficiency is None else rate * efficiency
     return sparse.csr_array(rng.poisson(_six_digits(rate)).astype(np.float32))
 
 
@@ -175,7 +184,7 @@ def _six_digits(values: np.ndarray) -> np.ndarray:
     return np.ldexp(np.round(mantissa * 2**20), exponent - 20)
 
 
-def _noiseless_mean(config: SimulatorConfig, cell: Cell, perturbation: Perturbation) -> np.ndarray:
+def noiseless_mean(config: SimulatorConfig, cell: Cell, perturbation: Perturbation) -> np.ndarray:
     """Average proportions over cell state (Gauss-Hermite) and efficacy, then log1p per 10,000."""
     modality, spread = _action(config)
     state, efficacy, weight = _typical_cells(spread)

@@ -78,6 +78,22 @@ def references_of(dataset: Dataset, split: Split) -> References:
     return {context: reference_of(dataset, split.of_context(context)) for context in split.contexts}
 
 
+def only(references: References, split: Split) -> Reference:
+    """Return the one reference of a split that tests one context.
+
+    Raises
+    ------
+    BenchmarkError
+        When it tests several.
+    """
+    if len(references) > 1:
+        raise BenchmarkError(
+            f"The split {split.scheme}-{split.seed} tests {len(references)} contexts, and this is for one; "
+            "take a split that tests one, such as contexts."
+        )
+    return next(iter(references.values()))
+
+
 def score(
     dataset: Dataset,
     split: Split,

@@ -14,7 +14,7 @@ from benchmark.data import Dataset
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.evaluation.metrics import METRICS, Reference
 from benchmark.evaluation.metrics.sorted_cells import Matrix
-from benchmark.evaluation.scoring import BOUNDS, References, references_of
+from benchmark.evaluation.scoring import BOUNDS, References, only, references_of
 from benchmark.evaluation.submission import Predicts, read_submission
 from benchmark.records.archive import file_digest, read_archive
 from benchmark.records.record import Record
@@ -96,12 +96,7 @@ class Question(NamedTuple):
         BenchmarkError
             When several are.
         """
-        if len(self.references) > 1:
-            raise BenchmarkError(
-                f"The split {self.split.scheme}-{self.split.seed} tests {len(self.references)} contexts, and "
-                "this is for one; take a split that tests one, such as contexts."
-            )
-        return next(iter(self.references.values()))
+        return only(self.references, self.split)
 
 
 def finished_run(runs: Sequence[StoredRun], called: str, within: Within = ALL) -> StoredRun:

@@ -21,7 +21,7 @@ from benchmark.data.blocks import LazyCells
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.metrics.differential import differential_expression
 from benchmark.evaluation.metrics.evaluate import evaluate
-from benchmark.evaluation.scoring import FEWEST, ceiling, half, limit, reference_of, true_means
+from benchmark.evaluation.scoring import FEWEST, ceiling, half, limit, only, references_of, true_means
 from benchmark.means import MovableCells
 from benchmark.predicting import CELLS, FALLBACK, predict_all, sample_cells
 from benchmark.registry import load_method
@@ -75,7 +75,8 @@ def measure(dataset: Dataset, split: Split) -> TrustTable:
     split
         Whose test perturbations are looked at.
     """
-    reference, real = reference_of(dataset, split), held_out_cells(dataset, split)
+    references, real = references_of(dataset, split), held_out_cells(dataset, split)
+    reference = only(references, split)
     control = control_cells(dataset, split)
     start = sample_cells(control, CELLS, split.seed)
     train, validation = training_views(dataset, split)
@@ -90,7 +91,7 @@ def measure(dataset: Dataset, split: Split) -> TrustTable:
 
     duplicate = {label: between(label) for label in real}
     low, middle = evaluate(reference, real, same), evaluate(reference, real, duplicate)
-    means, cells = limit(dataset, split, reference), ceiling(dataset, split, reference)
+    means, cells = limit(dataset, split, references), ceiling(dataset, split, references)
     high = pd.DataFrame(
         {name: (means if METRICS[name].spec.reads == "mean" else cells)[name] for name in low}
     )

@@ -100,7 +100,7 @@ def test_a_method_sees_training_cells_alone(type_, fake, tmp_path) -> None:
     for source in ("pretrained", "random", "shuffled"):
         seen = json.loads((tmp_path / f"{source}.json").read_text())
         assert seen["labels"] == sorted({*split.train, "control"})
-        assert seen["obs"] == ["perturbation"]
+        assert seen["obs"] == ["perturbation", "context", "batch"]
         assert (seen["seed"], seen["device"]) == (1, "cpu")
 
 

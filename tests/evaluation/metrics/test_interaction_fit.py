@@ -98,6 +98,7 @@ def test_pairs_of_neighbours_say_what_all_pairs_say() -> None:
 
 @settings(max_examples=40, deadline=None)
 @example(seed=909, n=4)  # one of the points, which steps approach more and more slowly
+@example(seed=2327, n=4)  # nearly on a line: a flat valley
 @given(seed=SEEDS, n=st.integers(1, 9))
 def test_no_point_is_nearer_to_all_than_the_spatial_median(seed: int, n: int) -> None:
     """Against a general minimiser, also where it is one of the points."""

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -309,11 +310,12 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_prepared_file(
     screen: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next load starts from the source again."""
+    opened = Path.open
 
-    def fill(self: Path, content: bytes) -> int:
-        raise OSError(28, os.strerror(28))
+    def full(self: Path, mode: str = "r", *rest: Any, **options: Any) -> Any:
+        return opened(Path("/dev/full") if mode == "wb" else self, mode, *rest, **options)
 
-    monkeypatch.setattr(Path, "write_bytes", fill)
+    monkeypatch.setattr(Path, "open", full)
     with pytest.raises(BenchmarkError, match=r"could not be written \(No space left on device\); make room"):
         load_dataset(str(screen), **OPTIONS)
     assert prepared() == []

@@ -117,9 +117,6 @@ def _wrong(about: dict[str, Any]) -> Iterator[str]:
         for name, wanted in group["unfit"].items():
             found = group["packages"][name]
             yield f"{name} {found} is installed, but {wanted} is needed; `{group['command']}` changes it."
-    torch = {name: found for group in extras for name, found in group["packages"].items()}.get("torch") or ""
-    if about["machine"]["gpus"] and torch.endswith("+cpu"):
-        yield f"There is a GPU, but torch {torch} was built without CUDA; install a build for it."
     kept = about["kept"]
     if not kept["home_writable"]:
         yield f"Nothing can be written to {kept['home']}; set BENCHMARK_HOME to another folder."
@@ -151,6 +148,9 @@ def _lines(about: dict[str, Any]) -> Iterator[str]:
     yield _line("processors", f"{machine['cores']}; threads of a computation: {machine['threads']}")
     yield _line("memory", f"{machine['memory_gib']} GiB, {machine['memory_free_gib']} free")
     yield _line("GPUs", "; ".join(machine["gpus"]) or "none that nvidia-smi sees")
+    torch = {name: found for group in extras for name, found in group["packages"].items()}.get("torch") or ""
+    if machine["gpus"] and torch.endswith("+cpu"):
+        yield _line("", f"torch {torch} was built without CUDA, and cannot use them")
     yield "\nkept"
     yield _line("what you make", f"{kept['home']} ({kept['disk_free_gib']} GiB free)")
     waiting = f"; {kept['undelivered']} wait in undelivered/" if kept["undelivered"] else ""

@@ -87,14 +87,14 @@ def test_a_home_that_cannot_be_written_is_wrong(type_, installed, home, monkeypa
     ]
 
 
-def test_a_gpu_that_torch_cannot_use_is_wrong(type_, gpu, installed):
+def test_a_gpu_is_named_and_whether_torch_can_use_it(type_, gpu, installed):
     installed["flows"] = [extras.Package("torch", ">=2.6", "2.13.0", fits=True)]
     code, out, _ = type_("doctor")
     assert (code, "GPUs              NVIDIA H200, 143771 MiB" in out) == (0, True)
+    assert "without CUDA" not in out
     installed["flows"] = [extras.Package("torch", ">=2.6", "2.13.0+cpu", fits=True)]
     code, out, _ = type_("doctor")
-    assert code == 1
-    assert "There is a GPU, but torch 2.13.0+cpu was built without CUDA" in out
+    assert (code, "torch 2.13.0+cpu was built without CUDA, and cannot use them" in out) == (0, True)
 
 
 def test_a_program_that_sees_no_gpu_is_believed(type_, gpu):

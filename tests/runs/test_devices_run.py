@@ -18,7 +18,14 @@ from benchmark.runs.run import run
 from tests.machine.process_case import COMMAND, PATIENCE, environment, wait_until
 from tests.tiny import PATH_OPTIONS, request
 
-TINY = {"width": 8, "steps": 4, "batch_size": 4, "genes_per_step": 16, "graph_neighbours": 2}
+TINY = {
+    "width": 8,
+    "steps": 4,
+    "batch_size": 4,
+    "perturbations_per_step": 1,
+    "genes_per_step": 16,
+    "graph_neighbours": 2,
+}
 SETTINGS = {**TINY, "precision": "float32", "expression_ode_steps": 1, "checks": 1}
 ENDLESS = {**SETTINGS, "steps": 1_000_000, "checkpoint_steps": 1}
 

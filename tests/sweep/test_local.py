@@ -50,8 +50,8 @@ def children(process):
 @pytest.mark.slow
 def test_the_same_sweep_again_finds_everything_done(case):
     plan = case.plan("additive", "linear", seeds=(0, 1), anchors=True)
-    assert states(sweep(plan, Where(jobs=2))) == {"done": 10}
-    assert states(sweep(plan, Where())) == {"before": 10}
+    assert states(sweep(plan, Where(jobs=2))) == {"done": 12}
+    assert states(sweep(plan, Where())) == {"before": 12}
     assert set(finished_by_run().values()) == {1}
 
 

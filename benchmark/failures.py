@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.errors import BenchmarkError
 from benchmark.machine.extras import named_where_missing
+from benchmark.machine.peers import noticing_loss
 
 if TYPE_CHECKING:
     from benchmark.method import Method
@@ -42,7 +43,7 @@ def told_apart(method: Method, phase: str) -> Iterator[None]:
         What it does, such as "fitting".
     """
     try:
-        with named_where_missing():
+        with named_where_missing(), noticing_loss():  # a connection that breaks is not the method's doing
             yield
     except BenchmarkError:
         raise

@@ -5,6 +5,7 @@ All of them run the same command. The first one records, writes and prints; the 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
@@ -148,10 +149,9 @@ def noticing_loss() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        from torch.distributed import DistError
-
-        # gloo raises plain RuntimeErrors, which name the file of its sources.
-        if not isinstance(error, DistError) and "/gloo/" not in str(error):
+        # What has not loaded PyTorch has no peers; gloo raises plain RuntimeErrors, which name its sources.
+        connection = sys.modules.get("torch.distributed")
+        if connection is None or not (isinstance(error, connection.DistError) or "/gloo/" in str(error)):
             raise
         raise LostProcessError(
             "Another process of this run has ended in the middle of it; "

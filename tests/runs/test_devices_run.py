@@ -92,7 +92,7 @@ def test_a_process_that_is_killed_ends_the_run_with_one_sentence(screen, store, 
     with under_way(screen, home) as (process, (first, second)):
         second.kill()
         printed, said = process.communicate(timeout=PATIENCE)
-        assert process.returncode == 2
+        assert process.returncode == 2, said
         assert not printed
         assert said.count("Error") == 1
         assert "Process 1 of 2 (counted from 0) was killed by SIGKILL" in said

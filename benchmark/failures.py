@@ -29,6 +29,12 @@ class MethodFailedError(Exception):
     """A method raised, or ended the process; the command line exits with 1."""
 
 
+def reason_of(error: BaseException) -> str:
+    """Return the first line of what went wrong, with the kind of error where the line does not say it."""
+    first_line = str(error).partition("\n")[0]
+    return first_line if isinstance(error, MethodFailedError) else f"{type(error).__name__}: {first_line}"
+
+
 @contextmanager
 def told_apart(method: Method, phase: str) -> Iterator[None]:
     """Say of what a method raises that it is the method's, in which phase, and at which line of its code.

@@ -123,17 +123,19 @@ def _make(environment: Environment, force: bool, python: str) -> None:
     total = 1 + sum(_count(path) for path in environment.requirements)
     with stage(f"install {environment.name}", total) as progress:
         bar = _Bar(progress, total - 1)
+        packages = shared
         if force or not shared.exists():
-            folder = _fresh(shared)
-            _run(environment, [python, "-m", "venv", folder], bar)
-            _fill(environment, folder, folder, environment.folder / REQUIREMENTS, bar)
-            with replacing(shared) as draft:
-                draft.symlink_to(folder.name)
+            packages = _fresh(shared)
+            _run(environment, [python, "-m", "venv", packages], bar)
+            _fill(environment, packages, packages, environment.folder / REQUIREMENTS, bar)
         own = _fresh(place / environment.key)
-        _run(environment, [shared / "bin" / "python", "-m", "venv", "--without-pip", own], bar)
+        _run(environment, [packages / "bin" / "python", "-m", "venv", "--without-pip", own], bar)
         _put_on_top(own, shared)
         if (environment.folder / WITHOUT_DEPENDENCIES).is_file():
-            _fill(environment, shared, own, environment.folder / WITHOUT_DEPENDENCIES, bar)
+            _fill(environment, packages, own, environment.folder / WITHOUT_DEPENDENCIES, bar)
+        if packages is not shared:
+            with replacing(shared) as draft:
+                draft.symlink_to(packages.name)
         with replacing(environment.pointer) as draft:
             said = {"folder": own.name, "packages": shared.name}
             draft.write_text(json.dumps(said) + "\n", encoding="utf-8")

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from benchmark.errors import BenchmarkError
+from benchmark.failures import reason_of
 from benchmark.records.record import Coordinates, Record, Status
 from benchmark.records.tracking import local
 from benchmark.records.tracking.delivery import Ending, deliver_all, record_file
@@ -176,8 +177,7 @@ class Tracker(Store):
             self._close_after_trouble(run.info.run_id, "interrupted", "stopped from the keyboard")
             raise
         except BaseException as error:
-            first_line = str(error).partition("\n")[0]
-            self._close_after_trouble(run.info.run_id, "failed", f"{type(error).__name__}: {first_line}")
+            self._close_after_trouble(run.info.run_id, "failed", reason_of(error))
             raise
 
     def _close_after_trouble(self, run_id: str, status: Status, reason: str) -> None:

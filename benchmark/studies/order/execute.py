@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from benchmark.failures import reason_of
 from benchmark.records.tracking import StoredRun, Tracker
 from benchmark.runs.run import Fitted, fit, record_predictions
 from benchmark.studies.order import saved
@@ -77,7 +78,7 @@ def _complete(training: Training, wanted: Sequence[Prediction], tracker: Tracker
                     fitted = _fit(training)
                 record_predictions(prediction.task, _configured(fitted, prediction), recording)
         except Exception as error:
-            reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+            reason = reason_of(error)
             unmade = [prediction] if fitted else wanted[index:]
             missing += [Missing(each, reason) for each in unmade]
             for each in unmade:

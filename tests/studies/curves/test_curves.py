@@ -65,7 +65,9 @@ def test_a_longer_training_that_is_better_is_said(asked):
 def test_what_fails_is_named_and_the_rest_goes_on(asked):
     found = draw_curves(replace(asked, seeds=2, shares=(1.0,)))
     (failure,) = found.failed
-    assert failure.endswith("budget 2, training 100%, seed 1: no luck")
+    assert failure.endswith(
+        "budget 2, training 100%, seed 1: learns failed while fitting: ValueError: no luck"
+    )
     (points,) = found.points.values()
     assert [sorted(each.scores) for each in points] == [[0, 1], [0]]
     assert failure in as_markdown(found, "x.png")

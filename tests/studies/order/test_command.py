@@ -100,11 +100,12 @@ def test_a_failure_is_in_the_report_and_in_the_exit_code(home, options, type_, c
     code, out, _ = type_(*options, *ONE)
     assert code == 1
     assert "3 predictions are missing" in out
-    assert "Failed: fake_flow, pretrained, joint, seed 0 (ValueError: no joint today)" in caplog.text
+    reason = "fake_flow failed while predicting: ValueError: no joint today"
+    assert f"Failed: fake_flow, pretrained, joint, seed 0 ({reason})" in caplog.text
     text = (home / "leaderboard" / "order-tiny.md").read_text()
     missing = text.split("## What is missing")[1].split("##")[0]
-    assert "- fake_flow, pretrained, joint, seed 0: ValueError: no joint today" in missing
-    assert "- fake_flow, noise, joint, seed 0: ValueError: no joint today" in missing
+    assert f"- fake_flow, pretrained, joint, seed 0: {reason}" in missing
+    assert f"- fake_flow, noise, joint, seed 0: {reason}" in missing
     assert "- pretrained: latent_first − joint: not made in every seed" in text
     (home / "fail-joint").unlink()
     code, _, _ = type_(*options, *ONE)

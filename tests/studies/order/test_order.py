@@ -172,7 +172,9 @@ def test_a_failed_prediction_is_resumed_without_training_again(case):
     assert [each.prediction.arm for each in missing] == [
         Arm(source, "expression_first") for source in ("pretrained", "noise", "wrong")
     ]
-    assert {each.reason for each in missing} == {"ValueError: no expression_first today"}
+    assert {each.reason for each in missing} == {
+        "fake_flow failed while predicting: ValueError: no expression_first today"
+    }
     assert len(kept(case)) == 3
     before = log(case)
     (case / "fail-expression_first").unlink()
@@ -223,7 +225,9 @@ def test_a_training_that_fails_is_tried_once_and_the_others_go_on(case):
     assert fits(case).count("fit random 0 40") == 1
     assert "fit plain 0 40" in fits(case)
     failed = [each for each in Tracker().runs() if each.status == "failed"]
-    assert [each.tags["reason"] for each in failed] == ["ValueError: no random today"]
+    assert [each.tags["reason"] for each in failed] == [
+        "fake_flow failed while fitting: ValueError: no random today"
+    ]
     (case / "fail-random").unlink()
     assert execute(plan, Tracker()) == []
     assert len(fits(case)) == 6

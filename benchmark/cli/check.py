@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json as json_module
-import shutil
 import sys
-import textwrap
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from benchmark.cli import options
-from benchmark.cli.listings import AsJson
+from benchmark.cli.lines import filled
 
 if TYPE_CHECKING:
     from benchmark.testing import Finding
@@ -24,7 +22,7 @@ def check(
     method: Annotated[str, typer.Argument(help="Name of a method, or path/to/file.py:Class.")],
     preset: Annotated[str | None, typer.Option(help="Else smoke where there is one.")] = None,
     set_: options.Settings = None,
-    json: AsJson = False,
+    json: options.AsJson = False,
 ) -> None:
     """Check a method on tiny data sets, and say all that is wrong; the exit code is 1 then."""
     from benchmark.registry import load_method
@@ -54,9 +52,4 @@ def check(
 def _line(finding: Finding) -> str:
     """A finding, no wider than the terminal; places in files stay whole."""
     text = f"{'ok' if finding.problem is None else 'WRONG':<5} {finding.problem or finding.claim}"
-    width = shutil.get_terminal_size().columns
-    lines = [
-        textwrap.fill(line, width, subsequent_indent=" " * 6, break_long_words=False, break_on_hyphens=False)
-        for line in text.split("\n")
-    ]
-    return "\n    ".join(lines)
+    return "\n    ".join(filled(line, others=" " * 6) for line in text.split("\n"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -32,7 +31,7 @@ def compare(
         str | None,
         typer.Option(metavar="METRIC", help="By which wins and losses are listed; pearson unless said."),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    json: options.AsJson = False,
     output: Annotated[
         Path | None, typer.Option(metavar="FILE.html|.png", help="Also write a page, or the picture alone.")
     ] = None,
@@ -86,10 +85,9 @@ def _write(comparison: Comparison, by: str, output: Path) -> None:
 
 
 def _print(comparison: Comparison, by: str) -> None:
-    from benchmark.cli.screen import filled, print_table
+    from benchmark.cli.lines import filled
+    from benchmark.cli.screen import print_table
     from benchmark.report.comparison.words import READING, question, tables, title
-
-    width = shutil.get_terminal_size().columns
 
     print(f"first:  {title(comparison.first)}\nsecond: {title(comparison.second)}\n{question(comparison)}")
     for heading, rows in tables(comparison, by):
@@ -99,4 +97,4 @@ def _print(comparison: Comparison, by: str) -> None:
         else:
             print(f"{heading}: nowhere")
     for note in (*comparison.notes, READING):
-        print(filled(note, width))
+        print(filled(note))

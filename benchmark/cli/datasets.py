@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as json_module
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from benchmark.cli import options
-from benchmark.cli.listings import AsJson, Named, show
+from benchmark.cli.lines import filled
+from benchmark.cli.listings import Named, show
 
 app = typer.Typer(
     cls=Named,
@@ -24,14 +24,14 @@ File = Annotated[Path, typer.Argument(metavar="FILE.h5ad", help="Single cells wi
 
 
 @app.callback()
-def datasets(context: typer.Context, json: AsJson = False) -> None:
+def datasets(context: typer.Context, json: options.AsJson = False) -> None:
     """List the data sets that have a card, and whether their cells are at hand."""
     if context.invoked_subcommand is None:
         list_(json)
 
 
 @app.command("list")
-def list_(json: AsJson = False) -> None:
+def list_(json: options.AsJson = False) -> None:
     """List the data sets that have a card, and whether their cells are at hand."""
     from benchmark.data.cards import list_cards
     from benchmark.data.dataset import availability
@@ -54,7 +54,7 @@ def list_(json: AsJson = False) -> None:
 @app.command("show")
 def show_(
     name: Annotated[str, typer.Argument(help="Name of a data set.")],
-    json: AsJson = False,
+    json: options.AsJson = False,
 ) -> None:
     """Show what the card of a data set says, where its cells are, and which splits are frozen."""
     from benchmark.data.cards import load_card
@@ -68,13 +68,10 @@ def show_(
     if json:
         print(json_module.dumps(about, indent=1))
         return
-    from benchmark.cli.screen import filled
-
-    width = shutil.get_terminal_size().columns
     for field, value in about.items():
         text = ", ".join(map(str, value)) if isinstance(value, list) else value
         text = ", ".join(f"{each}={its}" for each, its in value.items()) if isinstance(value, dict) else text
-        print(filled(f"{field.replace('_', ' ')}: {' '.join(str(text).split()) or 'none'}", width, "", "  "))
+        print(filled(f"{field.replace('_', ' ')}: {' '.join(str(text).split()) or 'none'}", others="  "))
 
 
 @app.command()
@@ -82,7 +79,7 @@ def show_(
 def describe(
     file: File,
     *,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    json: options.AsJson = False,
     columns: Mapping[str, Any],
 ) -> None:
     """Say what a file holds, what is doubtful about it, and which command reads it.
@@ -102,7 +99,7 @@ def add(
     file: File,
     *,
     name: Annotated[str | None, typer.Option(help="What it is called; as the file unless said.")] = None,
-    json: AsJson = False,
+    json: options.AsJson = False,
     columns: Mapping[str, Any],
 ) -> None:
     """Write a card for a file, so that it is read in this way by its name; the file is read first."""
@@ -119,7 +116,9 @@ def add(
 
 
 @app.command()
-def fetch(name: Annotated[str, typer.Argument(help="Name of a data set.")], json: AsJson = False) -> None:
+def fetch(
+    name: Annotated[str, typer.Argument(help="Name of a data set.")], json: options.AsJson = False
+) -> None:
     """Download a data set where it is not at hand, check it and prepare it, without a run."""
     from benchmark.cli.screen import ProgressBars
     from benchmark.data import load_dataset

@@ -8,17 +8,14 @@ import platform
 import re
 import shutil
 import sys
-import textwrap
 from collections.abc import Iterator
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 import benchmark
+from benchmark.cli import options
+from benchmark.cli.lines import filled
 
 NOT_WELL = 1
-WHOLE: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
-"""Words are not broken."""
 GIB = 1 << 30
 PASSWORD = r"(?<=:)[^:/@]+(?=@)"
 """In the address of a store."""
@@ -26,7 +23,7 @@ LABEL = 18
 """Columns of what a line is about."""
 
 
-def doctor(json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
+def doctor(json: options.AsJson = False) -> None:
     """Say what is installed, which extra adds what is missing, what machine this is, where things are kept.
 
     Nothing heavy is imported and nothing is written. The exit code is 1 where something is wrong.
@@ -160,15 +157,9 @@ def _lines(about: dict[str, Any]) -> Iterator[str]:
     yield _line("BENCHMARK_DATA", os.pathsep.join(kept["data"]) or "not set")
     yield "\nwrong" if about["wrong"] else "\nNothing is wrong."
     for sentence in about["wrong"]:
-        yield textwrap.fill(sentence, shutil.get_terminal_size().columns, subsequent_indent="  ", **WHOLE)
+        yield filled(sentence, others="  ")
 
 
 def _line(name: str, text: str) -> str:
     """A line of the list: a name and what is to be said of it; no path is broken."""
-    return textwrap.fill(
-        text,
-        shutil.get_terminal_size().columns,
-        initial_indent=f"  {name:<{LABEL}}",
-        subsequent_indent=" " * (LABEL + 2),
-        **WHOLE,
-    )
+    return filled(text, first=f"  {name:<{LABEL}}", others=" " * (LABEL + 2))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.cli.listings import AsJson
+from benchmark.cli import options
 
 if TYPE_CHECKING:
     from benchmark.hosting.method import SubprocessMethod
@@ -24,7 +24,7 @@ def install(
     listed: Annotated[
         bool, typer.Option("--list", help="Show what is installed, its size and who uses it.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: options.AsJson = False,
 ) -> None:
     """Install a published package into an environment of its own, from pinned requirements."""
     from benchmark.cli.listings import show
@@ -51,7 +51,7 @@ def install(
     print(f"{method} {'is installed' if made_now else 'was installed already'}: {environment.python}")
 
 
-def uninstall(method: Hosted, json: AsJson = False) -> None:
+def uninstall(method: Hosted, json: options.AsJson = False) -> None:
     """Remove the environment of a method; packages that another one uses stay."""
     from benchmark.hosting.installing import uninstall as uninstall_environment
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import difflib
 import json as json_module
 import shutil
-import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from benchmark.cli.options import AsJson
+from benchmark.cli import options
+from benchmark.cli.lines import filled
 
 if TYPE_CHECKING:
     from benchmark.registry import Listing
@@ -43,7 +43,7 @@ def methods(
     name: Annotated[str | None, typer.Argument(help="Show the hyper-parameters of this method.")] = None,
     preset: Annotated[str | None, typer.Option(help="With the values of this preset.")] = None,
     dataset: Annotated[str, typer.Option(help="Whose panel parameters are counted for.")] = "simulated",
-    json: AsJson = False,
+    json: options.AsJson = False,
 ) -> None:
     """List the methods, or describe one: hyper-parameters, ranges, presets, parameter count."""
     from benchmark.registry import list_methods, missing_extras
@@ -82,14 +82,7 @@ def _paragraph(row: Mapping[str, Any], width: int) -> str:
     head = f"{row['name']} = {row['value']}"
     lines = [f"{head} {allowed}"] if len(head) + len(allowed) < width else [head, allowed]
     return "\n".join(
-        textwrap.fill(
-            text,
-            width,
-            initial_indent=indent,
-            subsequent_indent="    ",
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+        filled(text, width, indent, "    ")
         for indent, text in [("", lines[0]), *(("    ", text) for text in [*lines[1:], row["help"]])]
         if text
     )

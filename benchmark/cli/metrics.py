@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.cli.listings import AsJson, show
+from benchmark.cli import options
+from benchmark.cli.listings import show
 from benchmark.errors import unknown
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ SPOKEN = {True: "yes", False: "no", None: "neither, it describes and does not ju
 
 def metrics(
     name: Annotated[str | None, typer.Argument(help="Show the whole declaration of this metric.")] = None,
-    json: AsJson = False,
+    json: options.AsJson = False,
 ) -> None:
     """List the metrics, or declare one: formula, range, gene set, reference, what NaN means."""
     from benchmark.evaluation.metrics import METRICS

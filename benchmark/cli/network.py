@@ -37,7 +37,7 @@ def network(
         ),
     ] = None,
     device: options.Device = "auto",
-    json: Annotated[bool, typer.Option("--json", help="Print the findings as one JSON object.")] = False,
+    json: options.AsJson = False,
     output: Annotated[
         Path | None, typer.Option(metavar="FILE.md", help="Write a Markdown report, too.")
     ] = None,

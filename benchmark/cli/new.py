@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from benchmark.cli.options import AsJson
+from benchmark.cli import options
 
 app = typer.Typer(help="Begin something of your own from a template.", rich_markup_mode=None)
 
@@ -24,7 +24,7 @@ def method(
     output: Annotated[
         Path | None, typer.Option(help="Folder to write; as the method, in this folder, unless said.")
     ] = None,
-    json: AsJson = False,
+    json: options.AsJson = False,
 ) -> None:
     """Write a repository for a method: its module, its test, and the entry point that makes it known."""
     from benchmark.testing.template import write_repository

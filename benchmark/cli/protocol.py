@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from benchmark.cli import options
-from benchmark.cli.listings import AsJson, show
+from benchmark.cli.listings import show
 from benchmark.cli.suite import replay as replay_document
 from benchmark.cli.suite import score_requests
 from benchmark.errors import BenchmarkError
@@ -48,7 +48,7 @@ def protocol(
     replay: Annotated[
         Path | None, typer.Option(help="Score the run of an evaluation_results.json anew and compare.")
     ] = None,
-    json: AsJson = False,
+    json: options.AsJson = False,
 ) -> None:
     """Check data and splits against published values, run a method, show it beside published rows."""
     from benchmark.data import load_dataset

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from benchmark.cli.listings import AsJson
+from benchmark.cli import options
 from benchmark.errors import BenchmarkError
 
 
@@ -19,7 +19,7 @@ def publish(
     ] = None,
     dataset: Annotated[str | None, typer.Option(help="Only runs on this data set.")] = None,
     method: Annotated[str | None, typer.Option(help="Only runs of this method.")] = None,
-    json: AsJson = False,
+    json: options.AsJson = False,
 ) -> None:
     """Write the records of finished runs as files, from which `leaderboard --records` makes the board.
 

@@ -46,7 +46,7 @@ def run(
         int, typer.Option(help="Processes that share the training, each with a device of its own.", min=1)
     ] = 1,
     force: Annotated[bool, typer.Option("--force", help="Repeat a run that is finished.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the record as one JSON object.")] = False,
+    json: options.AsJson = False,
     all_: Annotated[bool, typer.Option("--all", help="Print every metric, not the headline ones.")] = False,
     anchors: options.Anchors = True,
     shared_controls: options.SharedControls = False,

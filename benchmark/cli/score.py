@@ -44,7 +44,7 @@ def score(
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Score what is missing as the train mean.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    json: options.AsJson = False,
     anchors: options.Anchors = True,
     *,
     columns: Mapping[str, Any],

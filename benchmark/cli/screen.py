@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-import shutil
 import sys
-import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from benchmark.cli.lines import filled
 from benchmark.evaluation.controls import about_controls
 from benchmark.evaluation.metrics import METRICS
 from benchmark.machine.progress import Stage
@@ -107,18 +106,6 @@ def _print_paragraphs(
                 print(filled(f"{heading}: {' '.join(text.split())}", width, "  ", "    "))
 
 
-def filled(text: str, width: int, first: str = "", others: str = "") -> str:
-    """Break a text into lines between words; a word that is longer than a line stays whole."""
-    return textwrap.fill(
-        text,
-        width,
-        initial_indent=first,
-        subsequent_indent=others,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-
-
 def print_metrics(metrics: Mapping[str, Summary], who: str) -> None:
     """Print the means of metrics, and which ones do not apply or were not known when they were taken."""
     print_table(
@@ -182,7 +169,7 @@ def print_record(record: Record, done_now: bool, scores: Callable[[Record], None
 
 def _say(text: str) -> None:
     """Print a sentence, in a terminal with lines between words."""
-    print(filled(text, shutil.get_terminal_size().columns, "", "  ") if sys.stdout.isatty() else text)
+    print(filled(text, others="  ") if sys.stdout.isatty() else text)
 
 
 def _about_sampling(record: Record) -> str:

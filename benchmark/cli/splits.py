@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from benchmark.cli import options
-from benchmark.cli.listings import AsJson, show
+from benchmark.cli.listings import show
 from benchmark.errors import BenchmarkError
 
 app = typer.Typer(
@@ -26,7 +26,7 @@ ValidationShare = Annotated[float | None, typer.Option(help="Part for validation
 
 
 @app.callback()
-def splits(context: typer.Context, json: AsJson = False) -> None:
+def splits(context: typer.Context, json: options.AsJson = False) -> None:
     """List, make and check frozen splits."""
     if context.invoked_subcommand is None:
         show_splits(json)
@@ -35,7 +35,7 @@ def splits(context: typer.Context, json: AsJson = False) -> None:
 @app.command("list")
 @options.reads_files
 def list_(
-    json: AsJson = False,
+    json: options.AsJson = False,
     *,
     dataset: Annotated[str | None, typer.Option(help="Only those of a data set, by name or path.")] = None,
     columns: Mapping[str, Any],
@@ -77,7 +77,7 @@ def make(
     seed: Seed = 0,
     test_share: TestShare = None,
     validation_share: ValidationShare = None,
-    json: AsJson = False,
+    json: options.AsJson = False,
     *,
     columns: Mapping[str, Any],
 ) -> None:
@@ -109,7 +109,7 @@ def check(
     seed: Seed = 0,
     test_share: TestShare = None,
     validation_share: ValidationShare = None,
-    json: AsJson = False,
+    json: options.AsJson = False,
     *,
     columns: Mapping[str, Any],
 ) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from benchmark.cli import options
-from benchmark.cli.listings import AsJson, show
+from benchmark.cli.listings import show
 
 COLUMNS = {
     "train_mean": "train mean",
@@ -43,7 +43,7 @@ def trust(
         Path | None,
         typer.Option(metavar="FOLDER", help="Records that `publish` wrote, instead of the run store."),
     ] = None,
-    json: AsJson = False,
+    json: options.AsJson = False,
 ) -> None:
     """Say of every metric what range, noise and use it has on a data set; keep that for the page."""
     from benchmark.cli.screen import ProgressBars

@@ -9,10 +9,9 @@ import shutil
 import sys
 import uuid
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-
-from filelock import FileLock
 
 from benchmark.errors import BenchmarkError
 from benchmark.hosting.child import started
@@ -24,7 +23,7 @@ from benchmark.hosting.environment import (
     pointers,
     read_pointer,
 )
-from benchmark.machine.paths import cache_folder, replacing
+from benchmark.machine.paths import cache_folder, locked, replacing
 from benchmark.machine.progress import Stage, stage
 
 INSTALLED = ("Collecting ", " + ")
@@ -74,7 +73,7 @@ def install(environment: Environment, force: bool = False, python: str | None = 
     BenchmarkError
         When a package cannot be had or installed; nothing is left then.
     """
-    with _locked():
+    with _alone():
         if environment.python is not None and not force:
             return False
         try:
@@ -89,7 +88,7 @@ def uninstall(name: str) -> int:
 
     Packages that another method uses stay.
     """
-    with _locked():
+    with _alone():
         before = _size(cache_folder("environments"))
         for pointer in pointers():
             if method_of(pointer) == name:
@@ -205,11 +204,9 @@ def _run(environment: Environment, command: Sequence[str | Path], bar: _Bar) -> 
         )
 
 
-def _locked() -> FileLock:
+def _alone() -> AbstractContextManager[None]:
     """One process at a time changes what is installed."""
-    place = cache_folder("environments")
-    place.mkdir(parents=True, exist_ok=True)
-    return FileLock(place / "environments.lock")
+    return locked(cache_folder("environments") / "environments.lock")
 
 
 def _fresh(place: Path) -> Path:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from benchmark.errors import BenchmarkError
 
 _PACKAGE = Path(__file__).parents[1]
+_log = logging.getLogger("benchmark")
 
 
 def checkout() -> Path | None:
@@ -55,21 +57,34 @@ def cache_folder(kind: str) -> Path:
 
 
 @contextmanager
-def locked(name: str) -> Iterator[None]:
-    """Keep other processes of this project home out of the block; who comes second waits.
+def locked(name: str | Path, waiting: str = "", wait: bool = True) -> Iterator[None]:
+    """Keep other processes of this project home out of the block; a lock ends with its process.
 
     Parameters
     ----------
     name
-        Of the lock's file in the project home.
+        Of the lock's file, in the project home.
+    waiting
+        What is said when another process holds it and this one waits.
+    wait
+        Whether one that another process holds is waited for.
 
     Raises
     ------
+    Timeout
+        When another process holds it, and it is not waited for.
     BenchmarkError
         When the project home cannot be written.
     """
     lock = FileLock(project_home() / name)
     try:
+        Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout:
+        if not wait:
+            raise
+        if waiting:
+            _log.info(waiting)
         lock.acquire()
     except OSError as error:
         raise unwritable(error) from error

@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
-from filelock import FileLock, Timeout
-
-from benchmark.machine.paths import cache_folder, unwritable
-
-_log = logging.getLogger("benchmark")
+from benchmark.machine.paths import cache_folder, locked
 
 
-@contextmanager
-def claimed(key: str, wait: bool = True) -> Iterator[None]:
-    """Hold the claim on a run; it ends with the process, however that ends.
-
-    Parameters
-    ----------
-    key
-        Of the run's coordinates.
-    wait
-        Whether one that another process holds is waited for, and that is said.
+def claimed(key: str, wait: bool = True) -> AbstractContextManager[None]:
+    """Hold the claim on a run of this key; another process that holds it is waited for, unless said.
 
     Raises
     ------
@@ -31,19 +17,5 @@ def claimed(key: str, wait: bool = True) -> Iterator[None]:
     BenchmarkError
         When the project home cannot be written.
     """
-    folder = cache_folder("claims")
-    lock = FileLock(folder / f"{key[:32]}.lock")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout:
-        if not wait:
-            raise
-        _log.info("Another process does the same run; this one waits, and shows what comes of it.")
-        lock.acquire()
-    except OSError as error:
-        raise unwritable(error) from error
-    try:
-        yield
-    finally:
-        lock.release()
+    waiting = "Another process does the same run; this one waits, and shows what comes of it."
+    return locked(cache_folder("claims") / f"{key[:32]}.lock", waiting, wait)

@@ -18,14 +18,13 @@ from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
-from filelock import FileLock, Timeout
 
 from benchmark.board import LIMIT
 from benchmark.data import Dataset, load_dataset
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.scoring import BOUNDS, score
-from benchmark.machine.paths import project_home
+from benchmark.machine.paths import locked
 from benchmark.machine.progress import Silent, report_to, stage
 from benchmark.records.lookup import (
     Place,
@@ -76,7 +75,7 @@ def rescore(run_id: str | None = None, *, force: bool = False, dataset: Dataset 
     load = lru_cache(maxsize=1)(load_dataset if dataset is None else lambda name: dataset)
     question = lru_cache(maxsize=1)(lambda place: question_of(place, load))
     tracker = Tracker()
-    with _alone():
+    with locked(".rescore.lock", "Another process rescores; this one waits for it."):
         runs = _chosen(tracker.runs("attributes.status = 'FINISHED'"), run_id, dataset)
         due = [run for run in runs if force or not is_current(run)]
         outcome.current.extend(run.run_id for run in runs if run not in due)
@@ -156,18 +155,3 @@ def _uninterrupted() -> Iterator[None]:
         signal.signal(signal.SIGINT, usual)
         if came:
             raise KeyboardInterrupt
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """Wait until no other process of this project home rescores."""
-    lock = FileLock(project_home() / ".rescore.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        _log.info("Another process rescores; this one waits for it.")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()

@@ -15,13 +15,12 @@ from typing import Any
 
 import numpy as np
 import optuna
-from filelock import FileLock
 from optuna.pruners import MedianPruner
 from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from benchmark.machine.alive import is_alive, this_process
-from benchmark.machine.paths import project_home
+from benchmark.machine.paths import locked
 from benchmark.tuning.plan import Direction
 from benchmark.tuning.space import Space
 from benchmark.tuning.storage import address, open_storage, usable
@@ -88,8 +87,7 @@ class Study:
         self.name, self.space, self.direction, self.wanted, self.seed = name, space, direction, wanted, seed
         # What Optuna says is for whoever calls it, and not for those who wait for a score.
         optuna.logging.set_verbosity(logging.WARNING)
-        self._lock = FileLock(project_home() / ".tuning.lock")
-        with usable(self.url), self._lock:
+        with usable(self.url), locked(".tuning.lock"):
             self._storage = open_storage(self.url)
             self._study = optuna.create_study(
                 study_name=name,
@@ -128,7 +126,7 @@ class Study:
 
     def claim(self) -> Trial | None:
         """Take the next configuration to try, the default one first; None where there are enough trials."""
-        with usable(self.url), self._lock:
+        with usable(self.url), locked(".tuning.lock"):
             taken = self.trials()
             if len(taken) >= self.wanted:
                 return None
@@ -187,12 +185,12 @@ class Study:
 
     def give_back(self, trial: Trial) -> None:
         """Leave a trial that is under way to whoever works on the study next."""
-        with usable(self.url), self._lock:
+        with usable(self.url), locked(".tuning.lock"):
             self._lose(self._frozen(trial.number), "stopped from the keyboard")
 
     def close_lost(self) -> int:
         """Leave the trials of processes that have ended without a word to others; returns how many."""
-        with usable(self.url), self._lock:
+        with usable(self.url), locked(".tuning.lock"):
             lost = [each for each in self.trials() if _is_lost(each)]
             for each in lost:
                 again = each.user_attrs.get(AGAIN, 0)

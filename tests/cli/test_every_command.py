@@ -26,6 +26,10 @@ def leaves(command: click.Command, name: str = "") -> dict[str, click.Command]:
 COMMANDS = leaves(get_command(app))
 
 
+def test_commands_within_commands_are_among_them():
+    assert {"run", "runs", "runs remove", "new method", "datasets fetch", "splits check"} <= set(COMMANDS)
+
+
 @pytest.mark.parametrize("name", sorted(COMMANDS.keys() - SERVES - {""}))
 def test_every_command_prints_json(name):
     options = [option for each in COMMANDS[name].params for option in each.opts]

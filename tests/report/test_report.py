@@ -163,7 +163,8 @@ def test_refit_draws_the_cascade_and_says_whether_it_is_the_recorded_training(sc
     data = ["--dataset", screen, *PATH_OPTIONS, "--output", tmp_path / "pictures"]
     code, out, err = type_("report", "latest", *data)
     assert code == 0, err
-    assert "Left out trajectory, network: A run keeps no weights; --refit trains the method again" in out
+    advice = "A run keeps no weights; --refit trains the method again and draws this."
+    assert f"Left out trajectory, network: {advice}" in out
     code, out, err = type_("report", "latest", "--refit", *data)
     assert code == 0, err
     assert "Left out" not in out

@@ -148,6 +148,18 @@ class DeclaresAnotherMean(TrainMean):
             yield cells + np.float32(0.25)
 
 
+class FractionsOfCounts(TrainMean):
+    expression = "counts"
+
+    def predict_mean(self, perturbations):
+        return None
+
+    def predict(self, control, perturbations):
+        self.require_fitted()
+        for _ in perturbations:
+            yield (control.layers["counts"].toarray() * 0.5).astype(np.float32)
+
+
 class ForgetsWhenSaved(TrainMean):
     def fitted_state(self):
         state = super().fitted_state()
@@ -174,6 +186,7 @@ class ForgetsWhenSaved(TrainMean):
             DeclaresAnotherMean,
             r"says that the mean of \S+ is \d+\.?\d* in \S+, but that of its 12 cells is \d+\.\d+; move",
         ),
+        (FractionsOfCounts, "holds what is no whole number; draw counts"),
         (ForgetsWhenSaved, "saved and loaded"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),

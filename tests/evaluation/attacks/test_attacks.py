@@ -141,6 +141,14 @@ def test_an_attack_leaves_no_score_undefined_that_was_defined(results, attack, b
     assert not ASKS_FOR_CALLS & set(headline_metrics())
 
 
+@pytest.mark.parametrize("base", ["train_mean", "additive"])
+def test_cells_that_are_copies_of_a_control_call_no_gene(results, base):
+    """So that the exemption above is no wider than what it is there for."""
+    honest = results.honest[base].isna()
+    attacked = results.attacked(attack_named("copied_control"), base).isna()
+    assert set((attacked & ~honest).any().loc[lambda dropped: dropped].index) == ASKS_FOR_CALLS
+
+
 @on_every_base
 @pytest.mark.parametrize("name", SPIKES)
 def test_spiked_targets_gain_nothing_where_targets_are_left_out(results, name, base):

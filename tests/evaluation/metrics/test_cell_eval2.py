@@ -199,6 +199,5 @@ def test_the_package_still_gives_what_was_recorded(name: str, asked: dict[str, A
         there = pd.json_normalize(found[part]).T.sort_index()
         known = pd.json_normalize(THEIRS[name][part]).T.sort_index()
         assert list(there.index) == list(known.index)
-        np.testing.assert_allclose(
-            there.astype(float), known.astype(float), rtol=1e-7, atol=1e-9
-        )  # as processors round
+        # Their sums are in float32 in places, which another processor adds in another order.
+        np.testing.assert_allclose(there.astype(float), known.astype(float), rtol=1e-8, atol=1e-9)

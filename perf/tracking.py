@@ -39,7 +39,7 @@ def measure_training() -> None:
     """Print how much longer the training takes in a run that is tracked."""
     from benchmark.machine.progress import CurveKeeper, report_to
     from benchmark.records.tracking import Tracker
-    from benchmark.runs.run import Request, prepare
+    from benchmark.runs.request import Request, prepare
     from benchmark.splits.views import training_views
 
     task = prepare(Request(**REQUEST))
@@ -88,7 +88,8 @@ def report_steps() -> None:
 
 def measure_overhead() -> None:
     """Print what a baseline run takes beside its fit, predict and metrics, alone and among others."""
-    from benchmark.runs.run import Request, run
+    from benchmark.runs.request import Request
+    from benchmark.runs.run import run
 
     command = [sys.executable, "-m", "benchmark", "run", "--method", "train_mean", "--no-anchors", "--json"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

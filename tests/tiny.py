@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmark.data.simulator import SimulatorConfig, simulate
-from benchmark.runs.run import Request
+from benchmark.runs.request import Request
 
 PATH_OPTIONS = [
     "--perturbation-column",

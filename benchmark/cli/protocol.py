@@ -20,7 +20,7 @@ from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
     from benchmark.data import Dataset
-    from benchmark.runs.run import Request
+    from benchmark.runs.request import Request
     from benchmark.studies.protocols import Checked, ProtocolCard
 
 
@@ -52,7 +52,7 @@ def protocol(
 ) -> None:
     """Check data and splits against published values, run a method, show it beside published rows."""
     from benchmark.data import load_dataset
-    from benchmark.runs.run import Request
+    from benchmark.runs.request import Request
     from benchmark.studies.protocols import as_rows, citations, load_protocol, protocol_lines, sanity_values
 
     if name is None:

@@ -60,7 +60,8 @@ def run(
     from benchmark.machine.progress import Silent, report_to
     from benchmark.records.tracking import Tracker
     from benchmark.runs.anchors import ensure_anchors
-    from benchmark.runs.run import Request, assist, perform, prepare
+    from benchmark.runs.request import Request, prepare
+    from benchmark.runs.run import assist, perform
 
     started = processes(devices)
     if started < devices:

@@ -59,7 +59,7 @@ def score(
     from benchmark.machine.progress import report_to
     from benchmark.runs.anchors import ensure_anchors
     from benchmark.runs.handed_in import check_name, score_file
-    from benchmark.runs.run import Request
+    from benchmark.runs.request import Request
     from benchmark.splits import load_split
 
     if name is not None:

@@ -13,7 +13,7 @@ from benchmark.errors import BenchmarkError
 if TYPE_CHECKING:
     from benchmark.data import Dataset
     from benchmark.records.record import Record
-    from benchmark.runs.run import Request
+    from benchmark.runs.request import Request
     from benchmark.studies.protocols import ProtocolCard
     from benchmark.studies.vcc2026.contexts import ContextScore
 

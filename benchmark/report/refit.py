@@ -16,7 +16,8 @@ from benchmark.perturbation import Perturbation
 from benchmark.predicting import sample_cells
 from benchmark.records.record import Record
 from benchmark.registry import load_method, source_digest
-from benchmark.runs.run import Task, fit
+from benchmark.runs.request import Task
+from benchmark.runs.run import fit
 from benchmark.splits import Split
 from benchmark.splits.views import control_cells
 

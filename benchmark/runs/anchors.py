@@ -15,7 +15,8 @@ from benchmark.records.record import Coordinates, Record, configuration_label
 from benchmark.records.tracking import Tracker
 from benchmark.registry import load_method, source_digest
 from benchmark.runs.claims import claimed
-from benchmark.runs.run import COMPARES, Request, run
+from benchmark.runs.request import Request
+from benchmark.runs.run import COMPARES, run
 from benchmark.splits import frozen_split
 
 _log = logging.getLogger("benchmark")

@@ -13,8 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from benchmark.board import ANCHORS, BOUNDS
 from benchmark.data.dataset import card_of
 from benchmark.errors import BenchmarkError, unknown
+from benchmark.predicting import CELLS
 from benchmark.registry import list_methods, load_method
-from benchmark.runs.run import CELLS, Request, check
+from benchmark.runs.request import Request, check
 from benchmark.sweep.job import Job
 
 ALL = "all"
@@ -37,7 +38,7 @@ class Plan(BaseModel):
     settings
         Hyper-parameters of all methods.
     cells, samples, device, columns
-        As in `benchmark.runs.run.Request`.
+        As in `benchmark.runs.request.Request`.
     anchors
         Whether the rows that every board has are part of the sweep.
     """

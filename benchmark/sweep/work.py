@@ -13,7 +13,8 @@ from benchmark.data import Dataset, load_dataset
 from benchmark.errors import BenchmarkError
 from benchmark.records.record import Record
 from benchmark.runs.anchors import bound_at, record_bound
-from benchmark.runs.run import Request, perform, prepare
+from benchmark.runs.request import Request, prepare
+from benchmark.runs.run import perform
 from benchmark.sweep.job import Job, Outcome
 
 

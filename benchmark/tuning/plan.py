@@ -20,7 +20,7 @@ class Plan:
     Attributes
     ----------
     method, dataset, split, device, columns
-        As in `benchmark.runs.run.Request`.
+        As in `benchmark.runs.request.Request`.
     seed
         Which frozen split, the seed of the method, and that of the draws.
     preset, settings

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from benchmark.records.tracking import Tracker
-from benchmark.runs.run import prepare, run
+from benchmark.runs.request import prepare
+from benchmark.runs.run import run
 from tests.tiny import request
 
 

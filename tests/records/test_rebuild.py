@@ -11,8 +11,9 @@ from benchmark.errors import BenchmarkError
 from benchmark.records.lookup import Place, finished_run, predictions, question_of, read_record
 from benchmark.records.tracking import StoredRun, Tracker
 from benchmark.records.tracking.rebuild import rebuild
+from benchmark.runs.request import prepare
 from benchmark.runs.rescore import rescore
-from benchmark.runs.run import prepare, run
+from benchmark.runs.run import run
 from tests.tiny import request
 
 

@@ -20,7 +20,8 @@ from benchmark.errors import BenchmarkError
 from benchmark.records.tracking import Tracker
 from benchmark.records.tracking.delivery import Delivery, waiting_room
 from benchmark.records.tracking.surroundings import SystemMonitor
-from benchmark.runs.run import perform, prepare, run
+from benchmark.runs.request import prepare
+from benchmark.runs.run import perform, run
 from tests.machine.process_case import environment
 from tests.records.server_case import Server
 from tests.sweep.sweep_case import Case

@@ -16,8 +16,9 @@ from benchmark.perturbation import Perturbation
 from benchmark.predicting import predict_all, sample_cells, starts_by_context
 from benchmark.records.archive import read_archive
 from benchmark.records.tracking import Tracker
+from benchmark.runs.request import Request
 from benchmark.runs.rescore import rescore
-from benchmark.runs.run import Request, run
+from benchmark.runs.run import run
 from benchmark.splits import make_split
 from benchmark.splits.views import control_cells, training_views
 from methods.same_elsewhere import SameElsewhere

@@ -7,7 +7,8 @@ import pytest
 from benchmark.board import build_board
 from benchmark.errors import BenchmarkError
 from benchmark.records.tracking import Tracker
-from benchmark.runs.run import fit, prepare, run
+from benchmark.runs.request import prepare
+from benchmark.runs.run import fit, run
 from tests.tiny import request, write_methods
 
 pytestmark = pytest.mark.usefixtures("store")

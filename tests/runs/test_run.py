@@ -23,7 +23,8 @@ from benchmark.failures import MethodFailedError
 from benchmark.predicting import sample_cells
 from benchmark.records.archive import file_digest, read_archive
 from benchmark.records.tracking import Tracker
-from benchmark.runs.run import perform, prepare, run
+from benchmark.runs.request import prepare
+from benchmark.runs.run import perform, run
 from benchmark.splits import load_split
 from tests.machine.process_case import PATIENCE, environment, started, wait_until
 from tests.tiny import COLUMNS, PATH_OPTIONS, request, write_methods

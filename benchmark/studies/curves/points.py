@@ -14,7 +14,8 @@ from benchmark.errors import BenchmarkError
 from benchmark.evaluation.statistics import SeedScores
 from benchmark.predicting import CELLS
 from benchmark.records.record import Record
-from benchmark.runs.run import Request, check, run
+from benchmark.runs.request import Request, check
+from benchmark.runs.run import run
 from benchmark.splits import resolved
 from benchmark.studies.order.statistics import scores_of
 

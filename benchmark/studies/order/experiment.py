@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmark.predicting import CELLS
 from benchmark.records.record import Coordinates
-from benchmark.runs.run import Task
+from benchmark.runs.request import Task
 from benchmark.studies.order.arms import (
     NO_LATENT,
     OF_TOLD,

@@ -13,7 +13,7 @@ from benchmark.errors import BenchmarkError, unknown
 from benchmark.records.record import configuration_label
 from benchmark.registry import load_method
 from benchmark.runs.anchors import method_at
-from benchmark.runs.run import Request, Task, prepare
+from benchmark.runs.request import Request, Task, prepare
 from benchmark.studies.order.arms import (
     CONTROLS,
     LATENT_FIRST,

@@ -14,7 +14,7 @@ from benchmark.config import MethodConfig
 from benchmark.machine.progress import Stage, report_to
 from benchmark.perturbation import CONTROL, Perturbation
 from benchmark.predicting import sample_cells
-from benchmark.runs.run import Task
+from benchmark.runs.request import Task
 from benchmark.splits.views import training_views
 
 STEP_FIELDS = ("steps", "transformer_steps")

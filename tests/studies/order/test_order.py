@@ -9,7 +9,8 @@ import pytest
 from benchmark.board import build_board
 from benchmark.errors import BenchmarkError
 from benchmark.records.tracking import Tracker
-from benchmark.runs.run import Request, run
+from benchmark.runs.request import Request
+from benchmark.runs.run import run
 from benchmark.studies.order import saved
 from benchmark.studies.order.arms import BAR, NO_LATENT, ORDERS, TOLD, Arm
 from benchmark.studies.order.execute import execute

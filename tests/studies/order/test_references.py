@@ -8,7 +8,8 @@ import pytest
 
 from benchmark.errors import BenchmarkError
 from benchmark.records.tracking import Tracker
-from benchmark.runs.run import Request, prepare, run
+from benchmark.runs.request import Request, prepare
+from benchmark.runs.run import run
 from benchmark.studies.order import plan as planning
 from benchmark.studies.order.arms import BAR, LATENT_FIRST, NO_LATENT, REFERENCES, Arm, of_latent
 from benchmark.studies.order.execute import execute

@@ -9,7 +9,11 @@ from typing import Any
 import anndata as ad
 import numpy as np
 import pandas as pd
+import pytest
 from scipy import sparse
+
+from benchmark.data.dataset import Dataset, load_dataset
+from benchmark.errors import BenchmarkError
 
 HOW = {"perturbation_column": "condition", "control_label": "ctrl", "expression": "counts"}
 LOGS = {**HOW, "expression": "log1p"}
@@ -58,3 +62,16 @@ def file(folder: Path, cells: ad.AnnData, name: str = "brought.h5ad") -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     cells.write_h5ad(folder / name)
     return folder / name
+
+
+def labels_of(dataset: Dataset) -> dict[str, int]:
+    """Cells by label."""
+    return dataset.adata.obs["perturbation"].value_counts().to_dict()
+
+
+def refusal(path: Path, how: dict[str, Any]) -> str:
+    """What is said of a file that is not read, in one line."""
+    with pytest.raises(BenchmarkError) as caught:
+        load_dataset(str(path), **how)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)

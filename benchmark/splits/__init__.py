@@ -1,5 +1,7 @@
 """Frozen divisions of perturbations into training, validation and test parts."""
 
+from benchmark.splits.checking import check_split
+from benchmark.splits.drawing import make_split
 from benchmark.splits.files import (
     AUTO,
     adjusted,
@@ -15,7 +17,7 @@ from benchmark.splits.files import (
 )
 from benchmark.splits.schemes import SCHEMES
 from benchmark.splits.shares import scheme_called
-from benchmark.splits.split import Split, check_split, make_split
+from benchmark.splits.split import Split
 
 __all__ = [
     "AUTO",

@@ -14,16 +14,17 @@ from benchmark.errors import BenchmarkError, unknown
 from benchmark.machine.paths import data_folders, project_home, replacing
 from benchmark.perturbation import CONTROL
 from benchmark.splits.contexts import CONTEXT_SCHEMES
+from benchmark.splits.drawing import fitting_scheme, make_split
 from benchmark.splits.own import is_own_list, read_own_list
 from benchmark.splits.schemes import SCHEMES
 from benchmark.splits.shares import scheme_called, with_shares
-from benchmark.splits.split import Split, fitting_scheme, make_split
+from benchmark.splits.split import Split
 
 if TYPE_CHECKING:
     from benchmark.data import Dataset
 
 AUTO = "auto"
-"""The scheme that suits the data, see `benchmark.splits.split.fitting_scheme`."""
+"""The scheme that suits the data, see `benchmark.splits.drawing.fitting_scheme`."""
 
 _log = logging.getLogger("benchmark")
 

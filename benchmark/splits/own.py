@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from benchmark.contexts import labels_of
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.perturbation import CONTROL, CONTROL_LABELS, IN_CONTEXT, Perturbation
+from benchmark.splits.controls import divided_controls
 from benchmark.splits.shares import scheme_called
-from benchmark.splits.split import Split, divided_controls, group_of
+from benchmark.splits.split import Split, group_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,7 +8,7 @@ import pytest
 from benchmark.data import load_dataset
 from benchmark.perturbation import CONTROL
 from benchmark.splits import check_split, frozen_split, load_split, make_split, read_split, split_file
-from benchmark.splits.split import Controls
+from benchmark.splits.controls import Controls
 from benchmark.splits.views import control_cells, given_controls, scored_controls, training_views
 from tests.tiny import COLUMNS
 

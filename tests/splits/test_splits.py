@@ -21,8 +21,9 @@ from benchmark.data.cards import DatasetCard
 from benchmark.errors import BenchmarkError
 from benchmark.perturbation import Perturbation
 from benchmark.splits import SCHEMES, check_split, make_split
+from benchmark.splits.drawing import source_labels
 from benchmark.splits.schemes import doubles, genes_of, half_doubles, holdout, simulation
-from benchmark.splits.split import group_of, source_labels
+from benchmark.splits.split import group_of
 
 GENES = [f"G{i:02d}" for i in range(20)]
 SCREEN = [f"{gene}+ctrl" for gene in GENES] + ["+".join(pair) for pair in combinations(GENES[:12], 2)]

@@ -13,7 +13,8 @@ from benchmark.data import Dataset
 from benchmark.evaluation.metrics.mean_top_genes import most_expressed
 from benchmark.perturbation import CONTROL, Perturbation
 from benchmark.splits import Split
-from benchmark.splits.split import group_of, source_labels
+from benchmark.splits.drawing import source_labels
+from benchmark.splits.split import group_of
 from benchmark.studies.protocols.genes import evaluation_genes, means, top_by_t
 
 TOP = 20

@@ -123,9 +123,9 @@ def masked_error(predicted: Tensor, target: Tensor, masked: Tensor) -> Tensor:
 
 def loadings(cells: sparse.csr_matrix, deviation: np.ndarray, components: int, seed: int) -> np.ndarray:
     """Loadings of standardised genes on the principal components of cells, float32, (genes, components)."""
-    scaling = sparse.diags_array(1 / np.where(deviation > 0, deviation, 1).astype(np.float64))
-    scaled = sparse.csr_matrix(cells @ scaling)
-    return principal_components(scaled, components, np.random.default_rng(seed))[1].astype(np.float32)
+    scaling = 1 / np.where(deviation > 0, deviation, 1).astype(np.float64)
+    _, found = principal_components(cells, components, np.random.default_rng(seed), scaling)
+    return found.astype(np.float32)
 
 
 def load_cached(path: Path, n_genes: int, options: PretrainOptions) -> GeneTransformer | None:

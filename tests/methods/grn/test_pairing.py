@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 
 from methods._grn.pairing import pair_cells, principal_components, random_partners, transport_partners
 from tests.methods.grn.attention_case import counts
@@ -52,6 +53,21 @@ def test_principal_components_equal_those_of_a_full_decomposition():
     np.testing.assert_allclose(scores @ loadings.T, (left[:, :3] * values[:3]) @ right[:3], atol=1e-8)
     np.testing.assert_allclose(loadings.T @ loadings, np.eye(3), atol=1e-8)
     assert principal_components(cells[:, :1], 3, np.random.default_rng(0))[0].shape == (12, 1)
+
+
+@pytest.mark.parametrize("scaling", [None, np.linspace(0.5, 2, 6)])
+def test_components_of_many_cells_are_those_of_few(monkeypatch, scaling):
+    """By another way, so but for signs and what float32 rounds."""
+    rng = np.random.default_rng(3)
+    cells = sparse.csr_matrix(rng.poisson(2, (40, 6)) * np.array([1, 5, 2, 3, 1, 4]), dtype=np.float32)
+    scores, loadings = principal_components(cells, 3, np.random.default_rng(0), scaling)
+    monkeypatch.setattr("methods._grn.pairing.MANY_CELLS", 10)
+    monkeypatch.setattr("methods._grn.pairing.ROWS", 16)
+    as_many, as_loaded = principal_components(cells, 3, np.random.default_rng(0), scaling)
+    for found, known in ((as_many, scores), (as_loaded, loadings)):
+        order = [np.argmax(np.abs(loadings.T @ column)) for column in as_loaded.T]
+        assert sorted(order) == [0, 1, 2]
+        np.testing.assert_allclose(np.abs(found), np.abs(known[:, order]), rtol=1e-4, atol=1e-5)
 
 
 def test_transport_shares_controls_by_weight():

@@ -25,6 +25,8 @@ class Changes:
     """Mean expression of the control cells, (genes,); of several contexts the mean over them."""
     controls: Mapping[str, np.ndarray] = field(default_factory=dict)
     """Context -> mean expression of its control cells; empty where changes are of a part of the data."""
+    within: Mapping[str, Changes] = field(default_factory=dict)
+    """Context -> changes in it, where these are means over several contexts; else empty."""
 
     @property
     def genes(self) -> list[str]:
@@ -79,6 +81,7 @@ def mean_changes(train: AnnData, *others: AnnData) -> Changes:
         np.stack([np.mean(values[each], axis=0) for each in perturbations]),
         np.mean(list(controls.values()), axis=0),
         controls,
+        found,
     )
 
 

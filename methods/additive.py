@@ -32,6 +32,7 @@ class Additive(ShiftMethod):
         self.know_controls(changes.controls)
         self.genes_, self.shifts_ = changes.of_singles()
         self.unseen_ = self.shifts_.mean(axis=0) if self.genes_ else changes.mean()
+        self.know_differences(changes)
         return self
 
     def unsupported(self, perturbation: Perturbation) -> str | None:

@@ -103,6 +103,7 @@ class Linear(ShiftMethod):
         if len(candidates) > 1 and held_out is not None:
             best = self._best(candidates, Basis.of(mean_changes(train)), held_out, panel)
         self._solve(Basis.of(changes), panel, *best)
+        self.know_differences(changes)
         return self
 
     def unsupported(self, perturbation: Perturbation) -> str | None:

@@ -55,7 +55,9 @@ class MainEffects(ShiftMethod):
         penalty = self.config.penalty
         best = self._best_penalty(train, validation) if penalty is None else penalty
         self.know_controls(changes.controls)
-        return self.fit_changes(changes, best)
+        self.fit_changes(changes, best)
+        self.know_differences(changes)
+        return self
 
     def fit_changes(self, changes: Changes, penalty: float) -> Self:
         """Fit mean changes with a given penalty."""

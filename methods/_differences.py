@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -39,6 +39,8 @@ class Differences:
     genes: list[str]
     values: np.ndarray
 
+    NONE: ClassVar[Differences]
+
     @classmethod
     def fit(cls, within: Mapping[str, Changes], pooled: Callable[[Perturbation], np.ndarray]) -> Self:
         """Fit what pooled changes miss.
@@ -62,7 +64,7 @@ class Differences:
         gains = {penalty: sum(_gain(*each, penalty) for each in given) for penalty in PENALTIES}
         best = max(gains, key=lambda penalty: gains[penalty])
         if gains[best] <= 0:
-            return cls([], [], np.zeros((0, 0, 0)))
+            return cls.NONE
         return cls(list(measured), genes, np.stack([_ridge(read, best) @ missed for read, missed in given]))
 
     def of(self, perturbation: Perturbation) -> np.ndarray | float:
@@ -71,6 +73,9 @@ class Differences:
             return 0.0
         own = self.values[self.contexts.index(perturbation.context)]
         return (_read((perturbation,), self.genes) @ own)[0]
+
+
+Differences.NONE = Differences([], [], np.zeros((0, 0, 0)))
 
 
 def _read(perturbations: Sequence[Perturbation], genes: list[str]) -> np.ndarray:

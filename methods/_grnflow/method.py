@@ -39,7 +39,13 @@ from methods._grnflow.latents import MapReader, Pairs, network_of, standardised,
 from methods._grnflow.shown import CascadeTrace, RegulatoryMaps
 from methods._grnflow.sources import Given, build_source, cells_to_read
 from methods._overlap import N_SHAPES
-from methods._trained_flow.method import control_rows, perturbed_rows
+from methods._trained_flow.contexts import CellContexts
+from methods._trained_flow.rows import (
+    control_rows,
+    controls_by_context,
+    perturbed_rows,
+    rows_by_context,
+)
 
 COMPONENTS = 30
 
@@ -53,6 +59,12 @@ class GRNFlow(CentredFlow):
     In training the expression flow is given the latent of another cell of the same perturbation, since a
     cell's own attention holds the expression that is to be predicted. Such a latent tells of the
     perturbation and of its network, and nothing of the single cell.
+
+    Where cells are of several contexts, all this is done within them: cells are paired with control cells of
+    their context, effects and how they overlap are learned from changes within contexts, to which comes what
+    a context differs in (`methods._differences`), and a prediction lies around the mean of the control cells
+    of the context that is asked. The network is told the context; one that shows control cells alone is to it
+    a mixture of the others, by how alike their control cells are.
 
     A variant says what a latent is (`projection`) and how large (`latent_size`).
     """
@@ -78,10 +90,12 @@ class GRNFlow(CentredFlow):
         cells, genes = given.cells, given.genes
         pairs = self._pairs(train, cells)
         latent, self.units_, self.projection_ = self._latents(given, pairs)
-        named = [Perturbation.parse(label).genes for label in pairs]
+        named = [Perturbation.parse(label) for label in pairs]
         self.mean_, self.deviation_ = moments(cells)
-        self.vocabulary_ = GeneVocabulary(genes, {gene for pair in named for gene in pair})
-        self.shape_ = self._shape(self.config, len(self.vocabulary_), latent.shape[-1], len(genes))
+        self.contexts_ = CellContexts.of(train)
+        self.vocabulary_ = GeneVocabulary(genes, {gene for each in named for gene in each.genes})
+        shape = self._shape(self.config, len(self.vocabulary_), latent.shape[-1], len(genes))
+        self.shape_ = replace(shape, cell_contexts=self.contexts_.told_apart)
         control, perturbed = (np.concatenate(rows) for rows in zip(*pairs.values(), strict=True))
         used, partner = np.unique(control, return_inverse=True)
         told = self.learn_centre(train, latent)
@@ -90,7 +104,7 @@ class GRNFlow(CentredFlow):
             perturbed=DenseRows(cells, perturbed, self.in_units),
             partner=torch.from_numpy(partner),
             size=torch.tensor([len(rows) for _, rows in pairs.values()]),
-            tokens=torch.tensor([self.vocabulary_.tokens(pair) for pair in named]),
+            tokens=torch.tensor([self.tokens(each) for each in named]),
             latent=latent,
             told=told,
         )
@@ -238,6 +252,7 @@ class GRNFlow(CentredFlow):
             choose_device(self.device),
             perturbed_rows(train),
             self.latent_size(self.config, self.config.transformer_width, len(genes)),
+            rows_by_context(train),
         )
 
     def _reader(self, given: Given) -> MapReader:
@@ -245,13 +260,22 @@ class GRNFlow(CentredFlow):
         return MapReader(build_source(given), given.cells, given.device)
 
     def _pairs(self, train: AnnData, cells: sparse.csr_matrix) -> Pairs:
+        """Pair the cells of each condition with control cells of its context."""
         rng = np.random.default_rng(self.seed)
-        return pair_cells(
-            principal_components(cells, COMPONENTS, rng)[0],
-            control_rows(train),
-            perturbed_rows(train),
-            pairs_per_group=self.config.pairs_per_perturbation,
-            controls_per_group=self.config.controls_per_perturbation,
-            pairing=self.config.pairing,
-            rng=rng,
-        )
+        scores = principal_components(cells, COMPONENTS, rng)[0]
+        groups, pairs = perturbed_rows(train), {}
+        for context, controls in controls_by_context(train).items():
+            pairs |= pair_cells(
+                scores,
+                controls,
+                {
+                    label: rows
+                    for label, rows in groups.items()
+                    if Perturbation.parse(label).context == context
+                },
+                pairs_per_group=self.config.pairs_per_perturbation,
+                controls_per_group=self.config.controls_per_perturbation,
+                pairing=self.config.pairing,
+                rng=rng,
+            )
+        return {label: pairs[label] for label in groups}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from methods._pseudobulk import Changes
 
-OF_CONTEXTS = ("contexts_", "control_means_", "differing_", "differing_genes_", "differences_")
+OF_CONTEXTS = ("contexts_", "control_means_", "differing_contexts_", "differing_genes_", "differences_")
 """What is learned of contexts alone."""
 
 
@@ -36,7 +36,7 @@ class ShiftMethod(Method):
         The mean of the control cells that it is given, (genes,); of several contexts the mean over them.
     contexts_, control_means_
         The contexts, where there are several, and the mean of the control cells of each, (contexts, genes).
-    differing_, differing_genes_, differences_
+    differing_contexts_, differing_genes_, differences_
         What some contexts add to the shift, as `Differences` describes it; absent where none does.
     """
 
@@ -45,7 +45,7 @@ class ShiftMethod(Method):
     control_mean_: np.ndarray
     contexts_: list[str]
     control_means_: np.ndarray
-    differing_: list[str]
+    differing_contexts_: list[str]
     differing_genes_: list[str]
     differences_: np.ndarray
 
@@ -83,14 +83,14 @@ class ShiftMethod(Method):
         """Learn what contexts add to the shift that was fitted to these changes, see `Differences`."""
         found = Differences.fit(changes.within, self.shift)
         if found.contexts:
-            self.differing_, self.differing_genes_ = found.contexts, found.genes
+            self.differing_contexts_, self.differing_genes_ = found.contexts, found.genes
             self.differences_ = found.values
 
     def shift_in_context(self, perturbation: Perturbation) -> np.ndarray:
         """Return the shift, with what the context adds to it where that is known, (genes,)."""
-        if "differing_" not in vars(self):
+        if "differing_contexts_" not in vars(self):
             return self.shift(perturbation)
-        found = Differences(self.differing_, self.differing_genes_, self.differences_)
+        found = Differences(self.differing_contexts_, self.differing_genes_, self.differences_)
         return self.shift(perturbation) + found.of(perturbation)
 
     def predict_mean(self, perturbations: Sequence[Perturbation]) -> Iterator[np.ndarray]:

@@ -110,7 +110,7 @@ def test_differences_are_kept_and_belong_to_one_fit(tmp_path):
     asked = [Perturbation.parse("R::H")]
     (due,), (again,) = fitted.predict_mean(asked), Additive.load(tmp_path / "kept").predict_mean(asked)
     np.testing.assert_array_equal(again, due)
-    assert "differing_" not in vars(fitted.fit(TRAIN, NOTHING))
+    assert "differing_contexts_" not in vars(fitted.fit(TRAIN, NOTHING))
 
 
 def test_pooled_changes_keep_those_of_each_context():

@@ -4,7 +4,7 @@ Two tiny contexts are simulated, of which the one that is asked shows control ce
 are learned again with every other gene of the asked context four times as high, and the genes between these
 four times as high in the other context. Changes within a context hardly differ by that. So an answer has to
 rise with the control cells of its own context, and not with those of the other. Of a method that says means
-that is asked to the letter. A network says none, and in the few steps that it is trained here it learns hardly
+that is asked to the letter. A network says none, and in the few steps of its training here it learns hardly
 more than a level: of it is asked that it does not rise more with the other context than with its own.
 """
 

@@ -31,23 +31,20 @@ from methods._flow.sampling import SamplingOptions, Solver, trace_cascade
 from methods._flow.vocabulary import GeneVocabulary
 from methods._grn.attention import AttentionSource
 from methods._grn.features import Projection, Standardiser
-from methods._grn.pairing import pair_cells, principal_components
 from methods._grnflow.centred import CentredFlow
 from methods._grnflow.config import GRNFlowConfig
 from methods._grnflow.direct import DIRECT
 from methods._grnflow.latents import MapReader, Pairs, network_of, standardised, training_latents
+from methods._grnflow.pairs import paired_cells
 from methods._grnflow.shown import CascadeTrace, RegulatoryMaps
 from methods._grnflow.sources import Given, build_source, cells_to_read
 from methods._overlap import N_SHAPES
 from methods._trained_flow.contexts import CellContexts
 from methods._trained_flow.rows import (
     control_rows,
-    controls_by_context,
     perturbed_rows,
     rows_by_context,
 )
-
-COMPONENTS = 30
 
 
 class GRNFlow(CentredFlow):
@@ -88,7 +85,7 @@ class GRNFlow(CentredFlow):
         """Make the attention source, compute latents, learn what cells lie around, train both flows."""
         given = self._given(train)
         cells, genes = given.cells, given.genes
-        pairs = self._pairs(train, cells)
+        pairs = paired_cells(train, cells, self.config, self.seed)
         latent, self.units_, self.projection_ = self._latents(given, pairs)
         named = [Perturbation.parse(label) for label in pairs]
         self.mean_, self.deviation_ = moments(cells)
@@ -205,7 +202,9 @@ class GRNFlow(CentredFlow):
                 "'pretrained' or 'coexpression'."
             )
         reader = self._reader(self._given(train))
-        pairs = cells_to_read(self._pairs(train, reader.cells), self.config, self.seed)
+        pairs = cells_to_read(
+            paired_cells(train, reader.cells, self.config, self.seed), self.config, self.seed
+        )
         rng = np.random.default_rng(self.seed)
         controls = rng.permutation(control_rows(train))[: self.config.controls_per_perturbation]
         changes = ((label, reader.mean_change(*rows).cpu().numpy()) for label, rows in pairs.items())
@@ -258,24 +257,3 @@ class GRNFlow(CentredFlow):
     def _reader(self, given: Given) -> MapReader:
         """Build the attention source, and let it read the training cells."""
         return MapReader(build_source(given), given.cells, given.device)
-
-    def _pairs(self, train: AnnData, cells: sparse.csr_matrix) -> Pairs:
-        """Pair the cells of each condition with control cells of its context."""
-        rng = np.random.default_rng(self.seed)
-        scores = principal_components(cells, COMPONENTS, rng)[0]
-        groups, pairs = perturbed_rows(train), {}
-        for context, controls in controls_by_context(train).items():
-            pairs |= pair_cells(
-                scores,
-                controls,
-                {
-                    label: rows
-                    for label, rows in groups.items()
-                    if Perturbation.parse(label).context == context
-                },
-                pairs_per_group=self.config.pairs_per_perturbation,
-                controls_per_group=self.config.controls_per_perturbation,
-                pairing=self.config.pairing,
-                rng=rng,
-            )
-        return {label: pairs[label] for label in groups}

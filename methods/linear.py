@@ -79,7 +79,8 @@ class Linear(ShiftMethod):
     Methods, "linear model"). As published, the embedding of a perturbed gene is its row of G
     (``expression``), which is zero for a gene that is not measured. Where few perturbed genes are
     measured the other embedding, ``response``, takes the mean training change of the perturbations
-    that name the gene, in the coordinates of G.
+    that name the gene, in the coordinates of G. Of several contexts the changes are pooled, and what each
+    differs in is added (partial pooling, see docs/transfer.md).
     """
 
     name = "linear"

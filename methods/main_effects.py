@@ -42,7 +42,8 @@ class MainEffects(ShiftMethod):
     training perturbation names adds nothing to the intercept, which is the mean training change.
     Of a perturbation without any gene that it names nothing is known.
     The penalty is chosen by training on the training perturbations alone and predicting the
-    validation ones; the final fit uses both.
+    validation ones; the final fit uses both. Of several contexts the changes are pooled, and what each
+    differs in is added (partial pooling, see docs/transfer.md).
     """
 
     name = "main_effects"

@@ -122,6 +122,9 @@ class ScDFM(FlowMethod):
     constant, was corrected until version 2. It is a choice now, ``time_scale``: on validation perturbations
     a scale of 1,000 was as good as 1, in 800 steps, so that the published 1 is the default.
 
+    Control cells stand beside perturbed cells of their context, where there are several, and the network is
+    told the context by a vector that is added to that of the perturbation (see docs/transfer.md).
+
     A perturbed gene that is neither measured nor perturbed in training has no token, and is refused. One
     that is measured is predicted through its token.
     """

@@ -35,7 +35,7 @@ from methods._grnflow.centred import CentredFlow
 from methods._grnflow.config import GRNFlowConfig
 from methods._grnflow.direct import DIRECT
 from methods._grnflow.latents import MapReader, Pairs, network_of, standardised, training_latents
-from methods._grnflow.pairs import paired_cells
+from methods._grnflow.pairs import by_perturbation, paired_cells
 from methods._grnflow.shown import CascadeTrace, RegulatoryMaps
 from methods._grnflow.sources import Given, build_source, cells_to_read
 from methods._overlap import N_SHAPES
@@ -202,9 +202,8 @@ class GRNFlow(CentredFlow):
                 "'pretrained' or 'coexpression'."
             )
         reader = self._reader(self._given(train))
-        pairs = cells_to_read(
-            paired_cells(train, reader.cells, self.config, self.seed), self.config, self.seed
-        )
+        pairs = by_perturbation(paired_cells(train, reader.cells, self.config, self.seed))
+        pairs = cells_to_read(pairs, self.config, self.seed)
         rng = np.random.default_rng(self.seed)
         controls = rng.permutation(control_rows(train))[: self.config.controls_per_perturbation]
         changes = ((label, reader.mean_change(*rows).cpu().numpy()) for label, rows in pairs.items())
@@ -213,7 +212,7 @@ class GRNFlow(CentredFlow):
 
     @classmethod
     def parameter_count(cls, config: MethodConfig, n_genes: int, n_perturbed: int) -> int | None:
-        """Count the flow's trainable parameters, supposing that all perturbed genes are measured.
+        """Count the flow's trainable parameters for one context whose perturbed genes are all measured.
 
         None where the width of latents is not known: that of a checkpoint's gene vectors before it is read,
         and that of true edges before the network is looked up.

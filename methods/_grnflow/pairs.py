@@ -46,3 +46,12 @@ def paired_cells(train: AnnData, cells: sparse.csr_matrix, config: GRNFlowConfig
             rng=rng,
         )
     return {label: pairs[label] for label in groups}
+
+
+def by_perturbation(pairs: Pairs) -> Pairs:
+    """Put pairs of the same perturbation in several contexts together, in the order of their labels."""
+    found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
+    for label, rows in pairs.items():
+        found.setdefault(str(Perturbation.parse(label)), []).append(rows)
+    joined = {label: tuple(map(np.concatenate, zip(*rows, strict=True))) for label, rows in found.items()}
+    return {label: (joined[label][0], joined[label][1]) for label in sorted(joined)}

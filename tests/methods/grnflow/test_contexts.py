@@ -89,6 +89,18 @@ def test_cells_are_paired_within_their_context(fits):
         assert np.isin(control, control_rows(train)).all()
 
 
+def test_maps_are_of_perturbations_over_all_contexts():
+    """Of A the pairs in K and in K1, which are as many, so that the change of its map is the mean of both."""
+    train, _ = lines()
+    method = new(GRNFlowSparsePCA, attention_source="coexpression")
+    changes = dict(method.regulatory_maps(train).changes)
+    assert list(changes) == sorted({str(Perturbation.parse(label)) for label in perturbed_rows(train)})
+    reader = method._reader(method._given(train))
+    pairs = paired_cells(train, reader.cells, method.config, 0)
+    both = [reader.mean_change(*pairs[label]).numpy() for label in ("K::A", "K1::A")]
+    np.testing.assert_allclose(changes["A"], np.mean(both, axis=0), atol=1e-5)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_an_answer_of_a_saved_method_is_the_same(method, fits, tmp_path):
     fits[method].save(tmp_path / "kept")

@@ -55,17 +55,17 @@ class Differences:
         measured = {context: changes for context, changes in within.items() if changes.perturbations}
         genes = sorted({gene for changes in measured.values() for gene in changes.genes})
         given = [
-            (
+            _Missed.of(
                 _read(changes.perturbations, genes),
                 changes.values - np.stack([pooled(each) for each in changes.perturbations]),
             )
             for changes in measured.values()
         ]
-        gains = {penalty: sum(_gain(*each, penalty) for each in given) for penalty in PENALTIES}
+        gains = {penalty: sum(each.gain(penalty) for each in given) for penalty in PENALTIES}
         best = max(gains, key=lambda penalty: gains[penalty])
         if gains[best] <= 0:
             return cls.NONE
-        return cls(list(measured), genes, np.stack([_ridge(read, best) @ missed for read, missed in given]))
+        return cls(list(measured), genes, np.stack([each.coefficients(best) for each in given]))
 
     def of(self, perturbation: Perturbation) -> np.ndarray | float:
         """What the context of a perturbation adds to its pooled change, (genes,); 0 where none is known."""
@@ -84,13 +84,26 @@ def _read(perturbations: Sequence[Perturbation], genes: list[str]) -> np.ndarray
     return np.hstack([np.ones((len(indicators), 1)), indicators])
 
 
-def _ridge(read: np.ndarray, penalty: float) -> np.ndarray:
-    """What makes coefficients of what is missed, (1 + perturbed genes, conditions)."""
-    return np.linalg.solve(read.T @ read + penalty * np.eye(read.shape[1]), read.T)
+@dataclass(frozen=True)
+class _Missed:
+    """What is missed in a context, (conditions, genes), and the singular vectors of what is read of it."""
 
+    missed: np.ndarray
+    left: np.ndarray
+    sizes: np.ndarray
+    right: np.ndarray
 
-def _gain(read: np.ndarray, missed: np.ndarray, penalty: float) -> float:
-    """By how much the squared error falls against no difference, each condition left out of the fit."""
-    hat = read @ _ridge(read, penalty)
-    without = (missed - hat @ missed) / (1 - np.diag(hat))[:, None]
-    return float(np.sum(missed**2) - np.sum(without**2))
+    @classmethod
+    def of(cls, read: np.ndarray, missed: np.ndarray) -> Self:
+        return cls(missed, *np.linalg.svd(read, full_matrices=False))
+
+    def coefficients(self, penalty: float) -> np.ndarray:
+        """The ridge regression, (1 + perturbed genes, genes)."""
+        shrunk = self.sizes / (self.sizes**2 + penalty)
+        return self.right.T @ (shrunk[:, None] * (self.left.T @ self.missed))
+
+    def gain(self, penalty: float) -> float:
+        """By how much the squared error falls against no difference, each condition left out of the fit."""
+        hat = (self.left * (self.sizes**2 / (self.sizes**2 + penalty))) @ self.left.T
+        without = (self.missed - hat @ self.missed) / (1 - np.diag(hat))[:, None]
+        return float(np.sum(self.missed**2) - np.sum(without**2))

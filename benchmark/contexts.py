@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmark.errors import BenchmarkError
 from benchmark.perturbation import CONTROL, IN_CONTEXT
 
 if TYPE_CHECKING:
@@ -58,6 +59,22 @@ def labels_in_view(obs: pd.DataFrame) -> np.ndarray:
     """Return the same as `labels_of` of cells that methods are given, which may all be of one context."""
     labels, contexts = obs["perturbation"].to_numpy(), values_in_view(obs, CONTEXT)
     return _conditions(labels, contexts) if (contexts != NONE).any() else labels
+
+
+def require_one(obs: pd.DataFrame, method: str) -> None:
+    """Refuse cells of several contexts, for a method that would take what contexts differ in for a change.
+
+    Raises
+    ------
+    BenchmarkError
+        Where the cells that the method is given are of several.
+    """
+    names = sorted(set(map(str, values_in_view(obs, CONTEXT))))
+    if len(names) > 1:
+        raise BenchmarkError(
+            f"{method} compares perturbed cells with control cells of any context, and these are of "
+            f"{len(names)} ({', '.join(names)}); use data of one context, or a method that looks at them."
+        )
 
 
 def _conditions(labels: np.ndarray, contexts: np.ndarray) -> np.ndarray:

@@ -112,8 +112,8 @@ def effects_of(ridge: MainEffects) -> Effects:
 
 
 def count_doubles(changes: Changes) -> int:
-    """How many perturbations are doubles."""
-    return sum(p.is_double for p in changes.perturbations)
+    """How many perturbations are doubles, each counted once wherever it was measured."""
+    return len({p for p in changes.perturbations if p.is_double})
 
 
 class Folds:
@@ -129,10 +129,13 @@ class Folds:
 
     def __init__(self, changes: Changes, base: Base) -> None:
         self._changes, self.base = changes, base
-        rows = np.flatnonzero([p.is_double for p in changes.perturbations])
-        # Always the same folds: a baseline is not to depend on the seed of a run.
-        self._fold = np.full(len(changes.perturbations), -1)
-        self._fold[np.random.default_rng(0).permutation(rows)] = np.arange(len(rows)) % FOLDS
+        doubles = list(dict.fromkeys(p for p in changes.perturbations if p.is_double))
+        # Always the same folds: a baseline is not to depend on the seed of a run. A double is in one fold
+        # wherever it was measured, or a base would have seen it in another context.
+        folds = np.zeros(len(doubles), dtype=int)
+        folds[np.random.default_rng(0).permutation(len(doubles))] = np.arange(len(doubles)) % FOLDS
+        fold_of = dict(zip(doubles, folds.tolist(), strict=True))
+        self._fold = np.array([fold_of.get(p, -1) for p in changes.perturbations])
         self._fitted: dict[frozenset[int], Effects] = {}
 
     def effects(self, *left_out: int) -> Effects:
@@ -149,6 +152,14 @@ class Folds:
         """The doubles of a fold and their real mean changes, (doubles, genes)."""
         rows = np.flatnonzero(self._fold == fold)
         return [self._changes.perturbations[row] for row in rows], self._changes.values[rows]
+
+    def by_double(self, fold: int, errors: np.ndarray) -> np.ndarray:
+        """Means of errors of what `doubles` gives over the contexts of each double, (different doubles,)."""
+        different = list(dict.fromkeys(perturbations := self.doubles(fold)[0]))
+        if len(different) == len(perturbations):
+            return errors
+        places = np.array([different.index(p) for p in perturbations])
+        return np.bincount(places, errors) / np.bincount(places)
 
     def unseen(self, perturbation: Perturbation) -> Effects:
         """Effects of a base that has not seen a double; what is in no fold, such as a single, all may see."""

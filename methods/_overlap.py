@@ -156,6 +156,7 @@ class OverlapMethod(ShiftMethod):
             self.base_, effects = folds.base, folds.effects()
             self.learn(folds)
         self.genes_, self.intercept_, self.effects_ = effects.names, effects.intercept, effects.values
+        self.know_differences(changes)
         return self
 
     def bases(self) -> Sequence[Base]:

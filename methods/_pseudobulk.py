@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,8 @@ class Changes:
     """Mean expression of the control cells, (genes,); of several contexts the mean over them."""
     controls: Mapping[str, np.ndarray] = field(default_factory=dict)
     """Context -> mean expression of its control cells; empty where changes are of a part of the data."""
+    within: Mapping[str, Changes] = field(default_factory=dict)
+    """Context -> changes in it, where these are of several contexts; else empty."""
 
     @property
     def genes(self) -> list[str]:
@@ -79,6 +81,7 @@ def mean_changes(train: AnnData, *others: AnnData) -> Changes:
         np.stack([np.mean(values[each], axis=0) for each in perturbations]),
         np.mean(list(controls.values()), axis=0),
         controls,
+        found,
     )
 
 
@@ -101,6 +104,31 @@ def changes_by_context(train: AnnData, *others: AnnData) -> dict[str, Changes]:
     return found
 
 
+def changes_of_conditions(train: AnnData, *others: AnnData) -> Changes:
+    """Mean changes of each condition by itself, in the order of their labels.
+
+    They are those of `mean_changes`, but that a perturbation which was measured in several contexts is there
+    several times, with its context.
+    """
+    found = changes_by_context(train, *others)
+    if len(found) == 1:
+        return next(iter(found.values()))
+    rows = [
+        (Perturbation(perturbation.genes, context), value)
+        for context, changes in found.items()
+        for perturbation, value in zip(changes.perturbations, changes.values, strict=True)
+    ]
+    rows.sort(key=lambda row: row[0].label)
+    controls = {context: changes.control_mean for context, changes in found.items()}
+    return Changes(
+        tuple(perturbation for perturbation, _ in rows),
+        np.stack([value for _, value in rows]),
+        np.mean(list(controls.values()), axis=0),
+        controls,
+        found,
+    )
+
+
 def held_out_changes(train: AnnData, validation: AnnData) -> Changes | None:
     """Mean changes of the validation cells alone, from the controls in `train`; None where there are none.
 
@@ -115,6 +143,24 @@ def control_means(train: AnnData) -> dict[str, np.ndarray]:
     """Mean expression of the control cells of each context, (genes,)."""
     contexts = sorted(set(_contexts(train)))
     return {context: mean_expression(_within(train, context))[CONTROL] for context in contexts}
+
+
+def alike(here: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
+    """How alike control cells of other contexts are to those of one: 1 over the squared distance of means.
+
+    Parameters
+    ----------
+    here, others
+        Mean expression of control cells, (genes,) each.
+
+    Returns
+    -------
+    numpy.ndarray
+        (others,), the largest is 1.
+    """
+    apart = [np.sum((other - here) ** 2) for other in others]
+    weights = 1 / np.maximum(apart, np.finfo(float).tiny)
+    return weights / weights.max()
 
 
 def _contexts(cells: AnnData) -> np.ndarray:

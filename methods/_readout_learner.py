@@ -56,10 +56,11 @@ class ReadoutLearner:
         for fold in range(FOLDS):
             others = [other for other in range(FOLDS) if other != fold]
             asked = examples(self.folds, fold)
-            errors[NO_STEPS].append(np.mean(asked.missed**2, axis=1))
+            errors[NO_STEPS].append(self.folds.by_double(fold, np.mean(asked.missed**2, axis=1)))
             for steps, fitted in zip(choices, self.train(choices, others, fold), strict=True):
                 added = fitted.added(asked.shapes, self._latents([fold]))
-                errors[str(steps)].append(np.mean((asked.missed - added) ** 2, axis=1))
+                wrong = np.mean((asked.missed - added) ** 2, axis=1)
+                errors[str(steps)].append(self.folds.by_double(fold, wrong))
         return {steps: np.concatenate(parts) for steps, parts in errors.items()}
 
     def best_steps(self) -> int:

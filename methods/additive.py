@@ -20,7 +20,8 @@ class Additive(ShiftMethod):
     A gene without a single perturbation in training gets the mean shift of the training singles, or
     of all training perturbations where there are no singles; of a perturbation without any gene that was
     perturbed alone nothing is known. Validation perturbations have nothing to choose here and count as
-    training perturbations.
+    training perturbations. Of several contexts the changes are pooled, and what each differs in is added
+    (partial pooling, see docs/transfer.md).
     """
 
     name = "additive"
@@ -32,6 +33,7 @@ class Additive(ShiftMethod):
         self.know_controls(changes.controls)
         self.genes_, self.shifts_ = changes.of_singles()
         self.unseen_ = self.shifts_.mean(axis=0) if self.genes_ else changes.mean()
+        self.know_differences(changes)
         return self
 
     def unsupported(self, perturbation: Perturbation) -> str | None:

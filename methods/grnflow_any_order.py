@@ -15,7 +15,7 @@ from benchmark.perturbation import Perturbation
 from methods._flow.cascade import TimeRule, independent_times
 from methods._flow.sampling import Order, SamplingOptions
 from methods._grnflow.told_latent import TrueLatents
-from methods._trained_flow.method import perturbed_rows
+from methods._trained_flow.rows import perturbed_rows
 from methods.grnflow_sparse_pca import GRNFlowSparsePCA, SparsePCAConfig
 
 TOLD: dict[str, Callable[[TrueLatents, Perturbation], Tensor]] = {

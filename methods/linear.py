@@ -79,7 +79,8 @@ class Linear(ShiftMethod):
     Methods, "linear model"). As published, the embedding of a perturbed gene is its row of G
     (``expression``), which is zero for a gene that is not measured. Where few perturbed genes are
     measured the other embedding, ``response``, takes the mean training change of the perturbations
-    that name the gene, in the coordinates of G.
+    that name the gene, in the coordinates of G. Of several contexts the changes are pooled, and what each
+    differs in is added (partial pooling, see docs/transfer.md).
     """
 
     name = "linear"
@@ -103,6 +104,7 @@ class Linear(ShiftMethod):
         if len(candidates) > 1 and held_out is not None:
             best = self._best(candidates, Basis.of(mean_changes(train)), held_out, panel)
         self._solve(Basis.of(changes), panel, *best)
+        self.know_differences(changes)
         return self
 
     def unsupported(self, perturbation: Perturbation) -> str | None:

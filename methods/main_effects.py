@@ -42,7 +42,8 @@ class MainEffects(ShiftMethod):
     training perturbation names adds nothing to the intercept, which is the mean training change.
     Of a perturbation without any gene that it names nothing is known.
     The penalty is chosen by training on the training perturbations alone and predicting the
-    validation ones; the final fit uses both.
+    validation ones; the final fit uses both. Of several contexts the changes are pooled, and what each
+    differs in is added (partial pooling, see docs/transfer.md).
     """
 
     name = "main_effects"
@@ -55,7 +56,9 @@ class MainEffects(ShiftMethod):
         penalty = self.config.penalty
         best = self._best_penalty(train, validation) if penalty is None else penalty
         self.know_controls(changes.controls)
-        return self.fit_changes(changes, best)
+        self.fit_changes(changes, best)
+        self.know_differences(changes)
+        return self
 
     def fit_changes(self, changes: Changes, penalty: float) -> Self:
         """Fit mean changes with a given penalty."""

@@ -9,6 +9,7 @@ import numpy as np
 from benchmark.config import MethodConfig, parameter
 from benchmark.perturbation import Perturbation
 from methods._elsewhere import Elsewhere
+from methods._pseudobulk import alike
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -56,6 +57,5 @@ class SameElsewhere(Elsewhere):
         if self.config.weights == "equal":
             return self.values_[rows].mean(axis=0)
         here = self.control_mean(perturbation.context)
-        apart = [np.sum((self.control_mean(self.condition_contexts_[row]) - here) ** 2) for row in rows]
-        weights = 1 / np.maximum(apart, np.finfo(float).tiny)
-        return np.average(self.values_[rows], axis=0, weights=weights / weights.max())
+        weights = alike(here, [self.control_mean(self.condition_contexts_[row]) for row in rows])
+        return np.average(self.values_[rows], axis=0, weights=weights)

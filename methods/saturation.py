@@ -54,7 +54,8 @@ class Saturation(OverlapMethod):
     Everything is chosen by six-fold cross-validation on training and validation doubles, for which the base
     is fitted again without those that are asked: the base of least error, and coefficients only where their
     lead over none is clear (1.645 standard errors over doubles). With fewer than 12 doubles it is
-    `main_effects`. The idea and its measurement are this project's own.
+    `main_effects`. Of several contexts the changes are pooled, and what each differs in is added (partial
+    pooling, see docs/transfer.md). The idea and its measurement are this project's own.
     """
 
     name = "saturation"

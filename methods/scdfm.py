@@ -27,7 +27,9 @@ from methods._flow.sampling import SamplingOptions
 from methods._flow.unpaired import UnpairedObjective, UnpairedOptions, start_noise
 from methods._flow.vocabulary import GeneVocabulary
 from methods._trained_flow.config import PAPER, SMOKE, FlowConfig
-from methods._trained_flow.method import FlowMethod, control_rows, perturbed_rows
+from methods._trained_flow.contexts import CellContexts
+from methods._trained_flow.method import FlowMethod
+from methods._trained_flow.rows import controls_by_context, perturbed_rows
 
 
 class ScDFMConfig(FlowConfig):
@@ -120,6 +122,9 @@ class ScDFM(FlowMethod):
     constant, was corrected until version 2. It is a choice now, ``time_scale``: on validation perturbations
     a scale of 1,000 was as good as 1, in 800 steps, so that the published 1 is the default.
 
+    Control cells stand beside perturbed cells of their context, where there are several, and the network is
+    told the context by a vector that is added to that of the perturbation (see docs/transfer.md).
+
     A perturbed gene that is neither measured nor perturbed in training has no token, and is refused. One
     that is measured is predicted through its token.
     """
@@ -135,16 +140,23 @@ class ScDFM(FlowMethod):
         cells = sparse.csr_matrix(train.X, dtype=np.float32)
         genes, groups = [str(gene) for gene in train.var_names], perturbed_rows(train)
         self._require_perturbations(len(groups))
-        named = [Perturbation.parse(label).genes for label in groups]
+        named = [Perturbation.parse(label) for label in groups]
         self.mean_, self.deviation_ = np.zeros(len(genes), np.float32), np.ones(len(genes), np.float32)
-        self.vocabulary_ = GeneVocabulary(genes, {gene for pair in named for gene in pair})
-        self.shape_ = self._shape(self.config, len(self.vocabulary_))
+        self.contexts_ = CellContexts.of(train)
+        self.vocabulary_ = GeneVocabulary(genes, {gene for each in named for gene in each.genes})
+        self.shape_ = self._shape(self.config, len(self.vocabulary_), self.contexts_.told_apart)
+        controls = controls_by_context(train)
+        size = torch.tensor([len(rows) for rows in controls.values()])
+        ranges = torch.stack([size.cumsum(0) - size, size], dim=1)
         rows = np.concatenate(list(groups.values()))
         pool = CellPool(
-            control=DenseRows(cells, control_rows(train), self.in_units),
+            control=DenseRows(cells, np.concatenate(list(controls.values())), self.in_units),
             perturbed=DenseRows(cells, rows, self.in_units),
             size=torch.tensor([len(group) for group in groups.values()]),
-            tokens=torch.tensor([self.tokens(Perturbation(pair)) for pair in named]),
+            tokens=torch.tensor([self.tokens(each) for each in named]),
+            controls=ranges[[self.contexts_.place(each.context) for each in named]]
+            if self.contexts_.told_apart
+            else None,
         )
         options = self.config.options(UnpairedOptions)
         if self.config.as_published:
@@ -176,16 +188,17 @@ class ScDFM(FlowMethod):
         return count_parameters(cls._shape(config, len(vocabulary)))
 
     @staticmethod
-    def _shape(config: ScDFMConfig, n_tokens: int) -> FlowShape:
+    def _shape(config: ScDFMConfig, n_tokens: int, cell_contexts: int = 0) -> FlowShape:
         return config.shape(
             max(n_tokens, config.vocabulary),
             time_scale=1.0 if config.as_published else config.time_scale,
             standardised=False,
             inverse_task=True,
+            cell_contexts=cell_contexts,
         )
 
-    def tokens(self, perturbation: Perturbation) -> list[int]:
-        """The two tokens of a perturbation; a measured gene needs not to have been perturbed before."""
+    def gene_tokens(self, perturbation: Perturbation) -> list[int]:
+        """The two tokens of its genes; a measured gene needs not to have been perturbed before."""
         return self.vocabulary_.tokens(perturbation.genes, untrained=True)
 
     def noise(self, start: Tensor, generator: torch.Generator) -> Tensor:

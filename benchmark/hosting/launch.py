@@ -55,7 +55,11 @@ class Job:
         self._messages = messages
 
     def cells(self, name: str) -> Any:
-        """Read one of the harness's AnnData: X float32 CSR, log1p CP10K; obs "perturbation"."""
+        """Read one of the harness's AnnData: X float32 CSR, log1p CP10K.
+
+        Its obs are "perturbation", and "context" and "batch", empty where there are not several; the control
+        cells of a prediction are of one context.
+        """
         import anndata
 
         return anndata.read_h5ad(self.folder / f"{name}.h5ad")
@@ -114,6 +118,13 @@ def mean_cells(cells: Any) -> dict[str, np.ndarray]:
     labels = cells.obs["perturbation"].to_numpy(str)
     means = {label: cells.X[labels == label].mean(axis=0, dtype=np.float64) for label in np.unique(labels)}
     return {str(label): np.asarray(mean).ravel() for label, mean in means.items()}
+
+
+def by_context(cells: Any) -> dict[str, Any]:
+    """The cells of each context, the same object where that is all."""
+    contexts = cells.obs["context"].to_numpy(str)
+    names = [str(name) for name in np.unique(contexts)]
+    return {name: cells if len(names) == 1 else cells[contexts == name].copy() for name in names}
 
 
 def genes_of(label: str) -> list[str]:

@@ -15,6 +15,7 @@ import pandas as pd
 from anndata import AnnData
 
 from benchmark.config import MethodConfig, parameter
+from benchmark.contexts import COLUMNS, values_in_view
 from benchmark.data.blocks import layers_of
 from benchmark.errors import BenchmarkError
 from benchmark.hosting.environment import Environment
@@ -165,8 +166,9 @@ class SubprocessMethod(Method):
 
 def _write(adata: AnnData, path: Path) -> None:
     """Write cells with plain strings, which anndata of any age reads."""
+    told = {name: values_in_view(adata.obs, name).astype(str).astype(object) for name in COLUMNS}
     labels = pd.DataFrame(
-        {"perturbation": adata.obs["perturbation"].astype(str).to_numpy(object)},
+        {"perturbation": adata.obs["perturbation"].astype(str).to_numpy(object), **told},
         index=pd.Index([str(name) for name in adata.obs_names], dtype=object),
     )
     genes = pd.DataFrame(index=pd.Index([str(name) for name in adata.var_names], dtype=object))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from benchmark.config import MethodConfig
 from benchmark.method import Method
+from benchmark.testing import context_checks  # noqa: F401 - adds its checks
 from benchmark.testing.case import Case
 from benchmark.testing.checks import CHECKS, NonConformanceError
 from benchmark.testing.findings import Finding, findings
@@ -28,7 +29,7 @@ def check_method(method_class: type[Method], config: MethodConfig | None = None)
         The class to check.
     config
         Hyper-parameters; the preset ``smoke`` where there is one, else the defaults. A method that conforms
-        is fitted three times on tiny data sets, and nothing is timed.
+        is fitted three times on tiny data sets, and twice more where it looks at contexts; nothing is timed.
 
     Raises
     ------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
@@ -74,6 +74,24 @@ class Panel:
         )
         return replace(self, dataset=replace(self.dataset, adata=changed))
 
+    def raised(self, parts: Mapping[str, slice], factor: int) -> Panel:
+        """The same data set with some genes of each context so many times as high, in counts and before logs.
+
+        Parameters
+        ----------
+        parts
+            Context -> its genes that are raised.
+        factor
+            By how much; zeros stay zero.
+        """
+        adata = self.dataset.adata.copy()
+        times = np.ones(adata.shape)
+        for context, genes in parts.items():
+            times[np.flatnonzero(adata.obs["context"] == context), genes] = factor
+        adata.X = csr_matrix(np.log1p(np.expm1(adata.X.toarray()) * times).astype(np.float32))
+        adata.layers["counts"] = csr_matrix(adata.layers["counts"].multiply(times).astype(np.float32))
+        return replace(self, dataset=replace(self.dataset, adata=adata))
+
 
 def rebuilt(cells: AnnData) -> AnnData:
     """Everything that methods are promised about some cells, in an object that comes from nowhere."""
@@ -120,10 +138,21 @@ def tiny_contexts() -> Panel:
     return Panel(dataset, make_split(dataset, "contexts_new", 0))
 
 
+RAISED = {"C1": slice(0, None, 2), "C2": slice(1, None, 2)}
+"""Genes of each context that are raised where it is seen whose control cells an answer lies around."""
+
+
+@cache
+def raised_contexts() -> Panel:
+    """The data set of `tiny_contexts`, every other gene of one context raised, and of the other the rest."""
+    return tiny_contexts().raised(RAISED, 4)
+
+
 class Case:
     """A method to check: fitted on the first tiny data set and watched, and fitted twice more to compare.
 
-    Each of the three fits is made when a check first asks for it, and serves all that do.
+    One that looks at contexts is fitted on both data sets with contexts, too. Each fit is made when a check
+    first asks for it, and serves all that do.
     """
 
     def __init__(self, method_class: type[Method], config: MethodConfig | None = None) -> None:
@@ -175,6 +204,16 @@ class Case:
     def observed_answers(self) -> Observed[list[np.ndarray]]:
         """The first answers."""
         return self.observe_answers(self.observed_fit)
+
+    @cached_property
+    def of_contexts(self) -> Method:
+        """The method, fitted on `tiny_contexts`."""
+        return self.fit(tiny_contexts())
+
+    @cached_property
+    def of_raised_contexts(self) -> Method:
+        """The method, fitted on `raised_contexts`."""
+        return self.fit(raised_contexts())
 
     @property
     def fitted(self) -> Method:

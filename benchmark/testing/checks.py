@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmark.errors import NotFittedError
 from benchmark.perturbation import Perturbation
-from benchmark.testing.case import CELLS, Case, rebuilt, tiny_contexts
+from benchmark.testing.case import CELLS, Case, rebuilt
 
 MEAN_TOLERANCE = 1e-6
 """How far the mean of float32 cells may be off the declared one: rounding."""
@@ -29,50 +29,52 @@ class NonConformanceError(AssertionError):
     """A method does not do what every method must."""
 
 
-def _check(function: Callable[[Case], None]) -> Callable[[Case], None]:
+def check(function: Callable[[Case], None]) -> Callable[[Case], None]:
+    """Add a check to the suite."""
     CHECKS.append(function)
     return function
 
 
-def _require(condition: bool, sentence: str) -> None:
+def require(condition: bool, sentence: str) -> None:
+    """Raise the sentence unless the condition holds."""
     if not condition:
         raise NonConformanceError(sentence)
 
 
 def _require_same(found: Sequence[np.ndarray], due: Sequence[np.ndarray], sentence: str) -> None:
     """Require equal answers to the last bit, or raise the sentence with how many differ and by how much."""
-    _require(len(found) == len(due), f"{sentence} ({len(found)} answers, not {len(due)}.)")
+    require(len(found) == len(due), f"{sentence} ({len(found)} answers, not {len(due)}.)")
     other = [(one, two) for one, two in zip(found, due, strict=True) if not np.array_equal(one, two)]
     sizes = [np.abs(one - two).max() if one.shape == two.shape else np.inf for one, two in other]
-    _require(
+    require(
         not other,
         f"{sentence} ({len(other)} of {len(due)} answers differ, by at most {max(sizes, default=0):.2g}.)",
     )
 
 
-@_check
+@check
 def check_constructor_only_stores(case: Case) -> None:
     """The constructor keeps configuration, seed and device, and does nothing else."""
     method = case.method_class(case.config, seed=3, device="cpu")
-    _require(
+    require(
         vars(method) == {"config": case.config, "seed": 3, "device": "cpu"},
         f"The constructor of {method.name} sets {sorted(vars(method))}; it stores config, seed and device.",
     )
 
 
-@_check
+@check
 def check_configuration_round_trips(case: Case) -> None:
     """A configuration written as JSON and read again is the same, and every field explains itself."""
     config_class = case.method_class.Config
     for preset in ["default", *config_class.presets]:
         config = config_class.build(preset)
         again = config_class.model_validate_json(config.model_dump_json())
-        _require(again == config, f"The preset {preset} does not survive JSON.")
+        require(again == config, f"The preset {preset} does not survive JSON.")
     for name, field in config_class.model_fields.items():
-        _require(bool(field.description), f"The hyper-parameter {name} has no help.")
+        require(bool(field.description), f"The hyper-parameter {name} has no help.")
 
 
-@_check
+@check
 def check_unfitted_methods_refuse(case: Case) -> None:
     """Predicting before fitting raises NotFittedError."""
     try:
@@ -84,46 +86,46 @@ def check_unfitted_methods_refuse(case: Case) -> None:
     )
 
 
-@_check
+@check
 def check_fit_returns_the_method(case: Case) -> None:
     """`fit` returns self."""
     method, returned = case.observed_fit.result
-    _require(returned is method, "fit does not return self.")
+    require(returned is method, "fit does not return self.")
 
 
-@_check
+@check
 def check_answers_have_the_promised_form(case: Case) -> None:
     """One finite, non-negative float32 (cells, genes) array per perturbation."""
     answers = case.answers
-    _require(len(answers) == len(case.panel.questions), "predict does not answer every question once.")
+    require(len(answers) == len(case.panel.questions), "predict does not answer every question once.")
     for cells in answers:
-        _require(
+        require(
             isinstance(cells, np.ndarray) and cells.dtype == np.float32, "Predictions are not float32 arrays."
         )
         shape = (CELLS, case.panel.dataset.adata.n_vars)
-        _require(cells.shape == shape, f"A prediction has shape {cells.shape}, not {shape}.")
-        _require(bool(np.isfinite(cells).all()), "A prediction is not finite.")
-        _require(bool((cells >= 0).all()), "A prediction is negative; expression never is.")
+        require(cells.shape == shape, f"A prediction has shape {cells.shape}, not {shape}.")
+        require(bool(np.isfinite(cells).all()), "A prediction is not finite.")
+        require(bool((cells >= 0).all()), "A prediction is negative; expression never is.")
         if case.fitted.expression == "counts":
             whole = bool((cells == np.round(cells)).all())
-            _require(whole, "A prediction of counts holds what is no whole number; draw counts.")
+            require(whole, "A prediction of counts holds what is no whole number; draw counts.")
 
 
-@_check
+@check
 def check_answers_are_on_the_scale_of_the_cells(case: Case) -> None:
     """Predictions are log1p CP10K, as the cells that are given, or counts at their depth."""
     control, is_counts = case.panel.control, case.fitted.expression == "counts"
     given = float((control.layers["counts"] if is_counts else control.X).sum(axis=1).mean())
     found = float(np.mean([cells.sum(axis=1).mean() for cells in case.answers]))
     wanted = "counts at the depth of the control cell" if is_counts else "log1p CP10K"
-    _require(
+    require(
         found < SCALE * given,
         f"A predicted cell sums to {found:,.0f} on average and a control cell to {given:,.0f}: predictions "
         f"seem to be on another scale, such as CP10K without the logarithm; answer {wanted}.",
     )
 
 
-@_check
+@check
 def check_cells_have_the_declared_mean(case: Case) -> None:
     """Where a method says what mean it predicts, its cells have that mean, however many there are."""
     questions = case.panel.questions
@@ -131,12 +133,12 @@ def check_cells_have_the_declared_mean(case: Case) -> None:
     if declared is None:
         return
     means = list(declared)
-    _require(len(means) == len(questions), "predict_mean does not answer every question once.")
+    require(len(means) == len(questions), "predict_mean does not answer every question once.")
     for question, mean, *answers in zip(questions, means, case.answers, case.ask_of_few(), strict=True):
         for cells in answers:
             found = cells.mean(axis=0, dtype=np.float64)
             gene = int(np.argmax(np.abs(found - mean)))
-            _require(
+            require(
                 bool(np.allclose(found, mean, rtol=0, atol=MEAN_TOLERANCE)),
                 f"{case.method_class.name} says that the mean of {question} is {mean[gene]:.6g} in "
                 f"{case.panel.dataset.adata.var_names[gene]}, but that of its {len(cells)} cells is "
@@ -144,7 +146,7 @@ def check_cells_have_the_declared_mean(case: Case) -> None:
             )
 
 
-@_check
+@check
 def check_answers_keep_their_order(case: Case) -> None:
     """An answer depends neither on its place nor on what else is asked."""
     questions = case.panel.questions
@@ -154,14 +156,14 @@ def check_answers_keep_their_order(case: Case) -> None:
     _require_same(alone, case.answers[:1], "Asking one perturbation alone changes its answer.")
 
 
-@_check
+@check
 def check_inputs_stay_as_they_are(case: Case) -> None:
     """Neither `fit` nor `predict` changes the cells that it is given."""
     changed = case.observed_fit.changes_given or case.observed_answers.changes_given
-    _require(not changed, "The cells that were given have been changed.")
+    require(not changed, "The cells that were given have been changed.")
 
 
-@_check
+@check
 def check_same_seed_same_answers(case: Case) -> None:
     """The same seed gives the same numbers."""
     if _repeats(case):
@@ -169,7 +171,7 @@ def check_same_seed_same_answers(case: Case) -> None:
     _require_same(case.ask(case.fit(case.panel)), case.answers, "The same seed gave other numbers.")
     others = (check_data_sets_do_not_mix, check_test_cells_do_not_matter, check_only_what_is_given_matters)
     if all(_passes(check, case) for check in others):  # then nothing but chance is left
-        _require(case.repeats, "The same seed gave other numbers, though not in every fit.")
+        require(case.repeats, "The same seed gave other numbers, though not in every fit.")
 
 
 def _repeats(case: Case) -> bool:
@@ -188,7 +190,7 @@ def _passes(check: Callable[[Case], None], case: Case) -> bool:
     return True
 
 
-@_check
+@check
 def check_global_state_is_left_alone(case: Case) -> None:
     """Random generators, warning filters and the working directory are as before."""
     changed = {*case.observed_fit.disturbs, *case.observed_answers.disturbs}
@@ -196,10 +198,10 @@ def check_global_state_is_left_alone(case: Case) -> None:
         again = case.observe_fit()
         changed &= {*again.disturbs, *case.observe_answers(again).disturbs}
     named = ", ".join(sorted(changed))
-    _require(not changed, f"{case.method_class.name} changes {named}, which belong to everybody.")
+    require(not changed, f"{case.method_class.name} changes {named}, which belong to everybody.")
 
 
-@_check
+@check
 def check_unseen_genes_get_an_answer_or_a_reason(case: Case) -> None:
     """A gene that was never perturbed, or not even measured, is predicted or refused with a reason."""
     seen = {gene for p in case.panel.split.train for gene in Perturbation.parse(p).genes}
@@ -212,34 +214,12 @@ def check_unseen_genes_get_an_answer_or_a_reason(case: Case) -> None:
         reason = case.fitted.unsupported(perturbation)
         if reason is None:
             (cells,) = case.ask(case.fitted, [perturbation])
-            _require(bool(np.isfinite(cells).all()), f"The prediction of {perturbation} is not finite.")
+            require(bool(np.isfinite(cells).all()), f"The prediction of {perturbation} is not finite.")
         else:
-            _require(bool(reason.strip()), f"{perturbation} is refused without a reason.")
+            require(bool(reason.strip()), f"{perturbation} is refused without a reason.")
 
 
-@_check
-def check_an_unseen_context_gets_an_answer_or_a_reason(case: Case) -> None:
-    """A method that looks at contexts predicts for one that shows its controls alone, or says why not."""
-    if not case.method_class.supports_contexts:
-        return
-    panel = tiny_contexts()
-    method = case.learn(case.new(), panel.views)
-    reasons = {question: method.unsupported(question) for question in panel.questions}
-    _require(all(reason is None or reason.strip() for reason in reasons.values()), "A reason is empty.")
-    asked = [question for question, reason in reasons.items() if reason is None]
-    answers = [cells.copy() for cells in method.predict(panel.control, asked)]
-    _require(len(answers) == len(asked), "predict does not answer every question in a context once.")
-    _require(all(np.isfinite(cells).all() for cells in answers), "A prediction in a context is not finite.")
-    for question, mean, cells in zip(asked, method.predict_mean(asked) or (), answers, strict=False):
-        off = float(np.abs(cells.mean(axis=0, dtype=np.float64) - mean).max())
-        _require(
-            off <= MEAN_TOLERANCE,
-            f"{method.name} says another mean of {question.label} than its cells have, by {off:.2g}: it is "
-            "that of the context that is asked.",
-        )
-
-
-@_check
+@check
 def check_saved_methods_answer_alike_in_a_fresh_process(case: Case) -> None:
     """What `save` writes, `load` reads in a process that knows nothing else."""
     with tempfile.TemporaryDirectory() as place:
@@ -255,13 +235,13 @@ def check_saved_methods_answer_alike_in_a_fresh_process(case: Case) -> None:
             cwd=Path(inspect.getfile(Case)).parents[2],
             env={**os.environ, "OMP_NUM_THREADS": str(case.fitted.threads_used)},
         )
-        _require(done.returncode == 0, f"Loading in a fresh process failed: {done.stderr.strip()[-500:]}")
+        require(done.returncode == 0, f"Loading in a fresh process failed: {done.stderr.strip()[-500:]}")
         with np.load(folder / "answers.npz") as answers:
             again = [answers[str(index)] for index in range(len(answers))]
     _require_same(again, case.answers, "A saved and loaded method gives other numbers.")
 
 
-@_check
+@check
 def check_data_sets_do_not_mix(case: Case) -> None:
     """Fitting one data set does not change what another fitted method, or a second fit, answers."""
     if _repeats(case):
@@ -273,7 +253,7 @@ def check_data_sets_do_not_mix(case: Case) -> None:
     _require_same(case.ask(again), before, "A method that was fitted before learns something else.")
 
 
-@_check
+@check
 def check_test_cells_do_not_matter(case: Case) -> None:
     """With other cells in the test part, more of them and elsewhere, predictions are the same bit for bit."""
     if _repeats(case):
@@ -282,7 +262,7 @@ def check_test_cells_do_not_matter(case: Case) -> None:
     _require_same(case.ask(method), case.answers, "Predictions change with the test cells: there is a leak.")
 
 
-@_check
+@check
 def check_only_what_is_given_matters(case: Case) -> None:
     """The same expression and labels under other cell names, and in new objects, give the same numbers."""
     if _repeats(case):

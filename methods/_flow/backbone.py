@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from methods._flow.blocks import BackboneLayer, joined_linear
 from methods._flow.centre import Centre
-from methods._flow.encoders import Fusion, GeneEncoder, TimeEmbedding, ValueEncoder
+from methods._flow.encoders import CellContextEncoder, Fusion, GeneEncoder, TimeEmbedding, ValueEncoder
 from methods._flow.paths import linear_velocity
 from methods._flow.randomness import seeded
 from methods._flow.readout import ReadoutShape
@@ -49,6 +49,8 @@ class FlowShape:
         As in `GeneModulation`.
     inverse_task
         Whether it holds the weights of scDFM's other task (naming the perturbation), which nothing uses.
+    cell_contexts
+        Cell lines or the like that are told apart; 0 where there is one.
     """
 
     n_tokens: int
@@ -66,6 +68,7 @@ class FlowShape:
     standardised: bool = True
     meeting: int = 0
     inverse_task: bool = False
+    cell_contexts: int = 0
 
     @property
     def readout(self) -> ReadoutShape:
@@ -81,7 +84,8 @@ class Encoded(NamedTuple):
     genes: Tensor
     """Vectors of the genes given, (genes, width)."""
     perturbation: Tensor
-    """Mean vector of the perturbed genes, (cells, width), or (1, width) where all cells share one."""
+    """Mean vector of the perturbed genes, (cells, width), or (1, width) where all cells share one; with the
+    vector of the cell context added, where there are several."""
     places: Tensor
     """Places of the genes in the panel, which are their tokens, (genes,)."""
 
@@ -134,6 +138,8 @@ class Flow(nn.Module):
             self.latent_head = Head(width, shape.latent)
         if shape.told:
             self.centre = Centre(shape.readout, shape.latent)
+        if shape.cell_contexts:
+            self.cell_contexts = CellContextEncoder(shape.cell_contexts, width)
         if shape.inverse_task:
             self.perturbation_embedding = nn.Embedding(shape.n_tokens, width)
             self.perturbation_embedding_norm = nn.LayerNorm(width)
@@ -143,9 +149,15 @@ class Flow(nn.Module):
         self._initialise()
 
     def encode(self, genes: Tensor, perturbation: Tensor) -> Encoded:
-        """Encode the tokens of the genes given (genes,) and of perturbations (cells or 1, 2)."""
-        vectors = self.genes(torch.cat([genes, perturbation.flatten()]))
-        perturbed = vectors[len(genes) :].unflatten(0, perturbation.shape).mean(dim=1)
+        """Encode the tokens of the genes given (genes,) and of perturbations (cells or 1, 2).
+
+        Where there are several cell contexts the number of each stands behind the tokens, (cells or 1, 3).
+        """
+        pairs = perturbation[:, :2]
+        vectors = self.genes(torch.cat([genes, pairs.flatten()]))
+        perturbed = vectors[len(genes) :].unflatten(0, pairs.shape).mean(dim=1)
+        if self.shape.cell_contexts:
+            perturbed = perturbed + self.cell_contexts(perturbation[:, 2])
         return Encoded(vectors[: len(genes)], perturbed, genes)
 
     def forward(

@@ -159,6 +159,7 @@ class CascadeObjective:
         """Replace some perturbed genes by the unknown token: unseen genes get an average perturbation."""
         hidden = torch.rand(tokens.shape, generator=generator) < self.options.token_dropout
         hidden &= tokens != self.control_token
+        hidden[:, 2:] = False  # what is no gene is the number of a cell context
         return torch.where(hidden, torch.full_like(tokens, self.unknown_token), tokens)
 
 

@@ -126,6 +126,35 @@ class ValueEncoder(nn.Module):
         return functional.dropout(self.norm(self.second(hidden)), self.dropout, self.training)
 
 
+class CellContextEncoder(nn.Module):
+    """Vectors of cell contexts: what is learned of those that show perturbed cells, and mixtures of them.
+
+    Nothing can be learned of a vector of a context that shows control cells alone. It has those of the others
+    in the shares that its control cells say. All vectors are zero at first.
+
+    Parameters
+    ----------
+    contexts, width
+        How many there are, and size of a token.
+
+    Attributes
+    ----------
+    shares
+        (contexts, contexts): how much of the learned vector of each (column) is in the vector of each (row).
+    """
+
+    shares: Tensor
+
+    def __init__(self, contexts: int, width: int) -> None:
+        super().__init__()
+        self.vectors = nn.Parameter(torch.zeros(contexts, width))
+        self.register_buffer("shares", torch.eye(contexts))
+
+    def forward(self, contexts: Tensor) -> Tensor:
+        """Vectors (n, width) of contexts by their numbers (n,)."""
+        return self.shares[contexts] @ self.vectors
+
+
 class Fusion(nn.Module):
     """Merge the tokens of the noisy cell and of its control cell.
 

@@ -23,13 +23,17 @@ class CellPool:
     size
         Cells of each perturbation, (perturbations,).
     tokens
-        Tokens of each perturbation, (perturbations, 2).
+        Tokens of each perturbation, (perturbations, 2), and where there are several the number of its cell
+        context behind them, (perturbations, 3).
     partner
         Row of `control` that each perturbed cell is paired with, (cells,); None where they are not paired.
     latent
         Some latents of each perturbation, (perturbations, latents, genes, d), or None.
     told
         What is known of each perturbation beforehand, (perturbations, genes, values), or None.
+    controls
+        Where the control cells of each perturbation begin in `control`, and how many they are,
+        (perturbations, 2); None where any control cell may stand beside any perturbation.
     """
 
     control: Tensor | DenseRows
@@ -39,6 +43,7 @@ class CellPool:
     partner: Tensor | None = None
     latent: Tensor | None = None
     told: Tensor | None = None
+    controls: Tensor | None = None
 
     @property
     def n_genes(self) -> int:
@@ -64,6 +69,14 @@ class CellPool:
         first = (self.size.cumsum(0) - self.size)[perturbations]
         uniform = torch.rand(len(perturbations), generator=generator)
         return first + (uniform * size).long().clamp(max=size - 1)
+
+    def draw_controls(self, perturbations: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw a row of `control` for each of some perturbations, with replacement, unpaired."""
+        if self.controls is None:
+            return torch.randint(len(self.control), perturbations.shape, generator=generator)
+        first, count = self.controls[perturbations].unbind(-1)
+        uniform = torch.rand(len(perturbations), generator=generator)
+        return first + (uniform * count).long().clamp(max=count - 1)
 
     def draw_latents(self, perturbations: Tensor, generator: torch.Generator) -> Tensor:
         """Draw one latent of each of some perturbations, float32 (perturbations, genes, d)."""

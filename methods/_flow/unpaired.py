@@ -48,8 +48,8 @@ class UnpairedOptions:
 class UnpairedBatch:
     """One step's cells: where paths begin and end, the control cells, times, genes, tokens and context.
 
-    Cells of one perturbation stand together, as many of each, and every cell has tokens (cells, 2) of its
-    own: so what is dropped of its perturbation in training is drawn for it alone, as published.
+    Cells of one perturbation stand together, as many of each, and every cell has tokens of its own, as in
+    `CellPool`: so what is dropped of its perturbation in training is drawn for it alone, as published.
     """
 
     x0: Tensor
@@ -77,13 +77,13 @@ class UnpairedObjective:
     options: UnpairedOptions
 
     def draw(self, generator: torch.Generator) -> UnpairedBatch:
-        """Draw a batch of different perturbations; controls are drawn whatever they stand beside."""
+        """Draw a batch of different perturbations; controls of a context are drawn as they come."""
         pool, options = self.pool, self.options
         each = options.batch_size // options.perturbations_per_step
         several = torch.randperm(len(pool.size), generator=generator)[: options.perturbations_per_step]
         kinds = several.repeat_interleave(each)
         rows = pool.draw_cells(kinds, generator)
-        controls = torch.randint(len(pool.control), kinds.shape, generator=generator)
+        controls = pool.draw_controls(kinds, generator)
         genes = random_genes(pool.n_genes, options.genes_per_step, generator)
         x1, x_ctrl = pool.targets(rows, genes), pool.control_side(controls, kinds, genes)
         x0 = start_noise(options.noise, x_ctrl[..., 0], generator)

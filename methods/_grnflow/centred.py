@@ -24,11 +24,13 @@ from methods._flow.pool import CellPool
 from methods._flow.randomness import seeded_generator
 from methods._flow.readout import ReadoutOptions
 from methods._flow.sampling import Order, SamplingOptions, sample_mean
+from methods._grnflow.centre_learner import LEAST_SPREAD, CentreLearner, spread_around
 from methods._grnflow.latent_fit import generated_r2, held_out_r2
-from methods._grnflow.learned_centre import LEAST_SPREAD, CentreLearner, LearnedCentre, Units, spread_around
+from methods._grnflow.learned_centre import LearnedCentre, Units
 from methods._grnflow.validation import Point, points_of
-from methods._pseudobulk import mean_changes
-from methods._trained_flow.method import ONE_STEP, FlowMethod, control_rows, perturbed_rows
+from methods._pseudobulk import changes_of_conditions
+from methods._trained_flow.method import ONE_STEP, FlowMethod
+from methods._trained_flow.rows import controls_by_context, perturbed_rows
 
 REFERENCE_CELLS = 64
 """Control cells that latents are sampled for where the mean is asked for."""
@@ -53,8 +55,10 @@ class CentredFlow(FlowMethod):
     """Orders whose errors on validation decide, on average, which weights are kept."""
 
     centre_: LearnedCentre
-    control_mean_: np.ndarray
-    reference_: np.ndarray
+    control_means_: np.ndarray
+    """Of each context, (contexts, genes), log1p CP10K."""
+    references_: list[np.ndarray]
+    """Some control cells of each context, (cells, genes), in the units of the flow."""
 
     def learn_centre(self, train: AnnData, latent: Tensor) -> Tensor:
         """Learn what cells lie around.
@@ -64,17 +68,19 @@ class CentredFlow(FlowMethod):
         train
             Training cells.
         latent
-            Of the training perturbations in alphabetical order, (perturbations, latents, genes, d).
+            Of the training conditions in alphabetical order, (conditions, latents, genes, d).
 
         Returns
         -------
         Tensor
-            What is told of each of them, float32 (perturbations, genes, 1 + 15 + d).
+            What is told of each of them, float32 (conditions, genes, 1 + 15 + d).
         """
-        changes = mean_changes(train)
-        chosen = control_rows(train)[:REFERENCE_CELLS]
-        self.reference_ = self.in_units(sparse.csr_matrix(train.X[chosen], dtype=np.float32)).numpy()
-        self.control_mean_ = changes.control_mean
+        changes = changes_of_conditions(train)
+        chosen = [rows[:REFERENCE_CELLS] for rows in controls_by_context(train).values()]
+        self.references_ = [
+            self.in_units(sparse.csr_matrix(train.X[rows], dtype=np.float32)).numpy() for rows in chosen
+        ]
+        self.control_means_ = np.stack([changes.controls[name] for name in changes.controls])
         with stage("learn centre", 1) as progress:
             self.centre_, told = self._learner.learn(changes, latent, self._units)
             progress.advance(**held_out_r2(changes, latent, told))
@@ -90,9 +96,9 @@ class CentredFlow(FlowMethod):
 
     def complete_centre(self, train: AnnData, validation: AnnData, latent: Tensor) -> None:
         """Learn the mean again, from validation perturbations too, now that nothing is chosen on them."""
-        changes = mean_changes(train, validation)
+        changes, seen = changes_of_conditions(train, validation), changes_of_conditions(train)
         with stage("complete centre", 1) as progress:
-            self.centre_ = self._learner.complete(self.centre_, changes, mean_changes(train), latent)
+            self.centre_ = self._learner.complete(self.centre_, changes, seen, latent)
             self.centre_.fill(self.flow_.centre, self._units)
             progress.advance(**self._generated(validation))
         _log.info("Predictions lie around %s.", self.centre_.about)
@@ -114,7 +120,7 @@ class CentredFlow(FlowMethod):
 
     def mean_in_units(self, flow: Flow, perturbation: Perturbation, options: SamplingOptions) -> Tensor:
         """The mean that is generated around, on the latents of control cells that are always the same."""
-        reference = torch.from_numpy(self.reference_)
+        reference = self._reference(perturbation)
         generator = seeded_generator(self.seed, f"mean of {perturbation}")
         x0 = self.noise(reference, generator)
         z0 = gaussian((*reference.shape, self.shape_.latent), generator)
@@ -133,13 +139,19 @@ class CentredFlow(FlowMethod):
     def fitted_state(self) -> dict[str, Any]:
         """The flow's state, and what it generates around."""
         centre = {f"centre.{key}": value for key, value in self.centre_.state().items()}
-        kept = {"reference": self.reference_, "control_mean": self.control_mean_}
+        kept: dict[str, Any] = {"reference": np.concatenate(self.references_)}
+        if len(self.references_) == 1:
+            kept["control_mean"] = self.control_means_[0]
+        else:
+            kept["control_mean"] = self.control_means_
+            kept["reference_ends"] = np.cumsum([len(cells) for cells in self.references_])
         return {**super().fitted_state(), **kept, **centre}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take back both."""
         super().restore(state)
-        self.reference_, self.control_mean_ = state["reference"], state["control_mean"]
+        self.control_means_ = np.atleast_2d(state["control_mean"])
+        self.references_ = np.split(state["reference"], state.get("reference_ends", [])[:-1])
         self.centre_ = LearnedCentre.of(
             {key[7:]: value for key, value in state.items() if key.startswith("centre.")}
         )
@@ -165,11 +177,15 @@ class CentredFlow(FlowMethod):
     def _generated(self, validation: AnnData) -> dict[str, float]:
         """How near the latents that are generated lie to what they are generated around."""
         asked = [Perturbation.parse(label) for label in list(perturbed_rows(validation))[:CHECKED]]
-        start = torch.from_numpy(self.reference_[:CHECKED_CELLS])
+        starts = [(each, self._reference(each)[:CHECKED_CELLS]) for each in asked]
         flow, generator = self.flow_.to(choose_device(self.device)), seeded_generator(self.seed, "context")
-        context = choose_context(start.shape[1], self.config.context_genes, generator)
+        context = choose_context(len(self.mean_), self.config.context_genes, generator)
         options = replace(self.sampling(), expression=ONE_STEP)
-        return generated_r2(self, flow, start, asked, context, options)
+        return generated_r2(self, flow, starts, context, options)
+
+    def _reference(self, perturbation: Perturbation) -> Tensor:
+        """Control cells of the context of a perturbation, always the same, (cells, genes)."""
+        return torch.from_numpy(self.references_[self.contexts_.place(perturbation.context)])
 
     @property
     def _learner(self) -> CentreLearner:
@@ -179,4 +195,6 @@ class CentredFlow(FlowMethod):
 
     @property
     def _units(self) -> Units:
-        return Units(self.control_mean_, self.mean_, self.deviation_)
+        names = self.contexts_.names if self.contexts_.told_apart else []
+        in_contexts = dict(zip(names, self.control_means_, strict=False))
+        return Units(self.control_means_.mean(axis=0), self.mean_, self.deviation_, in_contexts)

@@ -14,7 +14,7 @@ from methods._flow.backbone import Flow
 from methods._flow.paths import antithetic
 from methods._flow.randomness import seeded_generator
 from methods._flow.sampling import SamplingOptions, trace_cascade
-from methods._grnflow.learned_centre import mean_latents, unseen
+from methods._grnflow.centre_learner import mean_latents, unseen
 from methods._grnflow.validation import Asks
 from methods._pseudobulk import Changes
 
@@ -57,8 +57,7 @@ def held_out_r2(changes: Changes, latents: Tensor, told: Tensor) -> dict[str, fl
 def generated_r2(
     method: Asks,
     flow: Flow,
-    start: Tensor,
-    asked: Sequence[Perturbation],
+    asked: Sequence[tuple[Perturbation, Tensor]],
     context: Tensor | None,
     options: SamplingOptions,
 ) -> dict[str, float]:
@@ -72,10 +71,8 @@ def generated_r2(
         Tells of perturbations.
     flow
         A trained flow, where the work is done.
-    start
-        Control cells in the flow's units, (cells, genes).
     asked
-        The perturbations.
+        The perturbations, each with control cells in the flow's units, (cells, genes).
     context, options
         As `trace_cascade` takes them.
 
@@ -85,7 +82,7 @@ def generated_r2(
         ``generated_latent_r2`` over all of them; empty without any, or where the same is told of all.
     """
     generated, told = [], []
-    for perturbation in asked:
+    for perturbation, start in asked:
         generator = seeded_generator(0, f"latent of {perturbation}")
         x0, z0 = (
             antithetic(shape, generator) for shape in (start.shape, (*start.shape, method.shape_.latent))

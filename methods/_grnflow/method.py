@@ -31,17 +31,20 @@ from methods._flow.sampling import SamplingOptions, Solver, trace_cascade
 from methods._flow.vocabulary import GeneVocabulary
 from methods._grn.attention import AttentionSource
 from methods._grn.features import Projection, Standardiser
-from methods._grn.pairing import pair_cells, principal_components
 from methods._grnflow.centred import CentredFlow
 from methods._grnflow.config import GRNFlowConfig
 from methods._grnflow.direct import DIRECT
 from methods._grnflow.latents import MapReader, Pairs, network_of, standardised, training_latents
+from methods._grnflow.pairs import by_perturbation, paired_cells
 from methods._grnflow.shown import CascadeTrace, RegulatoryMaps
 from methods._grnflow.sources import Given, build_source, cells_to_read
 from methods._overlap import N_SHAPES
-from methods._trained_flow.method import control_rows, perturbed_rows
-
-COMPONENTS = 30
+from methods._trained_flow.contexts import CellContexts
+from methods._trained_flow.rows import (
+    control_rows,
+    perturbed_rows,
+    rows_by_context,
+)
 
 
 class GRNFlow(CentredFlow):
@@ -53,6 +56,12 @@ class GRNFlow(CentredFlow):
     In training the expression flow is given the latent of another cell of the same perturbation, since a
     cell's own attention holds the expression that is to be predicted. Such a latent tells of the
     perturbation and of its network, and nothing of the single cell.
+
+    Where cells are of several contexts, all this is done within them: cells are paired with control cells of
+    their context, effects and how they overlap are learned from changes within contexts, to which comes what
+    a context differs in (`methods._differences`), and a prediction lies around the mean of the control cells
+    of the context that is asked. The network is told the context; one that shows control cells alone is to it
+    a mixture of the others, by how alike their control cells are.
 
     A variant says what a latent is (`projection`) and how large (`latent_size`).
     """
@@ -76,12 +85,14 @@ class GRNFlow(CentredFlow):
         """Make the attention source, compute latents, learn what cells lie around, train both flows."""
         given = self._given(train)
         cells, genes = given.cells, given.genes
-        pairs = self._pairs(train, cells)
+        pairs = paired_cells(train, cells, self.config, self.seed)
         latent, self.units_, self.projection_ = self._latents(given, pairs)
-        named = [Perturbation.parse(label).genes for label in pairs]
+        named = [Perturbation.parse(label) for label in pairs]
         self.mean_, self.deviation_ = moments(cells)
-        self.vocabulary_ = GeneVocabulary(genes, {gene for pair in named for gene in pair})
-        self.shape_ = self._shape(self.config, len(self.vocabulary_), latent.shape[-1], len(genes))
+        self.contexts_ = CellContexts.of(train)
+        self.vocabulary_ = GeneVocabulary(genes, {gene for each in named for gene in each.genes})
+        shape = self._shape(self.config, len(self.vocabulary_), latent.shape[-1], len(genes))
+        self.shape_ = replace(shape, cell_contexts=self.contexts_.told_apart)
         control, perturbed = (np.concatenate(rows) for rows in zip(*pairs.values(), strict=True))
         used, partner = np.unique(control, return_inverse=True)
         told = self.learn_centre(train, latent)
@@ -90,7 +101,7 @@ class GRNFlow(CentredFlow):
             perturbed=DenseRows(cells, perturbed, self.in_units),
             partner=torch.from_numpy(partner),
             size=torch.tensor([len(rows) for _, rows in pairs.values()]),
-            tokens=torch.tensor([self.vocabulary_.tokens(pair) for pair in named]),
+            tokens=torch.tensor([self.tokens(each) for each in named]),
             latent=latent,
             told=told,
         )
@@ -191,7 +202,8 @@ class GRNFlow(CentredFlow):
                 "'pretrained' or 'coexpression'."
             )
         reader = self._reader(self._given(train))
-        pairs = cells_to_read(self._pairs(train, reader.cells), self.config, self.seed)
+        pairs = by_perturbation(paired_cells(train, reader.cells, self.config, self.seed))
+        pairs = cells_to_read(pairs, self.config, self.seed)
         rng = np.random.default_rng(self.seed)
         controls = rng.permutation(control_rows(train))[: self.config.controls_per_perturbation]
         changes = ((label, reader.mean_change(*rows).cpu().numpy()) for label, rows in pairs.items())
@@ -200,7 +212,7 @@ class GRNFlow(CentredFlow):
 
     @classmethod
     def parameter_count(cls, config: MethodConfig, n_genes: int, n_perturbed: int) -> int | None:
-        """Count the flow's trainable parameters, supposing that all perturbed genes are measured.
+        """Count the flow's trainable parameters for one context whose perturbed genes are all measured.
 
         None where the width of latents is not known: that of a checkpoint's gene vectors before it is read,
         and that of true edges before the network is looked up.
@@ -238,20 +250,9 @@ class GRNFlow(CentredFlow):
             choose_device(self.device),
             perturbed_rows(train),
             self.latent_size(self.config, self.config.transformer_width, len(genes)),
+            rows_by_context(train),
         )
 
     def _reader(self, given: Given) -> MapReader:
         """Build the attention source, and let it read the training cells."""
         return MapReader(build_source(given), given.cells, given.device)
-
-    def _pairs(self, train: AnnData, cells: sparse.csr_matrix) -> Pairs:
-        rng = np.random.default_rng(self.seed)
-        return pair_cells(
-            principal_components(cells, COMPONENTS, rng)[0],
-            control_rows(train),
-            perturbed_rows(train),
-            pairs_per_group=self.config.pairs_per_perturbation,
-            controls_per_group=self.config.controls_per_perturbation,
-            pairing=self.config.pairing,
-            rng=rng,
-        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
+from benchmark.contexts import NONE
 from benchmark.errors import BenchmarkError
 from benchmark.machine.paths import cache_folder
 from benchmark.machine.progress import stage
@@ -59,6 +60,8 @@ class Given:
         Label of each training perturbation, in their order, and the rows of its cells.
     latent
         How many numbers the variant makes of a gene's change of a map.
+    contexts
+        Context -> rows of its cells; empty where there are not several.
     """
 
     config: GRNFlowConfig
@@ -69,6 +72,20 @@ class Given:
     device: torch.device
     perturbed: dict[str, np.ndarray] = field(default_factory=dict)
     latent: int = 1
+    contexts: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def within_contexts(self) -> dict[str, Given]:
+        """What is given of each context by itself, with the conditions that were measured in it."""
+        if len(self.contexts) < 2:
+            return dict.fromkeys(self.contexts or [NONE], self)
+        found = {}
+        for name, rows in self.contexts.items():
+            places = {label: np.flatnonzero(np.isin(rows, own)) for label, own in self.perturbed.items()}
+            here = {label: own for label, own in places.items() if len(own)}
+            control = np.setdiff1d(np.arange(len(rows)), np.concatenate([[], *here.values()]))
+            cells = self.cells[rows]
+            found[name] = replace(self, cells=cells, control=cells[control], perturbed=here, contexts={})
+        return found
 
 
 def pretrained(given: Given) -> AttentionSource:
@@ -91,9 +108,10 @@ def shuffled(given: Given) -> AttentionSource:
 def coexpression(given: Given) -> AttentionSource:
     """Read correlations of control cells, without a transformer: a control."""
     mean, deviation = _units(given)
+    within = np.mean([correlation(part.control) for part in given.within_contexts().values()], axis=0)
     vectors = loadings(given.cells, deviation.cpu().numpy(), given.config.transformer_width, given.seed)
     return CoexpressionSource(
-        without_own(correlation(given.control)).to(given.device),
+        without_own(within).to(given.device),
         mean,
         deviation,
         torch.from_numpy(vectors).to(given.device),

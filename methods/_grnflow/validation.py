@@ -18,7 +18,7 @@ from methods._flow.paths import at_time, gaussian, velocity
 from methods._flow.precision import Precision, autocast
 from methods._flow.sampling import Order
 from methods._overlap import N_SHAPES
-from methods._trained_flow.method import control_rows, perturbed_rows
+from methods._trained_flow.rows import controls_by_context, perturbed_rows
 
 CELLS = 4
 """Of each validation perturbation."""
@@ -88,15 +88,16 @@ def points_of(
     method: Asks, train: AnnData, validation: AnnData, generator: torch.Generator
 ) -> Iterator[Point]:
     """Draw some cells of each validation perturbation, with control cells and times of their own."""
-    controls = control_rows(train)
+    by_context = controls_by_context(train)
     for label, own in perturbed_rows(validation).items():
+        perturbation = Perturbation.parse(label)
+        controls = by_context[perturbation.context]
         rows = own[torch.randperm(len(own), generator=generator)[:CELLS].numpy()]
         partner = torch.randint(len(controls), (len(rows),), generator=generator).numpy()
         end, start = (
             method.in_units(sparse.csr_matrix(cells, dtype=np.float32))
             for cells in (validation.X[rows], train.X[controls[partner]])
         )
-        perturbation = Perturbation.parse(label)
         yield Point(
             method.tokens(perturbation),
             gaussian(end.shape, generator),

@@ -15,13 +15,14 @@ from anndata import AnnData
 from scipy import sparse
 from torch import Tensor
 
+from benchmark.contexts import CONTEXT, NONE, values_in_view
 from benchmark.errors import BenchmarkError
 from benchmark.machine import peers
 from benchmark.machine.device import choose_device
 from benchmark.machine.paths import cache_folder
 from benchmark.machine.progress import stage
 from benchmark.method import Method, Resources
-from benchmark.perturbation import CONTROL, Perturbation
+from benchmark.perturbation import Perturbation
 from methods._flow.backbone import Flow, FlowShape, build_flow, choose_context
 from methods._flow.cells import cells_digest, slices, standardise
 from methods._flow.devices import with_whole_batch
@@ -34,6 +35,8 @@ from methods._flow.training import DivergedError, Objective, Training
 from methods._flow.vocabulary import GeneVocabulary
 from methods._pseudobulk import mean_expression
 from methods._trained_flow.config import FlowConfig
+from methods._trained_flow.contexts import CellContexts
+from methods._trained_flow.rows import controls_by_context, mean_within_contexts, perturbed_rows
 
 _log = logging.getLogger("benchmark")
 
@@ -46,19 +49,21 @@ ONE_STEP = Solver("euler", 1)
 class FlowMethod(Method):
     """A method that samples cells from a trained flow.
 
-    A subclass's `fit` sets ``mean_`` and ``deviation_`` (the units of the flow, (genes,)), ``vocabulary_``
-    and ``shape_``, and ends with `train_flow`.
+    A subclass's `fit` sets ``mean_`` and ``deviation_`` (the units of the flow, (genes,)), ``contexts_``,
+    ``vocabulary_`` and ``shape_``, and ends with `train_flow`.
     """
 
     Config = FlowConfig
     config: FlowConfig
     resources: ClassVar[Resources] = Resources(gpus=1, memory_gb=4)
     spreads: ClassVar[bool] = True
+    supports_contexts: ClassVar[bool] = True
     clamp: ClassVar[Callable[[Tensor], Tensor]] = staticmethod(non_negative)
     """How sampled cells are kept from going below zero."""
 
     mean_: np.ndarray
     deviation_: np.ndarray
+    contexts_: CellContexts
     vocabulary_: GeneVocabulary
     shape_: FlowShape
     flow_: Flow
@@ -91,6 +96,7 @@ class FlowMethod(Method):
             "genes": self.vocabulary_.panel,
             "perturbed": self.vocabulary_.perturbed,
             "shape": asdict(self.shape_),
+            **({} if self.contexts_.names == [NONE] else {"contexts": self.contexts_.names}),
             **weights,
         }
 
@@ -98,6 +104,7 @@ class FlowMethod(Method):
         """Build the flow again and give it its weights."""
         self.vocabulary_ = GeneVocabulary(state["genes"], state["perturbed"])
         self.mean_, self.deviation_ = state["mean"], state["deviation"]
+        self.contexts_ = CellContexts(state.get("contexts", [NONE]))
         self.shape_ = FlowShape(**state["shape"])
         self.flow_ = build_flow(self.shape_, seed=0).eval()
         weights = {key[5:]: torch.from_numpy(state[key]) for key in state if key.startswith("flow.")}
@@ -159,7 +166,11 @@ class FlowMethod(Method):
         return sampled
 
     def tokens(self, perturbation: Perturbation) -> list[int]:
-        """The two tokens of a perturbation."""
+        """The two tokens of a perturbation, and where there are several the number of its context."""
+        return [*self.gene_tokens(perturbation), *self.contexts_.token(perturbation.context)]
+
+    def gene_tokens(self, perturbation: Perturbation) -> list[int]:
+        """The two tokens of the genes of a perturbation."""
         return self.vocabulary_.tokens(perturbation.genes)
 
     def train_flow(self, objective: Objective, train: AnnData, validation: AnnData) -> None:
@@ -168,8 +179,10 @@ class FlowMethod(Method):
         cells = sparse.csr_matrix(train.X, dtype=np.float32)
         flow = build_flow(self.shape_, self.seed)
         self.prepare(flow)
+        if self.shape_.cell_contexts:
+            flow.cell_contexts.shares.copy_(torch.from_numpy(self.contexts_.shares(train)))
         if flow.genes.neighbours is not None:
-            graph = neighbours(self.correlation(cells), config.graph_neighbours)
+            graph = neighbours(mean_within_contexts(train, cells, self.correlation), config.graph_neighbours)
             flow.genes.neighbours.mask.copy_(token_mask(graph, self.shape_.n_tokens))
         training = Training(
             flow.to(device),
@@ -201,13 +214,19 @@ class FlowMethod(Method):
 
     def _validation(self, train: AnnData, validation: AnnData) -> Callable[[Flow], float]:
         """Mean squared error of predicted validation means: one Euler step gives the mean of the end."""
-        rows = np.random.default_rng(self.seed).choice(control_rows(train), VALIDATION_CELLS)
-        start = self.in_units(sparse.csr_matrix(train.X[rows], dtype=np.float32))
-        real = mean_expression(validation)
+        starts = {}
+        for context, controls in controls_by_context(train).items():
+            rows = np.random.default_rng(self.seed).choice(controls, VALIDATION_CELLS)
+            starts[context] = self.in_units(sparse.csr_matrix(train.X[rows], dtype=np.float32))
+        real = {
+            label: next(iter(mean_expression(validation[rows]).values()))
+            for label, rows in perturbed_rows(validation).items()
+        }
         one_step = replace(self.sampling(), latent=ONE_STEP, expression=ONE_STEP)
 
         def error(flow: Flow, label: str) -> np.ndarray:
-            predicted = self.sample(flow, start, Perturbation.parse(label), one_step).mean(0)
+            asked = Perturbation.parse(label)
+            predicted = self.sample(flow, starts[asked.context], asked, one_step).mean(0)
             return np.array([float(np.square(predicted - real[label]).mean())])
 
         return lambda flow: float(np.mean([*peers.spread(lambda label: error(flow, label), list(real))]))
@@ -223,19 +242,9 @@ class FlowMethod(Method):
                 [
                     cells_digest(sparse.csr_matrix(part.X), list(part.var_names)),
                     list(part.obs["perturbation"]),
+                    *([list(contexts)] if any(contexts := values_in_view(part.obs, CONTEXT)) else []),
                 ]
                 for part in (train, validation)
             ],
         }
         return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:32]
-
-
-def perturbed_rows(train: AnnData) -> dict[str, np.ndarray]:
-    """Rows of the cells of each training perturbation, controls left out."""
-    labels = train.obs["perturbation"].astype(str).to_numpy()
-    return {label: np.flatnonzero(labels == label) for label in np.unique(labels) if label != CONTROL}
-
-
-def control_rows(train: AnnData) -> np.ndarray:
-    """Rows of the control cells."""
-    return np.flatnonzero(train.obs["perturbation"].astype(str).to_numpy() == CONTROL)

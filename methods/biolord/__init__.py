@@ -8,6 +8,7 @@ import numpy as np
 from anndata import AnnData
 
 from benchmark.config import parameter
+from benchmark.contexts import require_one
 from benchmark.means import MovableCells
 from benchmark.perturbation import CONTROL
 from methods._gene_vectors import DescribedConfig, DescribedMethod
@@ -95,7 +96,8 @@ class Biolord(DescribedMethod):
 
     The latents of cells exist for training cells only. So the training control cells are decoded under the
     asked perturbation and under none, and the difference of the two means is the predicted change: biolord
-    predicts means here, to which control cells are moved.
+    predicts means here, to which control cells are moved. These are all control cells: data of several
+    contexts are refused.
 
     The package chooses its epoch by how well it reconstructs cells whose latents were never trained. Here the
     epoch of least squared error of the mean changes of validation perturbations is kept, the last one where
@@ -119,6 +121,7 @@ class Biolord(DescribedMethod):
 
     def fit(self, train: AnnData, validation: AnnData) -> Self:
         """Have the worker train, and keep the mean of the control cells."""
+        require_one(train.obs, "biolord")
         super().fit(train, validation)
         self.control_mean_ = mean_expression(train)[CONTROL]
         return self

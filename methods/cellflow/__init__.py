@@ -90,6 +90,10 @@ class CellFlow(DescribedMethod):
     Predictions solve the differential equation from each control cell, are brought back to genes, and what is
     negative is 0.
 
+    Where there are several contexts, control cells are those of the context (the package's split covariate),
+    and the condition has one more token, of the context (its sample covariate): principal components of the
+    mean of its control cells, so that one that shows these alone is described as the others are.
+
     The loop of the package's own `train` draws the same numbers whatever seed is given, and says nothing of
     where it is. Here its sampler and its step are called one by one, with the seed of the run. The step of
     least squared error of the means of validation perturbations is kept, the last one where there are none
@@ -111,6 +115,7 @@ class CellFlow(DescribedMethod):
 
     name = "cellflow"
     draws = False
+    supports_contexts = True
     resources = Resources(memory_gb=4)
     licence = (
         "cellflow-tools 0.0.9: MIT by the licence file of its wheel, while its metadata say PolyForm "

@@ -10,12 +10,14 @@ from io import StringIO
 from typing import Any
 
 import numpy as np
-from launch import Best, Job, Refusal, genes_of, mean_cells
+from launch import Best, Job, Refusal, by_context, genes_of, mean_cells
 
 NONE = "control"
 """The token of no second gene, whose vector is zero."""
 LOOKED_AT = 256
-"""Control cells from which validation perturbations are predicted, at most."""
+"""Control cells from which validation perturbations are predicted, at most, in each context."""
+KEPT = ("pcs", "mean", "numbers", "contexts", "profiles", "size")
+"""Names of what is kept beside the weights; the last three where there are several contexts."""
 
 
 def fit(job: Job) -> None:
@@ -45,17 +47,16 @@ def predict(job: Job) -> None:
     """Answer control cells as the flow moves them."""
     _settle(job)
     arrays, vectors = job.model(), job.vectors()
-    axes = {name: arrays.pop(name) for name in ("pcs", "mean")}
-    numbers = int(arrays.pop("numbers"))
-    solver = _rebuilt(job, axes, numbers, arrays)
-    control = job.cells("control").X.toarray()
+    axes = {name: arrays.pop(name) for name in KEPT if name in arrays}
+    solver = _rebuilt(job, axes, arrays)
+    cells = job.cells("control")
+    control, context = cells.X.toarray(), str(cells.obs["context"].iloc[0])
     for index, genes in enumerate(job.perturbations):
         missing = [gene for gene in genes if gene not in vectors]
         if missing:
             raise Refusal(f"CellFlow was given no vector of {' and '.join(missing)}; set gene_vectors.")
-        job.answer(
-            index, _moved(solver, axes, control, _tokens(genes, vectors, numbers)) if genes else control
-        )
+        condition = _condition(genes, vectors, axes, context, control)
+        job.answer(index, _moved(solver, axes, control, condition) if genes else control)
 
 
 def _settle(job: Job) -> None:
@@ -70,7 +71,10 @@ def _settle(job: Job) -> None:
 
 
 def _prepared(job: Job, train: Any, vectors: dict[str, np.ndarray]) -> tuple[Any, dict[str, np.ndarray]]:
-    """CellFlow on the principal components of the training cells, and these with what else is kept."""
+    """CellFlow on the principal components of the training cells, and these with what else is kept.
+
+    Of several contexts each has the control cells that are its own, and a profile that stands for it.
+    """
     import cellflow
     import pandas as pd
     from anndata import AnnData
@@ -85,12 +89,28 @@ def _prepared(job: Job, train: Any, vectors: dict[str, np.ndarray]) -> tuple[Any
     numbers = len(next(iter(vectors.values())))
     cells.uns["genes"] = {**vectors, NONE: np.zeros(numbers, np.float32)}
     centered_pca(cells, n_comps=min(job.config["n_pcs"], min(cells.shape) - 1))
+    axes = {"pcs": np.asarray(cells.varm["PCs"]), "mean": np.asarray(cells.varm["X_mean"]).ravel()}
+    axes["numbers"], of_contexts = np.array(numbers), {}
+    contexts = train.obs["context"].to_numpy(str)
+    if len(set(contexts)) > 1:
+        axes |= _profiles(axes, by_context(train))
+        cells.obs["context"] = pd.Categorical(contexts)
+        cells.uns["profiles"] = dict(zip(axes["contexts"].tolist(), axes["profiles"], strict=True))
+        # Control cells alone have nothing to be moved to; the package stops where it meets them.
+        cells = cells[np.isin(contexts, contexts[labels != "control"])].copy()
+        cells.obs["context"] = cells.obs["context"].cat.remove_unused_categories()
+        of_contexts = {
+            "sample_covariates": ["context"],
+            "sample_covariate_reps": {"context": "profiles"},
+            "split_covariates": ["context"],
+        }
     model = cellflow.model.CellFlow(cells, solver="otfm")
     model.prepare_data(
         sample_rep="X_pca",
         control_key="is_control",
         perturbation_covariates={"gene": ("gene_1", "gene_2")},
         perturbation_covariate_reps={"gene": "genes"},
+        **of_contexts,
     )
     model.prepare_model(
         probability_path={"constant_noise": job.config["constant_noise"]},
@@ -98,20 +118,27 @@ def _prepared(job: Job, train: Any, vectors: dict[str, np.ndarray]) -> tuple[Any
         optimizer=_optimiser(job),
         solver_kwargs={"ema": job.config["ema"]},
         seed=job.seed,
-        **_network(job),
+        **_network(job, axes),
     )
-    axes = {"pcs": np.asarray(cells.varm["PCs"]), "mean": np.asarray(cells.varm["X_mean"]).ravel()}
-    return model, {**axes, "numbers": np.array(numbers)}
+    return model, axes
 
 
-def _network(job: Job) -> dict[str, Any]:
+def _profiles(axes: dict[str, np.ndarray], parts: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Names and profiles of contexts: principal components of mean control cells, of length 1 at most."""
+    means = np.stack([mean_cells(part)["control"] for part in parts.values()])
+    found = (means - axes["mean"]) @ axes["pcs"]
+    size = np.linalg.norm(found, axis=1).max()
+    return {"contexts": np.array(list(parts)), "profiles": np.float32(found / size), "size": size}
+
+
+def _network(job: Job, axes: dict[str, np.ndarray]) -> dict[str, Any]:
     """The sizes of the velocity field, under the package's names."""
     width = job.config["width"]
     layer = ({"layer_type": "mlp", "dims": [width, width], "dropout_rate": 0.0},)
     after = ({"layer_type": "mlp", "dims": [width], "dropout_rate": 0.0},)
     return {
         "pooling": "attention_token",
-        "layers_before_pool": {"gene": layer},
+        "layers_before_pool": {"gene": layer, **({"context": layer} if "contexts" in axes else {})},
         "layers_after_pool": after,
         "condition_embedding_dim": width,
         "cond_output_dropout": 0.0,
@@ -140,34 +167,47 @@ def _look(
     job: Job, solver: Any, axes: dict[str, np.ndarray], train: Any, vectors: dict[str, np.ndarray]
 ) -> Any:
     """A function of the step: the squared error of the means of validation perturbations."""
-    control = train[(train.obs["perturbation"] == "control").to_numpy()].X[:LOOKED_AT].toarray()
-    means = mean_cells(job.cells("validation"))
-    usable = [label for label in means if vectors.keys() >= set(genes_of(label))]
-    start = mean_cells(train)["control"] - control.mean(axis=0)  # of those that are not looked at, too
-    numbers = int(axes["numbers"])
+    known, asked = by_context(train), []
+    for context, part in by_context(job.cells("validation")).items():
+        own = known[context]
+        control = own[(own.obs["perturbation"] == "control").to_numpy()].X[:LOOKED_AT].toarray()
+        start = mean_cells(own)["control"] - control.mean(axis=0)  # of those that are not looked at, too
+        for label, mean in mean_cells(part).items():
+            if vectors.keys() >= set(genes_of(label)):
+                condition = _condition(genes_of(label), vectors, axes, context, control)
+                asked.append((control, condition, start, mean))
 
     def look(step: int) -> float:
-        moved = (
-            _moved(solver, axes, control, _tokens(genes_of(label), vectors, numbers)) for label in usable
-        )
         errors = [
-            np.mean((cells.mean(axis=0) + start - means[label]) ** 2)
-            for label, cells in zip(usable, moved, strict=True)
+            np.mean((_moved(solver, axes, control, condition).mean(axis=0) + start - mean) ** 2)
+            for control, condition, start, mean in asked
         ]
         return float(np.mean(errors)) if errors else -float(step)
 
     return look
 
 
-def _tokens(genes: list[str], vectors: dict[str, np.ndarray], numbers: int) -> np.ndarray:
-    """Vectors of both tokens, (1, 2, numbers)."""
-    zero = [np.zeros(numbers, np.float32)] * 2
-    return np.stack([*(vectors[gene] for gene in sorted(genes)), *zero][:2])[None]
+def _condition(
+    genes: list[str], vectors: dict[str, np.ndarray], axes: dict[str, np.ndarray], context: str, control: Any
+) -> dict[str, np.ndarray]:
+    """Vectors of both genes, (1, 2, numbers), and where there are several contexts the profile of this one.
+
+    A context of which no control cells were in training has the profile of those that are given.
+    """
+    zero = [np.zeros(int(axes["numbers"]), np.float32)] * 2
+    found = {"gene": np.stack([*(vectors[gene] for gene in sorted(genes)), *zero][:2])[None]}
+    if "contexts" in axes:
+        known = dict(zip(axes["contexts"].tolist(), axes["profiles"], strict=True))
+        here = (control.mean(axis=0) - axes["mean"]) @ axes["pcs"] / axes["size"]
+        found["context"] = np.tile(known.get(context, np.float32(here)), (1, 2, 1))
+    return found
 
 
-def _moved(solver: Any, axes: dict[str, np.ndarray], cells: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+def _moved(
+    solver: Any, axes: dict[str, np.ndarray], cells: np.ndarray, condition: dict[str, np.ndarray]
+) -> np.ndarray:
     """Control cells under a condition, (cells, genes), log1p CP10K."""
-    moved = np.asarray(solver.predict((cells - axes["mean"]) @ axes["pcs"], {"gene": tokens}))
+    moved = np.asarray(solver.predict((cells - axes["mean"]) @ axes["pcs"], condition))
     return np.maximum(moved @ axes["pcs"].T + axes["mean"], 0)
 
 
@@ -179,7 +219,7 @@ def _arrays(parameters: Any) -> dict[str, np.ndarray]:
     return {"/".join(each.key for each in path): np.asarray(value).copy() for path, value in leaves}
 
 
-def _rebuilt(job: Job, axes: dict[str, np.ndarray], numbers: int, weights: dict[str, np.ndarray]) -> Any:
+def _rebuilt(job: Job, axes: dict[str, np.ndarray], weights: dict[str, np.ndarray]) -> Any:
     """The solver with weights, without training cells."""
     import jax
     from cellflow._compat import ConstantNoiseFlow
@@ -188,14 +228,17 @@ def _rebuilt(job: Job, axes: dict[str, np.ndarray], numbers: int, weights: dict[
     from flax.traverse_util import unflatten_dict
 
     field = ConditionalVelocityField(
-        output_dim=axes["pcs"].shape[1], max_combination_length=2, **_network(job)
+        output_dim=axes["pcs"].shape[1], max_combination_length=2, **_network(job, axes)
     )
+    conditions = {"gene": np.zeros((1, 2, int(axes["numbers"])), np.float32)}
+    if "contexts" in axes:
+        conditions["context"] = np.zeros((1, 2, axes["profiles"].shape[1]), np.float32)
     solver = OTFlowMatching(
         vf=field,
         match_fn=_matching(job),
         probability_path=ConstantNoiseFlow(job.config["constant_noise"]),
         optimizer=_optimiser(job),
-        conditions={"gene": np.zeros((1, 2, numbers), np.float32)},
+        conditions=conditions,
         rng=jax.random.PRNGKey(0),
     )
     parameters = unflatten_dict(weights, sep="/")

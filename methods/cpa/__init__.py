@@ -9,6 +9,7 @@ from anndata import AnnData
 from pydantic import model_validator
 
 from benchmark.config import parameter
+from benchmark.contexts import CONTEXT, NONE, values_in_view
 from benchmark.errors import BenchmarkError
 from benchmark.hosting.method import HostedConfig, SubprocessMethod
 from benchmark.perturbation import CONTROL, Perturbation
@@ -137,6 +138,10 @@ class Cpa(SubprocessMethod):
     measured genes); their mean is brought to its X by the factor that takes its own counts there, so that no
     change gives X again.
 
+    Contexts are a categorical covariate to the package: each has an embedding, which is added to the basal
+    latent and which the adversary takes out of it. That of a context that shows control cells alone is
+    learned from these; of one without any the method refuses.
+
     The package picks its epoch by a score of its own (r2 of means and variances, gain of purity) on cells
     called "valid". Here these are the cells of validation perturbations whose genes all have an embedding;
     others are left out, since an untrained embedding would decide. Where none is left, 15 % of the cells of
@@ -162,11 +167,13 @@ class Cpa(SubprocessMethod):
 
     name = "cpa"
     version = "2"
+    supports_contexts = True
     licence = "cpa-tools 0.8.1: BSD 3-Clause"
     Config = CpaConfig
     predicts = "cells"
 
     genes_: list[str]
+    contexts_: list[str]
     recon_loss_: str
     config: CpaConfig
 
@@ -182,11 +189,14 @@ class Cpa(SubprocessMethod):
         genes, loss = self._embedded(train), self._loss(train)
         super().fit(train, validation)
         self.genes_, self.recon_loss_ = genes, loss
+        self.contexts_ = sorted(set(values_in_view(train.obs, CONTEXT).astype(str)))
         return self
 
     def unsupported(self, perturbation: Perturbation) -> str | None:
         """Refuse a gene that has neither been trained on nor a supplied vector."""
         self.require_fitted()
+        if perturbation.context not in vars(self).get("contexts_", [NONE]):
+            return f"no cells of {perturbation.context} were in training, so CPA has no embedding of it"
         unknown = sorted(set(perturbation.genes) - set(self.genes_))
         if not unknown:
             return None

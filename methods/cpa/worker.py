@@ -21,6 +21,8 @@ GENES = 2
 """Most genes that are perturbed together."""
 SHARE = 0.15
 """Of each training perturbation's cells, to choose the epoch on where validation cannot; the tutorial's."""
+ALL = "all"
+"""The covariate of all cells where they are not of several contexts."""
 BATCH = 1024
 """Cells per batch of a prediction."""
 
@@ -48,14 +50,15 @@ def fit(job: Job) -> None:
     loss = job.about["recon_loss"]
     used = parts != "unused"
     values = sp.vstack([_values(train, loss), _values(validation, loss)], format="csr")[used]
-    adata = _registered(
-        cpa, values, [label for label, kept in zip(labels, used, strict=True) if kept], genes, loss
-    )
+    contexts = _contexts(train) + _contexts(validation)
+    about = {"genes": genes, "recon_loss": loss, "contexts": sorted(set(contexts))}
+    told = [[row for row, kept in zip(rows, used, strict=True) if kept] for rows in (labels, contexts)]
+    adata = _registered(cpa, values, *told, about)
     adata.obs["split"] = parts[used]
     model = _model(cpa, job, adata, loss, vectors, split_key="split", valid_split="valid")
     _train(job, model)
     weights = {name: value.cpu().numpy() for name, value in model.module.state_dict().items()}
-    job.save_model(about=np.array(json.dumps({"genes": genes, "recon_loss": loss})), **weights)
+    job.save_model(about=np.array(json.dumps(about)), **weights)
 
 
 def predict(job: Job) -> None:
@@ -64,10 +67,10 @@ def predict(job: Job) -> None:
     import torch
 
     weights = job.model()
-    about = json.loads(str(weights.pop("about")))
+    about = {"contexts": [ALL], **json.loads(str(weights.pop("about")))}
     control = job.cells("control")
     values = _values(control, about["recon_loss"])
-    query = _registered(cpa, values, [CONTROL] * control.n_obs, about["genes"], about["recon_loss"])
+    query = _registered(cpa, values, [CONTROL] * control.n_obs, _contexts(control), about)
     vectors = weights["pert_network.pert_embedding.weight"] if job.config["gene_embeddings"] else None
     model = _model(cpa, job, query, about["recon_loss"], vectors)
     model.module.load_state_dict({name: torch.as_tensor(value) for name, value in weights.items()})
@@ -177,6 +180,11 @@ def _label(text: str) -> str:
     return CONTROL if text == "control" else text
 
 
+def _contexts(cells: Any) -> list[str]:
+    """The context of each cell, which is a covariate to CPA."""
+    return [context or ALL for context in cells.obs["context"]]
+
+
 def _embedded(job: Job, labels: list[str]) -> tuple[list[str], np.ndarray | None]:
     """Genes that have an embedding, and the vectors of all rows of CPA's table where they are supplied."""
     if not job.about["gene_embeddings"]:
@@ -203,19 +211,22 @@ def _rows(genes: list[str]) -> dict[str, int]:
 
 
 def _registered(
-    cpa: ModuleType, values: sp.csr_matrix, labels: list[str], genes: list[str], loss: str
+    cpa: ModuleType, values: sp.csr_matrix, labels: list[str], contexts: list[str], about: dict[str, Any]
 ) -> Any:
-    """Make the AnnData that CPA wants; its class keeps encoders of earlier data, which are replaced."""
+    """Make the AnnData that CPA wants; its class keeps encoders of earlier data, which are replaced.
+
+    Covariates are numbered as in training, whichever are there.
+    """
     import pandas as pd
     from anndata import AnnData
 
     columns = {
         "perturbation": labels,
         "dosage": ["+".join(["1.0"] * len(label.split("+"))) for label in labels],
-        "covariate": "all",
+        "covariate": pd.Categorical(contexts, categories=about["contexts"]),
     }
     adata = AnnData(values, obs=pd.DataFrame(columns, index=[str(row) for row in range(len(labels))]))
-    cpa.CPA.pert_encoder = _rows(genes)
+    cpa.CPA.pert_encoder = _rows(about["genes"])
     cpa.CPA.covars_encoder = None
     cpa.CPA.pert_smiles_map = {}  # None makes it look for molecules
     cpa.CPA.setup_anndata(
@@ -224,7 +235,7 @@ def _registered(
         control_group=CONTROL,
         dosage_key="dosage",
         categorical_covariate_keys=["covariate"],
-        is_count_data=loss != "gauss",
+        is_count_data=about["recon_loss"] != "gauss",
         max_comb_len=GENES,
     )
     return adata

@@ -11,6 +11,7 @@ import numpy as np
 from anndata import AnnData
 
 from benchmark.config import parameter
+from benchmark.contexts import require_one
 from benchmark.data.priors import gene_sets, suited
 from benchmark.errors import BenchmarkError
 from benchmark.hosting.method import HostedConfig, SubprocessMethod
@@ -73,7 +74,8 @@ class Gears(SubprocessMethod):
     gene's embedding, which is spread over a co-expression graph; a decoder gives the change of each gene,
     the same for all cells. So GEARS predicts means: every control cell is moved by the change, and the
     mean of the moved cells is the mean of the control cells plus the change, or zero where that is
-    negative.
+    negative. It has no place for contexts, and pairs any control cell with any perturbed one: data of several
+    contexts are refused.
 
     What is known to go wrong with the package, and what is done here:
 
@@ -116,6 +118,7 @@ class Gears(SubprocessMethod):
             ``train`` and ``validation``: labels of the perturbations that are used. ``genes``: the nodes of
             the graph, sorted; ``edges`` and ``weights``: see `similarity_graph`.
         """
+        require_one(train.obs, "GEARS")
         of_card = train.uns.get("gene_sets", "")
         if not (self.config.gene_sets or of_card):
             raise BenchmarkError(

@@ -21,7 +21,7 @@ from methods._gene_vectors import genes_of
 from methods._grn.checkpoint import SourceError
 from methods._grn.geneformer.cells import PanelTokens
 from methods._grn.geneformer.source import read_geneformer
-from methods._pseudobulk import Changes, mean_changes, mean_expression
+from methods._pseudobulk import Changes, held_out_changes, mean_changes
 from methods._shift import ShiftMethod
 from methods.geneformer.config import GeneformerConfig
 from methods.geneformer.insilico import Action, Embedding, concerned, edited, padded, sequences
@@ -58,6 +58,9 @@ class Geneformer(ShiftMethod):
     (in-domain)", and it is not Geneformer. Where the card does not say the modality, the action is the one
     that training perturbations show in their own genes, which is logged.
 
+    Control cells of all contexts are edited alike, and changes within contexts are pooled: one is learned of
+    a perturbation, and added to the control cells of the context that is asked.
+
     **The control.** ``--preset control`` is the same with random weights and the same ridge, and belongs
     beside every row: random codes of two inserted tokens can act as a regression on which genes are
     perturbed, so that a score says something of the weights only where it is better.
@@ -91,10 +94,10 @@ class Geneformer(ShiftMethod):
         self.action_ = self._action(train, changes)
         panel, bert = self._network(train)
         self._keep(train, panel, bert)
-        labels = sorted(validation.obs["perturbation"].unique())
-        means = mean_expression(validation) if labels else {}
-        chosen = {Perturbation.parse(label): means[label] - self.control_mean_ for label in labels}
-        known = dict(zip(changes.perturbations, changes.values, strict=True))
+        known, chosen = (
+            {} if part is None else dict(zip(part.perturbations, part.values, strict=True))
+            for part in (changes, held_out_changes(train, validation))
+        )
         self._regress(self._supported(known), self._supported(chosen))
         return self
 

@@ -82,9 +82,10 @@ class Scgpt(SubprocessMethod):
 
     A gene is a token: its embedding, its log1p value, and a flag where it is perturbed. A transformer without
     positions reads the tokens of a control cell; its decoder gives the value under the perturbation. Each
-    perturbed cell is paired once with one random control cell, control cells with themselves; the loss is the
-    squared error over all positions of a step. Each step has the perturbed genes and others drawn at random;
-    predictions read all measured genes at once, and what is negative is 0.
+    perturbed cell is paired once with one random control cell of its context, control cells with themselves.
+    No name of a context is read: any is answered from its control cells. The loss is the squared error over
+    all positions of a step. Each step has the perturbed genes and others drawn at random; predictions read
+    all measured genes at once, and what is negative is 0.
 
     **Without ``checkpoint`` nothing was pretrained**, and the board calls the row "scgpt (no pretraining)".
     With the folder of a published checkpoint, embeddings, value encoder and transformer begin with its
@@ -111,6 +112,7 @@ class Scgpt(SubprocessMethod):
 
     name = "scgpt"
     draws = False
+    supports_contexts = True
     licence = "scgpt 0.2.4: MIT"
     Config = ScgptConfig
     config: ScgptConfig

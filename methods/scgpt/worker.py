@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from launch import Best, Job, Refusal, genes_of, mean_cells
+from launch import Best, Job, Refusal, by_context, genes_of, mean_cells
 
 SPECIAL = ("<pad>", "<cls>", "<eoc>")
 """Tokens that are no genes; the first is that of padding."""
@@ -33,8 +33,11 @@ def fit(job: Job) -> None:
     labels = train.obs["perturbation"].to_numpy(str)
     place = {gene: index for index, gene in enumerate(job.about["genes"])}
     marked = [[place[gene] for gene in genes_of(label)] for label in labels]
-    control = np.flatnonzero(labels == "control")
-    source = np.where(labels == "control", np.arange(len(cells)), draws.choice(control, len(cells)))
+    source, contexts = np.arange(len(cells)), train.obs["context"].to_numpy(str)
+    for context in np.unique(contexts):
+        here = contexts == context
+        partners = draws.choice(np.flatnonzero(here & (labels == "control")), here.sum())
+        source[here] = np.where(labels[here] == "control", source[here], partners)
     model = _model(generator, job)
     optimiser = torch.optim.Adam(model.parameters(), lr=config["lr"])
     schedule = torch.optim.lr_scheduler.StepLR(optimiser, 1, DECAY)
@@ -222,16 +225,20 @@ def _answer(model: Any, control: np.ndarray, marked: list[int]) -> np.ndarray:
 
 def _look(job: Job, model: Any, train: Any, place: dict[str, int]) -> Any:
     """A function of the epoch: the squared error of the means of validation perturbations."""
-    control = train[(train.obs["perturbation"] == "control").to_numpy()].X[:LOOKED_AT].toarray()
-    means = mean_cells(job.cells("validation"))
-    usable = [label for label in means if place.keys() >= set(genes_of(label))]
-    start = mean_cells(train)["control"] - control.mean(axis=0)  # of those that are not looked at, too
+    known, asked = by_context(train), []
+    for context, part in by_context(job.cells("validation")).items():
+        own = known[context]
+        control = own[(own.obs["perturbation"] == "control").to_numpy()].X[:LOOKED_AT].toarray()
+        start = mean_cells(own)["control"] - control.mean(axis=0)  # of those that are not looked at, too
+        for label, mean in mean_cells(part).items():
+            if place.keys() >= set(genes_of(label)):
+                asked.append((control, [place[gene] for gene in genes_of(label)], start, mean))
 
     def look(epoch: int) -> float:
         errors = []
-        for label in usable:
-            cells = _answer(model, control, [place[gene] for gene in genes_of(label)])
-            errors.append(np.mean((np.maximum(cells, 0).mean(axis=0) + start - means[label]) ** 2))
+        for control, marked, start, mean in asked:
+            cells = _answer(model, control, marked)
+            errors.append(np.mean((np.maximum(cells, 0).mean(axis=0) + start - mean) ** 2))
         return float(np.mean(errors)) if errors else -float(epoch)
 
     return look

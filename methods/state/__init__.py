@@ -77,6 +77,11 @@ class State(DescribedMethod):
     An answer depends on which control cells are in a set together. Control cells are cut into sets of the
     trained size in their order, and the last set is filled up with cells from the beginning.
 
+    A context is a cell type to the package: the control cells of a set are of the context of its perturbed
+    cells, validation perturbations are held out in the contexts in which they are that, and the control cells
+    of a context that shows nothing else are trained on as themselves. The network reads no name of a context,
+    so that any is answered from the control cells that are given. Batches are not told to it.
+
     The step of least validation loss is kept, on validation perturbations whose genes all have vectors; the
     last step where there are none. The package is told of no test perturbation.
 
@@ -96,6 +101,7 @@ class State(DescribedMethod):
 
     name = "state"
     draws = False
+    supports_contexts = True
     licence = (
         "arc-state 0.11.1: CC BY-NC-SA 4.0, for non-commercial use only; outputs of the model are under the "
         "non-commercial licence and acceptable use policy of the Arc Institute"

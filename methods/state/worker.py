@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from launch import Best, Job, Refusal, genes_of
+from launch import Best, Job, Refusal, by_context, genes_of
 
 UNUSED = "embed_tokens.weight"
 """Ends the name of the table of tokens, which nothing reads."""
@@ -99,7 +99,14 @@ def _write_cells(job: Job) -> list[str]:
     labels = sorted(set(validation.obs["perturbation"]))
     usable = [label for label in labels if vectors.keys() >= set(genes_of(label))]
     cells = concat([train, validation[validation.obs["perturbation"].isin(usable)]])
-    columns = {"perturbation": cells.obs["perturbation"].to_numpy(object), "cell_type": "all", "batch": "all"}
+    # Its configuration cannot write all names of contexts, and its network reads none.
+    contexts = sorted(set(cells.obs["context"]))
+    types = {context: f"context{place}" if context else "all" for place, context in enumerate(contexts)}
+    columns = {
+        "perturbation": cells.obs["perturbation"].to_numpy(object),
+        "cell_type": cells.obs["context"].map(types).to_numpy(object),
+        "batch": "all",
+    }
     obs = pd.DataFrame(columns, index=[f"cell{row}" for row in range(cells.n_obs)]).astype("category")
     written = AnnData(cells.X.tocsr(), obs=obs, var=cells.var)
     written.obsm["X_hvg"] = cells.X.toarray()
@@ -110,11 +117,13 @@ def _write_cells(job: Job) -> list[str]:
         for label in sorted(set(columns["perturbation"]))
     }
     torch.save(features, job.folder / "features.pt")
-    (job.folder / "split.toml").write_text(
-        f'[datasets]\ncells = {json.dumps(str(job.folder / "cells.h5ad"))}\n[training]\ncells = "train"\n'
-        f'[zeroshot]\n[fewshot."cells.all"]\nval = {json.dumps(usable)}\ntest = []\n',
-        encoding="utf-8",
-    )
+    place = json.dumps(str(job.folder / "cells.h5ad"))
+    text = f'[datasets]\ncells = {place}\n[training]\ncells = "train"\n[zeroshot]\n'
+    validated = {name: set(part.obs["perturbation"]) for name, part in by_context(validation).items()}
+    for context, name in types.items():
+        held_out = sorted(validated.get(context, set()).intersection(usable))
+        text += f'[fewshot."cells.{name}"]\nval = {json.dumps(held_out)}\ntest = []\n'
+    (job.folder / "split.toml").write_text(text, encoding="utf-8")
     return usable
 
 

@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmark.contexts import contexts_of, labels_of
+from benchmark.contexts import contexts_of, labels_of, require_one
 from benchmark.data import load_dataset
 from benchmark.data.cards import load_card
 from benchmark.data.digests import content_digest
@@ -166,3 +166,11 @@ def test_control_cells_that_were_swapped_between_contexts_are_said(tmp_path, cap
     load_dataset(str(file(tmp_path / "wrong", cells)), **how, context_column="context")
     for one, other in swapped.items():
         assert f"the cells of context '{one}' are nearer to the control cells of '{other}'" in caplog.text
+
+
+def test_a_method_may_refuse_cells_of_several_contexts():
+    obs = in_lines(brought()).obs.rename(columns={"line": "context"})
+    require_one(obs.assign(context="L0"), "It")
+    require_one(obs.drop(columns="context"), "It")
+    with pytest.raises(BenchmarkError, match=r"^It compares .* of 2 \(L0, L1\); use data of one context"):
+        require_one(obs, "It")

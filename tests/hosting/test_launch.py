@@ -8,7 +8,7 @@ import pytest
 from anndata import AnnData
 from scipy.sparse import csr_matrix
 
-from benchmark.hosting.launch import Best, Refusal, genes_of, mean_cells
+from benchmark.hosting.launch import Best, Refusal, by_context, genes_of, mean_cells
 
 
 def test_the_state_of_the_least_error_is_kept_and_no_other_is_made():
@@ -42,3 +42,15 @@ def test_means_are_those_of_each_label():
 
 def test_the_control_perturbs_no_gene():
     assert (genes_of("control"), genes_of("A"), genes_of("A+B")) == ([], ["A"], ["A", "B"])
+
+
+def test_cells_are_divided_by_context_and_stay_as_they_are_where_there_is_one():
+    obs = pd.DataFrame({"context": ["R", "K", "R"]}, index=list("xyz"))
+    cells = AnnData(csr_matrix(np.eye(3, dtype=np.float32)), obs=obs)
+    assert {name: list(part.obs_names) for name, part in by_context(cells).items()} == {
+        "K": ["y"],
+        "R": ["x", "z"],
+    }
+    one = cells[:1].copy()
+    assert by_context(one)["R"] is one
+    assert by_context(cells[:0].copy()) == {}

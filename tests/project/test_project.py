@@ -21,6 +21,7 @@ CACHE = ROOT / "datasets" / "cache"
 
 PLUG_IN_POINT = {
     "config",
+    "contexts",
     "data.blocks",
     "data.priors",
     "errors",

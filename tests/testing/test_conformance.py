@@ -12,9 +12,11 @@ from benchmark.means import MovableCells
 from benchmark.registry import Listing, list_methods, load_method
 from benchmark.testing import CHECKS, Case, NonConformanceError, check_method
 from benchmark.testing.checks import (
-    check_an_unseen_context_gets_an_answer_or_a_reason,
     check_global_state_is_left_alone,
     check_saved_methods_answer_alike_in_a_fresh_process,
+)
+from benchmark.testing.context_checks import (
+    check_an_unseen_context_gets_an_answer_or_a_reason,
 )
 from methods.additive import Additive
 from methods.train_mean import TrainMean

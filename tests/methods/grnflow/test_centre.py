@@ -14,8 +14,9 @@ from methods import _readout_learner
 from methods._effects import Folds, fit_effects, own_effects
 from methods._flow.backbone import build_flow
 from methods._flow.readout import ReadoutOptions
-from methods._grnflow import learned_centre
-from methods._grnflow.learned_centre import CentreLearner, LearnedCentre, Units, spread_around
+from methods._grnflow import centre_learner
+from methods._grnflow.centre_learner import CentreLearner, spread_around
+from methods._grnflow.learned_centre import LearnedCentre, Units
 from methods._pseudobulk import Changes, mean_changes
 from methods._readout_learner import ReadoutLearner
 from methods.grnflow_prior import GRNFlowPrior
@@ -55,7 +56,7 @@ def screen(
 @pytest.fixture
 def quick(monkeypatch):
     """Readouts of 25 steps that do not read latents, which nobody has to choose."""
-    monkeypatch.setattr(learned_centre, "better", lambda plain, other: (plain, 25))
+    monkeypatch.setattr(centre_learner, "better", lambda plain, other: (plain, 25))
     monkeypatch.setattr(ReadoutLearner, "best_steps", lambda learner: 25)
 
 
@@ -154,7 +155,7 @@ def test_what_a_flow_adds_is_what_the_readout_says(reads, monkeypatch):
     """The centre of a flow, filled, lies where the learned one says, in units of the flow."""
     shape = GRNFlowSparsePCA._shape(new(GRNFlowSparsePCA).config, 9, LATENT, GENES)
     options = ReadoutOptions(shape.readout_width, shape.readout_vector)
-    monkeypatch.setattr(learned_centre, "better", lambda plain, other: (other if reads else plain, 25))
+    monkeypatch.setattr(centre_learner, "better", lambda plain, other: (other if reads else plain, 25))
     changes, latents = screen(saturation=0.8)
     centre, told = CentreLearner(("learned",), options, 0).learn(changes, latents, UNITS)
     filled = build_flow(shape, seed=0).centre

@@ -12,6 +12,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.perturbation import Perturbation
 from benchmark.registry import list_methods, load_method
 from methods._grnflow.direct import DIRECT
+from methods._grnflow.pairs import paired_cells
 from methods.grnflow_any_order import GRNFlowAnyOrder
 from methods.grnflow_dense import GRNFlowDense
 from methods.grnflow_sparse_pca import GRNFlowSparsePCA
@@ -55,7 +56,9 @@ def test_latents_of_a_regression_go_in_any_order(order):
 def test_latents_are_standardised_one_for_each_perturbation():
     method = new(GRNFlowSparsePCA, attention_source="noise")
     given = method._given(training_cells())
-    latent, units, projection = method._latents(given, method._pairs(training_cells(), given.cells))
+    latent, units, projection = method._latents(
+        given, paired_cells(training_cells(), given.cells, method.config, method.seed)
+    )
     assert latent.shape == (6, 1, 20, 4)
     assert latent.dtype == torch.float16
     assert projection is None

@@ -10,6 +10,7 @@ import torch
 import methods._trained_flow.method as flow_method
 from benchmark.errors import BenchmarkError, NotFittedError
 from benchmark.perturbation import Perturbation
+from methods._grnflow.pairs import paired_cells
 from methods.grnflow_sparse_pca import GRNFlowSparsePCA
 from tests.methods.grnflow.grnflow_case import (
     cells,
@@ -198,7 +199,7 @@ def test_changes_of_maps_are_perturbed_minus_control_by_hand():
     settings = {"attention_source": "coexpression", "pairs_per_perturbation": 12, "pairing": "random"}
     method, train = new(GRNFlowSparsePCA, **settings), training_cells()
     dense, labels = train.X.toarray().astype(np.float64), train.obs["perturbation"].to_numpy()
-    pairs = method._pairs(train, train.X)
+    pairs = paired_cells(train, train.X, method.config, method.seed)
     correlations = np.corrcoef(dense[labels == "control"].T) - np.eye(20)
     for label, change in method.regulatory_maps(train).changes:
         control, perturbed = pairs[label]
@@ -215,7 +216,7 @@ def test_a_flow_learns_from_pairs_in_standard_units(monkeypatch):
     monkeypatch.setattr(GRNFlowSparsePCA, "complete_centre", lambda *_: None)
     method = new(GRNFlowSparsePCA)
     method.fit(train, validation_cells())
-    pool, pairs = seen[0].pool, method._pairs(train, train.X)
+    pool, pairs = seen[0].pool, paired_cells(train, train.X, method.config, method.seed)
     dense = train.X.toarray()
     units = (dense - dense.mean(0)) / dense.std(0)
     control, perturbed = (np.concatenate(rows) for rows in zip(*pairs.values(), strict=True))

@@ -12,8 +12,8 @@ from sklearn.metrics import r2_score
 from benchmark.perturbation import Perturbation
 from methods._effects import FOLDS, Base, Folds
 from methods._grnflow import latent_fit
+from methods._grnflow.centre_learner import mean_latents, unseen
 from methods._grnflow.latent_fit import generated_r2, held_out_r2, r2
-from methods._grnflow.learned_centre import mean_latents, unseen
 from methods._pseudobulk import Changes
 from methods.grnflow_any_order import GRNFlowAnyOrder
 from tests.methods.grnflow.grnflow_case import fitted, recorded
@@ -79,10 +79,10 @@ def test_what_is_generated_is_held_against_what_is_told(monkeypatch):
 
     monkeypatch.setattr(latent_fit, "trace_cascade", trace)
     method = SimpleNamespace(around=around, tokens=lambda _: [0, 1], shape_=SimpleNamespace(latent=1))
-    asked = [Perturbation.parse(label) for label in told]
-    found = generated_r2(method, None, torch.zeros(4, 2), asked, None, None)
+    asked = [(Perturbation.parse(label), torch.zeros(4, 2)) for label in told]
+    found = generated_r2(method, None, asked, None, None)
     assert found == {"generated_latent_r2": pytest.approx(1 - 2 / 14)}
-    assert generated_r2(method, None, torch.zeros(4, 2), [], None, None) == {}
+    assert generated_r2(method, None, [], None, None) == {}
 
 
 def test_a_training_reports_where_its_flow_generates_latents():

@@ -12,6 +12,7 @@ from methods._flow.cells import moments
 from methods._grn.pretrain import new_transformer, pretrain
 from methods._grn.sources import CoexpressionSource, TransformerSource, with_shuffled_genes, without_own
 from methods._grnflow.direct import DIRECT
+from methods._grnflow.pairs import paired_cells
 from methods._grnflow.sources import SOURCES, Given, build_source, deranged
 from methods.grnflow_dense import GRNFlowDense
 from methods.grnflow_sparse_pca import GRNFlowSparsePCA
@@ -274,7 +275,9 @@ def test_wrong_latents_are_the_pretrained_ones_of_another_perturbation():
     for name in ("pretrained", "wrong"):
         method = new(GRNFlowSparsePCA, attention_source=name, **settings)
         about = method._given(training_cells())
-        latents[name] = method._latents(about, method._pairs(training_cells(), about.cells))[0]
+        latents[name] = method._latents(
+            about, paired_cells(training_cells(), about.cells, method.config, method.seed)
+        )[0]
     distances = torch.cdist(*(found.float().flatten(1) for found in latents.values()))
     assert sorted(distances.argmin(0).tolist()) == list(range(6))
     assert (distances.argmin(0) != torch.arange(6)).all()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchmark.errors import BenchmarkError
 from benchmark.perturbation import Perturbation
+from benchmark.testing.case import tiny_contexts
 from methods.biolord import Biolord, BiolordConfig
 from tests.hosting.hosted import needs
 from tests.methods.hosted.driving import PANEL, by_hand, require_parity, through_harness
@@ -61,3 +63,10 @@ def test_with_vectors_a_gene_that_was_never_perturbed_is_predicted():
     assert (
         hosted.unsupported(Perturbation(("NOWHERE",))) == "gene_vectors=coexpression has no vector of NOWHERE"
     )
+
+
+def test_cells_of_several_contexts_are_refused_before_a_worker_starts():
+    with pytest.raises(
+        BenchmarkError, match="biolord compares perturbed cells with control cells of any context"
+    ):
+        Biolord(BiolordConfig()).fit(*tiny_contexts().views)

@@ -12,6 +12,7 @@ import pytest
 
 from benchmark.errors import BenchmarkError
 from benchmark.perturbation import Perturbation
+from benchmark.testing.case import tiny_contexts
 from methods.gears import Gears, GearsConfig
 from methods.gears.graph import THRESHOLD, annotations, similarity_graph
 from tests.hosting.hosted import needs
@@ -187,3 +188,10 @@ def test_training_writes_nothing_outside_its_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     method(sets).fit(*cells()[:2])
     assert [path.name for path in tmp_path.iterdir() if path.name != "home"] == ["sets.gmt"]
+
+
+def test_cells_of_several_contexts_are_refused_before_a_worker_starts():
+    with pytest.raises(
+        BenchmarkError, match="GEARS compares perturbed cells with control cells of any context"
+    ):
+        method("sets.gmt").fit(*tiny_contexts().views)

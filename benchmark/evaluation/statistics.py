@@ -11,6 +11,8 @@ from typing import TypeAlias
 
 import numpy as np
 
+from benchmark.evaluation.metrics.ordered import average_ranks
+
 CONFIDENCE = 0.95
 
 RESAMPLES = 10_000
@@ -150,10 +152,8 @@ def _exact_signed_rank(values: np.ndarray) -> float:
     How many of them come to each sum of positive ranks is counted one rank after the other, in twice the
     ranks, which are whole numbers.
     """
-    from scipy.stats import rankdata
-
     own = values != 0
-    doubled = np.rint(2 * rankdata(np.abs(values)))[own].astype(int)
+    doubled = np.rint(2 * average_ranks(np.abs(values)))[own].astype(int)
     counts = np.ones(1)
     for rank in doubled:
         counts = np.pad(counts, (0, rank)) + np.pad(counts, (rank, 0))

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import false_discovery_control
 
 from benchmark.counted import dense
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.metrics.differential import PSEUDOCOUNT
+from benchmark.evaluation.metrics.ordered import false_discovery_rates
 from benchmark.evaluation.metrics.rank_sum import rank_sum_p_values
 from benchmark.evaluation.metrics.reference import Reference
 from benchmark.evaluation.metrics.response import RESOLUTION, Response
@@ -151,7 +151,7 @@ def count_response(
     p_value, fdr = np.ones((2, len(tested)))
     p_value[tested] = rank_sum_p_values(control.values[tested], found.values[tested])
     if tested.any():
-        fdr[tested] = false_discovery_control(p_value[tested])
+        fdr[tested] = false_discovery_rates(p_value[tested])
     change = found.mean - control.mean
     change[np.abs(change) < RESOLUTION] = 0.0
     return Response(

@@ -8,6 +8,7 @@ import numpy as np
 
 from benchmark.evaluation.metrics.agreement import correlation
 from benchmark.evaluation.metrics.calls import calls
+from benchmark.evaluation.metrics.ordered import average_precision, average_ranks, roc_area
 from benchmark.evaluation.metrics.response import FDR_THRESHOLD, Response
 from benchmark.evaluation.metrics.spec import CONTROL_CELLS, MetricSpec, metric
 
@@ -39,10 +40,8 @@ ONE_CLASS = "no real DE gene, or no gene that is not one"
 )
 def de_spearman(real: Response, predicted: Response) -> float:
     """Rank correlation of the fold changes of the real DE genes."""
-    from scipy.stats import rankdata
-
     genes = real.de_genes
-    return correlation(*(rankdata(side.log2_fold_change[genes]) for side in (real, predicted)))
+    return correlation(*(average_ranks(side.log2_fold_change[genes]) for side in (real, predicted)))
 
 
 @metric(
@@ -62,9 +61,7 @@ def de_spearman(real: Response, predicted: Response) -> float:
 )
 def de_pr_auc(real: Response, predicted: Response) -> float:
     """How purely the genes of strongest predicted evidence are real DE genes."""
-    from sklearn.metrics import average_precision_score
-
-    return _of_evidence(average_precision_score, real, predicted)
+    return _of_evidence(average_precision, real, predicted)
 
 
 @metric(
@@ -84,9 +81,7 @@ def de_pr_auc(real: Response, predicted: Response) -> float:
 )
 def de_roc_auc(real: Response, predicted: Response) -> float:
     """Chance that a real DE gene has stronger predicted evidence than a gene that is none."""
-    from sklearn.metrics import roc_auc_score
-
-    return _of_evidence(roc_auc_score, real, predicted)
+    return _of_evidence(roc_area, real, predicted)
 
 
 def _of_evidence(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmark.evaluation.metrics.agreement import correlation
+from benchmark.evaluation.metrics.ordered import average_ranks
 from benchmark.evaluation.metrics.response import Response
 from benchmark.evaluation.metrics.spec import CONTROL_CELLS, MetricSpec, metric
 from benchmark.evaluation.metrics.verdicts import (
@@ -218,13 +219,11 @@ def _same_sign(real: Response, predicted: Response, genes: np.ndarray) -> float:
 
 
 def _spearman(real: Response, predicted: Response, of_direction: np.ndarray) -> float:
-    from scipy.stats import rankdata
-
     genes = verdicts(real, predicted).real & of_direction
     truth, guess = (side.log2_fold_change[genes] for side in (real, predicted))
     if len(truth) < FEWEST_GENES or np.ptp(truth) == 0:
         return float("nan")
-    return correlation(rankdata(truth), rankdata(guess)) if np.ptp(guess) else -1.0
+    return correlation(average_ranks(truth), average_ranks(guess)) if np.ptp(guess) else -1.0
 
 
 def _difference(what: np.ndarray, inside: np.ndarray, counted: np.ndarray) -> float:

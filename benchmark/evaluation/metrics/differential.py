@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import false_discovery_control
 
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.metrics.kept import Kept, kept_of_real
+from benchmark.evaluation.metrics.ordered import false_discovery_rates
 from benchmark.evaluation.metrics.rank_sum import rank_sum_p_values
 from benchmark.evaluation.metrics.reference import Reference
 from benchmark.evaluation.metrics.response import RESOLUTION, Response
@@ -76,7 +76,7 @@ def differential_expression(
         change=_change(perturbed.mean, control),
         log2_fold_change=np.log2((perturbed.count_mean + PSEUDOCOUNT) / (control.count_mean + PSEUDOCOUNT)),
         p_value=p_value,
-        fdr=false_discovery_control(p_value),
+        fdr=false_discovery_rates(p_value),
         kept=kept,
     )
 

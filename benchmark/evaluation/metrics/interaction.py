@@ -16,6 +16,7 @@ import numpy as np
 
 from benchmark.evaluation.metrics.agreement import correlation
 from benchmark.evaluation.metrics.mean_top_genes import EXPRESSED_GENES, most_expressed
+from benchmark.evaluation.metrics.ordered import average_precision, false_discovery_rates
 from benchmark.evaluation.metrics.reference import Moments
 from benchmark.evaluation.metrics.response import FDR_THRESHOLD, RESOLUTION, Response
 from benchmark.evaluation.metrics.sorted_cells import SortedCells
@@ -189,12 +190,10 @@ _declare_auprc("buffering_auprc", -1, "-")
 def _auprc(double: Double, towards: int) -> float:
     """Average precision of the genes that go with (1) or against (-1) the expected change more than added."""
     from scipy.special import erfc
-    from scipy.stats import false_discovery_control
-    from sklearn.metrics import average_precision_score
 
     sign = towards * np.sign(double.expected)
-    significant = false_discovery_control(erfc(np.abs(double.z) / math.sqrt(2))) < FDR_THRESHOLD
+    significant = false_discovery_rates(erfc(np.abs(double.z) / math.sqrt(2))) < FDR_THRESHOLD
     deviates = significant & (sign * double.z > 0)
     if deviates.all() or not deviates.any():
         return math.nan
-    return min(float(average_precision_score(deviates, sign * double.predicted_z)), 1.0)  # of rounded terms
+    return min(float(average_precision(deviates, sign * double.predicted_z)), 1.0)  # of rounded terms

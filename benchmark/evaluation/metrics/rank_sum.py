@@ -12,12 +12,13 @@ from __future__ import annotations
 import numba
 import numpy as np
 from scipy.special import erfc
-from scipy.stats import false_discovery_control
+
+from benchmark.evaluation.metrics.ordered import false_discovery_rates
 
 
 def fdr(control: np.ndarray, cells: np.ndarray, ties: np.ndarray | None = None) -> np.ndarray:
     """False discovery rates (Benjamini and Hochberg 1995) over the genes of `rank_sum_p_values`."""
-    return false_discovery_control(rank_sum_p_values(control, cells, ties))
+    return false_discovery_rates(rank_sum_p_values(control, cells, ties))
 
 
 def rank_sum_p_values(control: np.ndarray, cells: np.ndarray, ties: np.ndarray | None = None) -> np.ndarray:

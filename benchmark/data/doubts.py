@@ -199,14 +199,20 @@ def _few_controls(cells: Cells) -> list[Problem]:
 
 def _contexts(cells: Cells, obs: pd.DataFrame, context_column: str | None) -> list[Problem]:
     """Columns that say that cells are of different lines, tissues or studies."""
+    import pandas as pd
+
     said = []
     for name in map(str, obs.columns):
         if name == context_column:
             continue
         if not CONTEXT.fullmatch(re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")):
             continue
-        counts = obs[name][cells.rows].astype(str).value_counts()
-        common = {str(value): int(n) for value, n in counts.items() if n >= FEWEST_CELLS * len(cells.labels)}
+        values = obs[name][cells.rows].astype(str)
+        # Where each value has one perturbation the column says what was perturbed, and not in which cells.
+        several = pd.Series(cells.labels).groupby(values.to_numpy()).nunique() > 1
+        counts = values.value_counts()
+        fewest = FEWEST_CELLS * len(cells.labels)
+        common = {str(value): int(n) for value, n in counts.items() if n >= fewest and several[value]}
         if len(common) > 1:
             shown = ", ".join(f"{value} {n:,}" for value, n in list(common.items())[:EXAMPLES])
             said.append(

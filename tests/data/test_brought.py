@@ -74,6 +74,13 @@ def test_several_lines_in_a_file_are_said_with_what_separates_them(tmp_path):
     assert "--keep cell_line=K562" in line
 
 
+def test_a_column_that_names_the_perturbation_and_its_line_is_no_line(tmp_path):
+    """As of several studies in one file, of which one is kept."""
+    cells = brought()
+    cells.obs["condition_cell_type"] = [f"{label}_K562" for label in cells.obs["condition"]]
+    assert not [line for line in describe(file(tmp_path, cells), HOW).warnings if "several kinds" in line]
+
+
 @pytest.mark.parametrize(
     ("controls", "said"), [(3, "3 control cells cannot be divided"), (8, "below 12 it matters")]
 )

@@ -23,6 +23,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.evaluation.limit import draw_true_changes, error_of_mean
 from benchmark.evaluation.metrics import Reference
 from benchmark.evaluation.metrics.evaluate import evaluate, evaluate_means
+from benchmark.evaluation.metrics.kept import bounded
 from benchmark.evaluation.metrics.response import Response
 from benchmark.evaluation.metrics.sorted_cells import Matrix
 from benchmark.machine.paths import cache_folder
@@ -112,7 +113,8 @@ def score(
         guess = LazyCells(of_context(predicted, part.contexts), predicted.__getitem__)
         counts = counts_of_both(dataset, part, predicted)
         real = held_out_cells(dataset, part)
-        return evaluate(reference, real, guess, predicts, counts, cache_folder(TRUTH))
+        with bounded(cache_folder(TRUTH)) as truth:
+            return evaluate(reference, real, guess, predicts, counts, truth)
 
     return _over_contexts(dataset, split, references, table)
 
@@ -205,7 +207,8 @@ def limit(dataset: Dataset, split: Split, references: References | None = None) 
     """
 
     def table(part: Split, reference: Reference) -> pd.DataFrame:
-        drawn = evaluate_means(reference, held_out_cells(dataset, part), true_means, cache_folder(TRUTH))
+        with bounded(cache_folder(TRUTH)) as truth:
+            drawn = evaluate_means(reference, held_out_cells(dataset, part), true_means, truth)
         return pd.concat(drawn).groupby(level=0, sort=False).mean()
 
     return _over_contexts(dataset, split, references, table).rename_axis("perturbation")

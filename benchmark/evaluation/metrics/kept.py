@@ -8,8 +8,9 @@ the perturbation, so that other cells have another under whatever name, and of t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from contextlib import suppress
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +25,10 @@ from benchmark.machine.paths import replacing
 if TYPE_CHECKING:
     from benchmark.evaluation.metrics.reference import Reference
     from benchmark.evaluation.metrics.sorted_cells import SortedCells
+
+
+MOST_BYTES = 2**30
+"""Of all that is kept in a folder."""
 
 
 class Kept:
@@ -43,6 +48,7 @@ class Kept:
             with suppress(OSError, ValueError, EOFError, BadZipFile), path.open("rb") as file:
                 arrays = np.load(file, allow_pickle=False)
                 self._found = {name: arrays[name] for name in arrays.files}
+                os.utime(path)  # what is used stays
         self._old = set(self._found)
 
     def get(self, name: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
@@ -88,6 +94,27 @@ def kept_of_real(
     of_cells = np.stack([cells.sum(axis=1, dtype=np.float64), np.einsum("cg,cg->c", cells, cells)])
     digest.update(np.sort(of_cells, axis=1).tobytes())
     return Kept(folder / code_digest()[:12] / f"{digest.hexdigest()[:32]}.npz")
+
+
+@contextmanager
+def bounded(folder: Path, most: int | None = None) -> Iterator[Path]:
+    """Give a folder to keep things in; afterwards what was not used for longest goes, until there is room.
+
+    Parameters
+    ----------
+    folder
+        Where files are kept.
+    most
+        Bytes that may stay; `MOST_BYTES` unless said.
+    """
+    yield folder
+    room = MOST_BYTES if most is None else most
+    with suppress(OSError):  # another process may remove the same
+        files = [(path.stat(), path) for path in folder.rglob("*.npz")]
+        for about, path in sorted(files, key=lambda file: -file[0].st_mtime):
+            room -= about.st_size
+            if room < 0:
+                path.unlink(missing_ok=True)
 
 
 @lru_cache(maxsize=1)

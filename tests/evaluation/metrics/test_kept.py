@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from benchmark.evaluation.metrics import Reference, differential, distribution
 from benchmark.evaluation.metrics.evaluate import evaluate
-from benchmark.evaluation.metrics.kept import Kept
+from benchmark.evaluation.metrics.kept import Kept, bounded
 
 GENES = ["A", "B", "C", "D", "E", "F"]
 
@@ -99,3 +100,16 @@ def test_what_is_kept_in_memory_alone_is_computed_once() -> None:
         assert kept.get("sum", lambda: np.array(asked.append(1) or 3)) == 3
     assert asked == [1]
     kept.save()
+
+
+def test_what_was_not_used_for_longest_goes_first(tmp_path):
+    for age, name in enumerate(["new", "middle", "old"]):
+        with bounded(tmp_path):
+            kept = Kept(tmp_path / "code" / f"{name}.npz")
+            kept.get("zeros", lambda: np.zeros(1000))
+            kept.save()
+        os.utime(tmp_path / "code" / f"{name}.npz", (1e9 - age, 1e9 - age))
+    assert Kept(tmp_path / "code" / "old.npz").get("zeros", lambda: np.ones(1))[0] == 0
+    with bounded(tmp_path, 20_000):
+        pass
+    assert sorted(path.stem for path in tmp_path.rglob("*.npz")) == ["new", "old"]

@@ -85,12 +85,12 @@ def sweep(
 
 def _show_boards(done: list[tuple[Job, Outcome]]) -> None:
     """Print the blocks of the board that the sweep has runs in."""
-    from benchmark.board import HEADLINE, build_board
+    from benchmark.board import SHOWN, build_board
     from benchmark.board.text import as_table
     from benchmark.records.tracking import Tracker
 
     ids = {outcome.run_id for _, outcome in done}
-    blocks = build_board(Tracker().runs(), metrics=HEADLINE)
+    blocks = build_board(Tracker().runs(), metrics=SHOWN)
     print(as_table([block for block in blocks if any(ids & set(row.run_ids) for row in block.rows)]), end="")
 
 

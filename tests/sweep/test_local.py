@@ -66,6 +66,13 @@ def test_failures_and_lost_workers_stop_nothing(case):
     assert finished_by_run() == {("linear", "0"): 1, ("dies_once", "0"): 1}
 
 
+@pytest.mark.slow
+def test_the_board_at_the_end_is_that_of_the_leaderboard(command, type_):
+    code, swept, err = type_(*command("additive", "linear", jobs=1))
+    assert code == 0, err
+    assert type_("leaderboard")[1] in swept
+
+
 def workers(process):
     """The processes that a sweep in this process or another has started to do its runs."""
     return [child for child in children(process) if "spawn_main" in " ".join(child.cmdline())]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from anndata import AnnData
+from anndata import AnnData, read_h5ad
 from scipy.sparse import csr_matrix
 
 from benchmark.hosting.launch import Best, Refusal, by_context, genes_of, mean_cells
+from benchmark.hosting.method import _write
 
 
 def test_the_state_of_the_least_error_is_kept_and_no_other_is_made():
@@ -54,3 +55,14 @@ def test_cells_are_divided_by_context_and_stay_as_they_are_where_there_is_one():
     one = cells[:1].copy()
     assert by_context(one)["R"] is one
     assert by_context(cells[:0].copy()) == {}
+
+
+@pytest.mark.parametrize("contexts", [None, ["K", "R", "K"]])
+def test_a_worker_is_told_of_which_context_and_batch_a_cell_is(tmp_path, contexts):
+    obs = pd.DataFrame({"perturbation": ["A", "A", "control"]}, index=list("xyz"))
+    if contexts:
+        obs["context"] = contexts
+    _write(AnnData(csr_matrix(np.eye(3, dtype=np.float32)), obs=obs), tmp_path / "cells.h5ad")
+    told = read_h5ad(tmp_path / "cells.h5ad").obs
+    assert told["context"].tolist() == (contexts or [""] * 3)
+    assert told["batch"].tolist() == [""] * 3

@@ -16,6 +16,8 @@ from benchmark.testing.checks import (
     check_saved_methods_answer_alike_in_a_fresh_process,
 )
 from benchmark.testing.context_checks import (
+    check_a_context_without_controls_gets_an_answer_or_a_reason,
+    check_an_answer_lies_around_the_controls_of_its_context,
     check_an_unseen_context_gets_an_answer_or_a_reason,
 )
 from methods.additive import Additive
@@ -233,3 +235,85 @@ class ForgetsContexts(Additive):
 def test_the_mean_of_another_context_is_caught():
     with pytest.raises(NonConformanceError, match="it is that of the context that is asked"):
         check_an_unseen_context_gets_an_answer_or_a_reason(Case(ForgetsContexts))
+
+
+class PoolsControls(Additive):
+    """Lies around the control cells of all contexts."""
+
+    name = "pools_controls"
+
+    def control_mean(self, context):
+        return self.control_mean_
+
+
+class LiesElsewhere(Additive):
+    """Lies around the control cells of another context."""
+
+    name = "lies_elsewhere"
+
+    def control_mean(self, context):
+        means = dict(zip(self.contexts_, self.control_means_, strict=True))
+        return next(mean for name, mean in means.items() if name != context)
+
+
+class SaysNoMeans(LiesElsewhere):
+    """Does the same, and says no means."""
+
+    name = "says_no_means"
+
+    def predict_mean(self, perturbations):
+        return None
+
+    def predict(self, control, perturbations):
+        cells = MovableCells(control.X.toarray())
+        for mean in LiesElsewhere.predict_mean(self, perturbations):
+            yield cells.to(mean).astype(np.float32)
+
+
+class LiesNowhere(Additive):
+    """Lies around what no control cell says."""
+
+    name = "lies_nowhere"
+
+    def control_mean(self, context):
+        return np.ones_like(self.control_mean_)
+
+
+@pytest.mark.parametrize(
+    ("method", "problem"),
+    [
+        (PoolsControls, "another context is higher, answers of pools_controls rise by 50%"),
+        (LiesElsewhere, "another context is higher, answers of lies_elsewhere rise by 100%"),
+        (SaysNoMeans, "another context is higher, answers of says_no_means rise by 100%"),
+        (LiesNowhere, "context that is asked are higher, answers of lies_nowhere rise by -?0%"),
+    ],
+)
+def test_an_answer_around_other_control_cells_is_caught(method, problem):
+    with pytest.raises(NonConformanceError, match=problem):
+        check_an_answer_lies_around_the_controls_of_its_context(Case(method))
+
+
+class GoesSilent(Additive):
+    """Refuses a context that it does not know, and does not say why."""
+
+    name = "goes_silent"
+
+    def unsupported(self, perturbation):
+        return None if perturbation.context in self.contexts_ else " "
+
+
+class Fails(Additive):
+    """Raises something else than a sentence."""
+
+    name = "fails"
+
+    def control_mean(self, context):
+        return self.control_means_[self.contexts_.index(context)]
+
+
+def test_a_context_that_was_never_seen_is_refused_in_a_sentence():
+    check_a_context_without_controls_gets_an_answer_or_a_reason(Case(Additive))
+    with pytest.raises(NonConformanceError, match=r"NEVER-SEEN::.* is refused without a sentence"):
+        check_a_context_without_controls_gets_an_answer_or_a_reason(Case(GoesSilent))
+    with pytest.raises(ValueError, match="is not in list"):
+        check_a_context_without_controls_gets_an_answer_or_a_reason(Case(Fails))

@@ -9,6 +9,7 @@ cells. Both are off by less than `SHARE` where N < `SHARE` S.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -60,7 +61,7 @@ def _counts(dataset: Dataset, split: Split) -> dict[str, int]:
     return {"given": given, "scored": scored.shape[0], "needed": needed}
 
 
-def about_controls(counts: dict[str, int]) -> str:
+def about_controls(counts: Mapping[str, int]) -> str:
     """Say how many control cells there are, in each context that is tested, and whether these are few."""
     by_context: dict[str, dict[str, int]] = {}
     for name, count in counts.items():

@@ -40,7 +40,9 @@ class FrozenSplits:
         """Return the contexts of which each seed shows perturbations; empty where no file says it."""
         digests = {int(run.tags["seed"]): run.tags["split_digest"] for run in runs}
         splits = {seed: self._split(digest) for seed, digest in digests.items()}
-        return {seed: frozenset(map(context_in, split.train if split else ())) for seed, split in splits.items()}
+        return {
+            seed: frozenset(map(context_in, split.train if split else ())) for seed, split in splits.items()
+        }
 
     def _groups(self, run: StoredRun) -> dict[str, str]:
         split = self._split(run.tags["split_digest"])

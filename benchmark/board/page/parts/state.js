@@ -26,9 +26,9 @@ function change(changes) {
   draw();
 }
 
-/** The groups that a board can be narrowed to. */
+/** The groups, contexts among them, that a board can be narrowed to. */
 function groupNames(of) {
-  return of.groups;
+  return [...of.groups, ...of.contexts];
 }
 
 function boardName(of) {

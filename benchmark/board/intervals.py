@@ -102,8 +102,9 @@ def estimates(table: ScoreTable) -> dict[str, Estimate]:
     The same perturbation is in the test part of several seeds, so each resample draws perturbations, as
     many as there are different ones, with all that they scored in any seed, and takes the mean over
     perturbations and then over seeds (cluster bootstrap; Davison and Hinkley 1997, section 3.8). Where
-    several contexts are tested, this is done in each, and contexts have equal weights. The interval is the middle 95 % of 1,000 resamples; with fewer than `FEWEST` perturbations there is none.
-    With three trainings or more it is widened by what they add (`benchmark.evaluation.trainings`).
+    several contexts are tested, this is done in each, and contexts have equal weights. The interval is the
+    middle 95 % of 1,000 resamples; with fewer than `FEWEST` perturbations there is none. With three trainings
+    or more it is widened by what they add (`benchmark.evaluation.trainings`).
     """
     own, present = table.listed.any(axis=(0, 2)), table.listed.any(axis=(0, 1))
     values = table.values[:, own][..., present]

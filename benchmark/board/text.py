@@ -83,7 +83,8 @@ def _title(block: Block) -> str:
     seeds = ", ".join(map(str, block.seeds)) or "none finished"
     other = f"; an older split {block.other_split[:10]}" if block.other_split else ""
     context = f", context {block.context}" if block.context else ""
-    return f"{block.dataset}, split {block.split}{context} (seeds {seeds}; data {block.dataset_digest[:10]}{other})"
+    where = f"{block.dataset}, split {block.split}{context}"
+    return f"{where} (seeds {seeds}; data {block.dataset_digest[:10]}{other})"
 
 
 def _narrowed(view: Table, width: int) -> tuple[Table, list[str]]:

@@ -1,4 +1,4 @@
-"""Several contexts on the board: equal weights, draws within each, what was trained where, one context alone."""
+"""Several contexts on the board: equal weights, draws within each, what was trained where, one alone."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EIGHT = [f"K562::P{k}" for k in range(6)] + ["RPE1::P0", "RPE1::P1"]
 
 
 def in_both(method, level, **other):
-    """A run that scores `level` in one context and three times that in the other, which has fewer conditions."""
+    """A run that scores `level` in one context and three times that in another, of fewer conditions."""
     return stored(method, alike([level] * 6 + [3 * level] * 2), labels=EIGHT, **other)
 
 
@@ -128,7 +128,8 @@ def test_control_cells_of_every_context_are_said_whichever_seed_tested_it():
     (block,) = build_board(runs)
     assert block.controls.count("50 control cells") == 2
     (block,) = build_board(runs, context="RPE1")
-    assert block.controls.startswith("in RPE1 50 control cells") and "K562" not in block.controls
+    assert block.controls.startswith("in RPE1 50 control cells")
+    assert "K562" not in block.controls
 
 
 def test_the_page_has_contexts_beside_groups_and_what_was_learned_where():

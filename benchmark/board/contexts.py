@@ -11,7 +11,7 @@ from benchmark.board.intervals import estimates
 from benchmark.board.ranks import Member
 from benchmark.board.rows import Transfer
 from benchmark.contexts import NONE, context_in
-from benchmark.errors import unknown
+from benchmark.errors import BenchmarkError, unknown
 from benchmark.evaluation.controls import about_controls
 from benchmark.records.tracking import StoredRun
 
@@ -32,6 +32,11 @@ def tested_in(runs: Sequence[StoredRun], context: str) -> list[StoredRun]:
     found = [run.of_context(context) for run in finished]
     if not any(run.labels for run in found):
         known = sorted({context_in(label) for run in finished for label in run.labels} - {NONE})
+        if not known:
+            raise BenchmarkError(
+                f"No run was tested in context '{context}': none is recorded on data with several contexts; "
+                "leave out --context."
+            )
         raise unknown("context", context, known)
     return [run for run in found if run.labels]
 

@@ -6,8 +6,8 @@ knows nothing correlates with the real change by N / (S + N) where both sides sh
 perfect one by 1 / (1 + N / S) where each side has as many of its own, apart from the noise of the perturbed
 cells. Both are off by less than `SHARE` where N < `SHARE` S.
 
-Control cells are matched to contexts and not to batches. A perturbation whose cells lie in other batches than the
-control cells is judged by what differs between batches as well, and that is said.
+Control cells are matched to contexts and not to batches. A perturbation whose cells lie in other batches than
+the control cells is judged by what differs between batches as well, and that is said.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SHARE = 0.05
 
 
 ELSEWHERE = 0.25
-"""Share of its cells that would have to be of other batches for a perturbation to lie where control cells do."""
+"""Which share of its cells would have to be of other batches for a perturbation to lie with control cells."""
 
 CHANCE = 1e-3
 """Below which p-value, after Bonferroni's correction over the test perturbations, this is no chance."""
@@ -77,8 +77,8 @@ def _counts(dataset: Dataset, split: Split) -> dict[str, int]:
 def in_other_batches(dataset: Dataset, split: Split) -> list[str]:
     """Return the test perturbations of one context whose cells lie in other batches than the control cells.
 
-    That is where at least `ELSEWHERE` of the cells would have to be of other batches for the shares to be those
-    of the control cells (total variation), and a chi-squared test of the two finds it to be no chance.
+    That is where at least `ELSEWHERE` of the cells would have to be of other batches for the shares to be
+    those of the control cells (total variation), and a chi-squared test finds that this is no chance.
     """
     from scipy.stats import chi2_contingency
 
@@ -125,7 +125,7 @@ def _about(counts: dict[str, int]) -> str:
         said += f": too few, {effect} by more than {SHARE:g}; {counts['needed']:,} on a side would do"
     if "elsewhere" in counts:
         said += (
-            f"; {counts['elsewhere']:,} test perturbations lie in other batches than these, and their changes "
-            "hold what differs between batches"
+            f"; of the test perturbations {counts['elsewhere']:,} in other batches than these, so that what "
+            "differs between batches is taken for their change"
         )
     return said

@@ -14,6 +14,7 @@ from types import MappingProxyType
 import numpy as np
 
 from benchmark.contexts import context_in
+from benchmark.errors import BenchmarkError
 from benchmark.perturbation import Perturbation
 from benchmark.splits.schemes import Parts, Scheme, genes_of
 
@@ -115,9 +116,24 @@ def _divided(labels: Sequence[str], seed: int) -> tuple[list[str], list[str]]:
 
 
 def _measured_in(labels: Iterable[str], others: Iterable[str]) -> list[str]:
-    """Those labels whose perturbation, however it is spelt, is among the others."""
+    """Those labels of one context whose perturbation, however it is spelt, is among the others.
+
+    Raises
+    ------
+    BenchmarkError
+        When there is none: nothing can be learned of this context in the others.
+    """
+    labels = list(labels)
     known = {Perturbation.parse(label) for label in others}
-    return [label for label in labels if Perturbation.parse(label) in known]
+    found = [label for label in labels if Perturbation.parse(label) in known]
+    if not found:
+        context = context_in(labels[0]) if labels else ""
+        raise BenchmarkError(
+            f"None of the {len(labels)} perturbations of context '{context}' was measured in another context, "
+            "so that there is nothing to transfer; take another seed, which tests another context, or a split "
+            "that holds perturbations out in all contexts, such as doubles."
+        )
+    return found
 
 
 def _shuffled(names: Collection[str], seed: int) -> list[str]:

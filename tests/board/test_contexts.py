@@ -120,6 +120,11 @@ def test_a_board_narrowed_to_a_context_is_that_of_its_conditions_alone():
         build_board(runs, context="RPE2")
 
 
+def test_a_context_is_refused_where_no_run_has_one():
+    with pytest.raises(BenchmarkError, match="none is recorded on data with several contexts; leave out"):
+        build_board([stored("a", alike([0.1, 0.2]))], context="K562")
+
+
 def test_control_cells_of_every_context_are_said_whichever_seed_tested_it():
     runs = [
         in_both("a", 0.1, seed=seed, controls=json.dumps({f"{name}::shared": 50, f"{name}::needed": 9}))

@@ -1,4 +1,4 @@
-"""A perturbation that lies in other batches than the control cells is judged by the batch, and that is said."""
+"""Whether perturbations lie in other batches than the control cells, so that batches are in their changes."""
 
 from __future__ import annotations
 
@@ -66,12 +66,12 @@ def test_a_perturbation_in_one_batch_of_two_is_found_counted_and_said(confounded
     assert counts["C1::elsewhere"] == 1
     assert "C2::elsewhere" not in counts
     said = about_controls(counts)
-    assert "1 test perturbations lie in other batches than these" in said.partition("; in C2")[0]
+    assert "of the test perturbations 1 in other batches than these" in said.partition("; in C2")[0]
     assert "batches" not in said.partition("in C2")[2]
 
 
 def test_what_differs_between_batches_is_in_its_change(screen, confounded):
-    """The positive control: against control cells of its own batch alone the change is nearer to the true one."""
+    """The positive control: against control cells of its own batch the change is nearer to the true one."""
     dataset, label = confounded
     truth, name = screen[1]["C1"], label.removeprefix(CONFOUNDED)
     true = dict(zip(truth.perturbations, truth.mean, strict=True))

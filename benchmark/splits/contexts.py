@@ -129,8 +129,8 @@ def _measured_in(labels: Iterable[str], others: Iterable[str]) -> list[str]:
     if not found:
         context = context_in(labels[0]) if labels else ""
         raise BenchmarkError(
-            f"None of the {len(labels)} perturbations of context '{context}' was measured in another context, "
-            "so that there is nothing to transfer; take another seed, which tests another context, or a split "
+            f"None of the {len(labels)} perturbations of context '{context}' was measured in another one, so "
+            "that there is nothing to transfer; take another seed, which tests another context, or a split "
             "that holds perturbations out in all contexts, such as doubles."
         )
     return found

@@ -64,16 +64,18 @@ def add_groups(members: Sequence[Member], groups: Groups) -> None:
     A perturbation may be in different groups in different seeds: which genes are seen is up to the split.
     Where several contexts are tested, in whatever seeds, each is a group beside these, called ``in K562``.
     """
-    kinds: tuple[Callable[[int, str], str], ...] = (
-        lambda seed, label: groups.get(seed, {}).get(label, ""),
-        lambda _, label: f"{IN}{context}" if (context := context_in(label)) else "",
-    )
-    for kind in kinds:
-        tested = [(seed, label) for seed, of_seed in groups.items() for label in of_seed]
-        names = sorted({kind(*each) for each in tested})
-        if len(names) < 2:
-            continue
-        for member in members:
-            table = member.table.headline()
-            of = np.array([[kind(seed, label) for label in table.labels] for seed in table.seeds])
-            member.row.groups |= {name: estimates(table.keep((of == name)[..., None])) for name in names}
+    known = {group for of_seed in groups.values() for group in of_seed.values()} - {""}
+    labels = members[0].table.labels if members else ()
+    contexts = {label: f"{IN}{context}" for label in labels if (context := context_in(label))}
+    _add(members, sorted(known), lambda seed, label: groups.get(seed, {}).get(label, ""))
+    _add(members, sorted(set(contexts.values())), lambda _, label: contexts.get(label, ""))
+
+
+def _add(members: Sequence[Member], names: Sequence[str], kind: Callable[[int, str], str]) -> None:
+    """Write the means over perturbations of each kind, given by seed and label, where there are several."""
+    if len(names) < 2:
+        return
+    for member in members:
+        table = member.table.headline()
+        of = np.array([[kind(seed, label) for label in table.labels] for seed in table.seeds])
+        member.row.groups |= {name: estimates(table.keep((of == name)[..., None])) for name in names}

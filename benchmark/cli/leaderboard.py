@@ -63,6 +63,7 @@ def _show(
     records: Path | None,
 ) -> None:
     from benchmark.board import SHOWN, build_board
+    from benchmark.board.contexts import tested_in
     from benchmark.board.export import as_csv, as_json
     from benchmark.board.tables import TABLES
     from benchmark.board.text import as_markdown, as_table
@@ -86,6 +87,8 @@ def _show(
     if output is not None and not output.parent.is_dir():
         raise BenchmarkError(f"There is no folder {output.parent} to write {output.name} to; make it first.")
     runs = Tracker().runs() if records is None else [as_stored(record) for record in read_records(records)]
+    if context is not None:
+        runs = tested_in([run for run in runs if run.is_readable], context)
     headline_only = format in ("table", "markdown")
     blocks = build_board(runs, dataset, split, SHOWN if headline_only else None, context)
     if not blocks and format not in ("csv", "json"):

@@ -109,6 +109,7 @@ def _empty(dataset: str, split: str, published: Sequence[PublishedBoard]) -> dic
         "split": split,
         "digest": "",
         "other_split": "",
+        "context": "",
         "seeds": [],
         "groups": [],
         "contexts": [],
@@ -137,6 +138,7 @@ def _board(
     return _empty(block.dataset, block.split, here) | {
         "digest": block.dataset_digest,
         "other_split": block.other_split,
+        "context": block.context,
         "seeds": block.seeds,
         "groups": sorted({group for row in block.rows for group in row.groups} - set(in_contexts)),
         "contexts": in_contexts,

@@ -33,7 +33,7 @@ function groupNames(of) {
 
 function boardName(of) {
   const other = of.other_split ? ` (older split ${of.other_split.slice(0, 8)})` : "";
-  return of.split + other;
+  return of.split + other + (of.context ? `, in ${of.context}` : "");
 }
 
 function remember() {

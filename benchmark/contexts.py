@@ -24,6 +24,11 @@ NONE = ""
 """What stands for the context of all cells where there are not several."""
 
 
+def context_in(label: str) -> str:
+    """Return the context in the label of a condition; `NONE` where the label is that of a perturbation."""
+    return label.rpartition(IN_CONTEXT)[0]
+
+
 def is_varied(obs: pd.DataFrame, name: str) -> bool:
     """Whether cells have several values of a column, which may be missing."""
     return name in obs and obs[name].nunique() > 1

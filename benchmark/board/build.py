@@ -12,12 +12,13 @@ import numpy as np
 
 from benchmark.board.budgets import still_gaining
 from benchmark.board.comparisons import compare_neighbours, compare_with_best
-from benchmark.board.groups import FrozenGroups, add_groups
+from benchmark.board.contexts import add_transfer, controls_of, tested_in
+from benchmark.board.groups import FrozenSplits, add_groups
 from benchmark.board.intervals import ScoreTable, estimates, labels_of
 from benchmark.board.ranks import Member, ranked
 from benchmark.board.rows import BOUNDS, HEADLINE, Block, Row
 from benchmark.board.scale import add_scales
-from benchmark.evaluation.controls import about_controls
+from benchmark.contexts import context_in
 from benchmark.evaluation.metrics import METRICS
 from benchmark.records.tracking import StoredRun
 
@@ -27,6 +28,7 @@ def build_board(
     dataset: str | None = None,
     split: str | None = None,
     metrics: Sequence[str] | None = None,
+    context: str | None = None,
 ) -> list[Block]:
     """Arrange runs into ranked blocks.
 
@@ -39,6 +41,13 @@ def build_board(
         Keep only this data set or split scheme.
     metrics
         Which ones are looked at beside the headline metrics; all unless said.
+    context
+        Keep only the conditions of this context, and the runs that were tested in it.
+
+    Raises
+    ------
+    BenchmarkError
+        When no run was tested in that context.
     """
     groups: dict[tuple[str, ...], list[StoredRun]] = defaultdict(list)
     parts: dict[tuple[str, ...], list[StoredRun]] = defaultdict(list)
@@ -49,7 +58,7 @@ def build_board(
             "%d runs were recorded by an older version and are left out; run them again.",
             len(runs) - len(readable),
         )
-    for run in readable:
+    for run in readable if context is None else tested_in(readable, context):
         tags = run.tags
         if dataset not in (None, tags["dataset"]) or split not in (None, tags["split"]):
             continue
@@ -57,14 +66,15 @@ def build_board(
         usual = newest_split.setdefault((*data, tags["seed"]), tags["split_digest"])
         other_split = "" if tags["split_digest"] == usual else tags["split_digest"]
         (parts if run.is_part else groups)[(*data, other_split)].append(run)
-    frozen = FrozenGroups()
+    frozen = FrozenSplits()
     return [
         Block(
             dataset=name,
             split=scheme,
             dataset_digest=digest,
             other_split=other,
-            controls=_controls(members),
+            context=context or "",
+            controls=controls_of(members, context),
             unfinished=still_gaining(members, parts[name, scheme, digest, other]),
             rows=_rows(members, metrics, frozen),
         )
@@ -72,15 +82,7 @@ def build_board(
     ]
 
 
-def _controls(runs: Sequence[StoredRun]) -> str:
-    """What the newest run that knows it says of the control cells."""
-    for run in runs:
-        if "controls" in run.tags:
-            return about_controls(json.loads(run.tags["controls"]))
-    return ""
-
-
-def _rows(runs: Sequence[StoredRun], metrics: Sequence[str] | None, frozen: FrozenGroups) -> list[Row]:
+def _rows(runs: Sequence[StoredRun], metrics: Sequence[str] | None, frozen: FrozenSplits) -> list[Row]:
     """One row per configuration that has finished runs, and one per run that came to nothing.
 
     An attempt is forgotten when its method has finished on the same seed since.
@@ -108,7 +110,7 @@ def _rows(runs: Sequence[StoredRun], metrics: Sequence[str] | None, frozen: Froz
 
 
 def _finished_rows(
-    rows: Sequence[Sequence[StoredRun]], metrics: Sequence[str] | None, frozen: FrozenGroups
+    rows: Sequence[Sequence[StoredRun]], metrics: Sequence[str] | None, frozen: FrozenSplits
 ) -> list[Row]:
     """The bounds first, then the ranked rows, then those that lack a seed."""
     runs = [run for members in rows for run in members]
@@ -121,7 +123,9 @@ def _finished_rows(
     compare_neighbours(in_order)
     compare_with_best(in_order)
     add_scales(members)
-    add_groups(members, frozen.of(runs))
+    add_groups(members, frozen.groups(runs))
+    if any(map(context_in, labels)):
+        add_transfer(members, frozen.trained(runs))
     return [member.row for member in bounds + in_order + others]
 
 

@@ -59,7 +59,7 @@ def compare_with_best(ranked: Sequence[Member]) -> None:
 
 def _best(ranked: Sequence[Member], seeds: Sequence[int]) -> list[int | None]:
     """Place of the best row in each headline metric; None where it is undefined for all."""
-    means = np.stack([plain_means(member.headline(seeds)) for member in ranked])
+    means = np.stack([plain_means(member.headline(seeds), member.table.contexts) for member in ranked])
     means = np.where(np.isnan(means), -np.inf, means)
     return [
         int(place) if np.isfinite(means[place, metric]) else None
@@ -72,7 +72,7 @@ def _paired(
 ) -> list[Comparison]:
     """Compare two rows in some headline metrics, given by their place, over seeds that both have."""
     differences = upper.headline(seeds) - lower.headline(seeds)
-    return _compare(differences[..., list(metrics)])
+    return _compare(differences[..., list(metrics)], upper.table.contexts)
 
 
 def _correct(comparisons: Sequence[Comparison]) -> None:
@@ -82,14 +82,14 @@ def _correct(comparisons: Sequence[Comparison]) -> None:
         each.corrected = None if each.p is None else value
 
 
-def _compare(per_seed: np.ndarray) -> list[Comparison]:
-    """One comparison per metric of (seeds, perturbations, metrics)."""
+def _compare(per_seed: np.ndarray, contexts: np.ndarray) -> list[Comparison]:
+    """One comparison per metric of (seeds, perturbations, metrics), and the context of each perturbation."""
     differences = mean_over_seeds(per_seed)
     defined = ~np.isnan(differences)
     own = defined.any(axis=1)
     if not own.any():
         return [Comparison() for _ in range(differences.shape[1])]
-    means, low, high = mean_and_bounds(differences[None, own])
+    means, low, high = mean_and_bounds(differences[None, own], contexts[own])
     p = _p_values(differences[own])
     over_trainings = widened(means, low, high, per_seed)
     low, high = over_trainings.low, over_trainings.high

@@ -7,41 +7,55 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from benchmark.board.intervals import ScoreTable, estimates
+from benchmark.board.intervals import estimates
 from benchmark.board.ranks import Member
-from benchmark.board.rows import HEADLINE
+from benchmark.contexts import context_in
 from benchmark.errors import BenchmarkError
-from benchmark.perturbation import Perturbation
 from benchmark.records.tracking import StoredRun
-from benchmark.splits import list_splits
+from benchmark.splits import Split, list_splits
 
 Groups = Mapping[int, Mapping[str, str]]
 """Seed -> test perturbation -> group."""
 
+IN = "in "
+"""Begins the name of a group that is a context."""
 
-class FrozenGroups:
-    """The groups of the frozen splits, read when the first run asks that does not know its own."""
+
+class FrozenSplits:
+    """What the frozen splits say of runs that do not say it; their files are read when the first run asks."""
 
     def __init__(self) -> None:
-        self._by_digest: dict[str, dict[str, str]] | None = None
+        self._by_digest: dict[str, Split] | None = None
 
-    def of(self, runs: Sequence[StoredRun]) -> dict[int, dict[str, str]]:
+    def groups(self, runs: Sequence[StoredRun]) -> dict[int, dict[str, str]]:
         """Return the groups of each seed as one of its runs has them, or as its split file says."""
         found: dict[int, dict[str, str]] = {}
         for run in runs:
             seed = int(run.tags["seed"])
             if not found.get(seed):
-                found[seed] = run.groups or self._frozen(run.tags["split_digest"])
+                found[seed] = run.groups or self._groups(run)
         return found
 
-    def _frozen(self, digest: str) -> dict[str, str]:
+    def trained(self, runs: Sequence[StoredRun]) -> dict[int, frozenset[str]]:
+        """Return the contexts of which each seed shows perturbations; empty where no file says it."""
+        digests = {int(run.tags["seed"]): run.tags["split_digest"] for run in runs}
+        splits = {seed: self._split(digest) for seed, digest in digests.items()}
+        return {
+            seed: frozenset(map(context_in, split.train if split else ())) for seed, split in splits.items()
+        }
+
+    def _groups(self, run: StoredRun) -> dict[str, str]:
+        split = self._split(run.tags["split_digest"])
+        return split.groups if split else {}
+
+    def _split(self, digest: str) -> Split | None:
         if self._by_digest is None:
             try:
-                self._by_digest = {split.digest: split.groups for split in list_splits()}
+                self._by_digest = {split.digest: split for split in list_splits()}
             except BenchmarkError as error:
                 logging.getLogger("benchmark").warning("Groups of older runs are not shown: %s", error)
                 self._by_digest = {}
-        return self._by_digest.get(digest, {})
+        return self._by_digest.get(digest)
 
 
 def add_groups(members: Sequence[Member], groups: Groups) -> None:
@@ -50,26 +64,18 @@ def add_groups(members: Sequence[Member], groups: Groups) -> None:
     A perturbation may be in different groups in different seeds: which genes are seen is up to the split.
     Where several contexts are tested, in whatever seeds, each is a group beside these, called ``in K562``.
     """
-    kinds: tuple[Callable[[int, str], str], ...] = (
-        lambda seed, label: groups.get(seed, {}).get(label, ""),
-        lambda _, label: _context(label),
-    )
-    for kind in kinds:
-        tested = [(seed, label) for seed, of_seed in groups.items() for label in of_seed]
-        names = sorted({kind(*each) for each in tested})
-        if len(names) < 2:
-            continue
-        for member in members:
-            table = _headline(member.table)
-            of = np.array([[kind(seed, label) for label in table.labels] for seed in table.seeds])
-            member.row.groups |= {name: estimates(table.keep((of == name)[..., None])) for name in names}
+    known = {group for of_seed in groups.values() for group in of_seed.values()} - {""}
+    labels = members[0].table.labels if members else ()
+    contexts = {label: f"{IN}{context}" for label in labels if (context := context_in(label))}
+    _add(members, sorted(known), lambda seed, label: groups.get(seed, {}).get(label, ""))
+    _add(members, sorted(set(contexts.values())), lambda _, label: contexts.get(label, ""))
 
 
-def _context(label: str) -> str:
-    context = Perturbation.parse(label).context
-    return f"in {context}" if context else ""
-
-
-def _headline(table: ScoreTable) -> ScoreTable:
-    n = len(HEADLINE)
-    return ScoreTable(table.seeds, table.labels, HEADLINE, table.values[..., :n], table.listed[..., :n])
+def _add(members: Sequence[Member], names: Sequence[str], kind: Callable[[int, str], str]) -> None:
+    """Write the means over perturbations of each kind, given by seed and label, where there are several."""
+    if len(names) < 2:
+        return
+    for member in members:
+        table = member.table.headline()
+        of = np.array([[kind(seed, label) for label in table.labels] for seed in table.seeds])
+        member.row.groups |= {name: estimates(table.keep((of == name)[..., None])) for name in names}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
-from benchmark.board.rows import Estimate
+from benchmark.board.rows import HEADLINE, Estimate
+from benchmark.contexts import context_in
 from benchmark.evaluation.statistics import Scores, SeedScores, draws, middle, weighted_means
 from benchmark.evaluation.trainings import widened
 
@@ -60,6 +62,16 @@ class ScoreTable:
         given = self.values if values is None else values
         return replace(self, values=np.where(mask, given, np.nan), listed=self.listed & mask)
 
+    @cached_property
+    def contexts(self) -> np.ndarray:
+        """The context of each perturbation, (perturbations,): empty texts where there are none."""
+        return np.array([context_in(label) for label in self.labels], dtype=object)
+
+    def headline(self) -> ScoreTable:
+        """Return the headline metrics alone, which must be the first."""
+        n = len(HEADLINE)
+        return replace(self, names=HEADLINE, values=self.values[..., :n], listed=self.listed[..., :n])
+
     def of_seeds(self, seeds: Iterable[int]) -> np.ndarray:
         """Values of some of the seeds, in ascending order."""
         return self.values[[self.seeds.index(seed) for seed in sorted(seeds)]]
@@ -89,9 +101,10 @@ def estimates(table: ScoreTable) -> dict[str, Estimate]:
 
     The same perturbation is in the test part of several seeds, so each resample draws perturbations, as
     many as there are different ones, with all that they scored in any seed, and takes the mean over
-    perturbations and then over seeds (cluster bootstrap; Davison and Hinkley 1997, section 3.8). The
-    interval is the middle 95 % of 1,000 resamples; with fewer than `FEWEST` perturbations there is none.
-    With three trainings or more it is widened by what they add (`benchmark.evaluation.trainings`).
+    perturbations and then over seeds (cluster bootstrap; Davison and Hinkley 1997, section 3.8). Where
+    several contexts are tested, this is done in each, and contexts have equal weights. The interval is the
+    middle 95 % of 1,000 resamples; with fewer than `FEWEST` perturbations there is none. With three trainings
+    or more it is widened by what they add (`benchmark.evaluation.trainings`).
     """
     own, present = table.listed.any(axis=(0, 2)), table.listed.any(axis=(0, 1))
     values = table.values[:, own][..., present]
@@ -100,7 +113,7 @@ def estimates(table: ScoreTable) -> dict[str, Estimate]:
         return {}
     defined = (~np.isnan(values)).sum(axis=(0, 1))
     enough = (~np.isnan(values)).any(axis=0).sum(axis=0) >= FEWEST
-    means, low, high = mean_and_bounds(values)
+    means, low, high = mean_and_bounds(values, table.contexts[own])
     low, high = np.where(enough, low, np.nan), np.where(enough, high, np.nan)
     low, high, training, _ = widened(means, low, high, values)
     names = [table.names[index] for index in np.flatnonzero(present)]
@@ -117,28 +130,69 @@ def estimates(table: ScoreTable) -> dict[str, Estimate]:
     }
 
 
-def mean_and_bounds(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def mean_and_bounds(
+    values: np.ndarray, contexts: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean of each column of (seeds, perturbations, columns) and the bounds of its interval: (columns,)."""
-    low, high = middle(weighted_means(values, board_draws(values.shape[1])))
-    return plain_means(values), low, high
+    low, high = middle(resampled_means(values, contexts))
+    return plain_means(values, contexts), low, high
 
 
-def plain_means(values: np.ndarray) -> np.ndarray:
-    """Mean of each column over perturbations, then over seeds: (columns,), NaN where nothing is defined."""
-    return weighted_means(values, np.ones((1, values.shape[1])))[0]
+def plain_means(values: np.ndarray, contexts: np.ndarray | None = None) -> np.ndarray:
+    """Mean of each column over perturbations, then over seeds, then over contexts: (columns,).
+
+    Parameters
+    ----------
+    values
+        (seeds, perturbations, columns).
+    contexts
+        Of each perturbation, (perturbations,); all are of one unless given.
+
+    Returns
+    -------
+    numpy.ndarray
+        NaN where nothing is defined; a context in which nothing is does not count.
+    """
+    return _over_contexts(
+        [weighted_means(part, np.ones((1, part.shape[1]))) for part in _by_context(values, contexts)]
+    )[0]
+
+
+def resampled_means(values: np.ndarray, contexts: np.ndarray | None = None) -> np.ndarray:
+    """Do as `plain_means` in each resample of the perturbations of each context: (resamples, columns)."""
+    parts = _by_context(values, contexts)
+    return _over_contexts(
+        [weighted_means(part, board_draws(part.shape[1], place)) for place, part in enumerate(parts)]
+    )
+
+
+def _by_context(values: np.ndarray, contexts: np.ndarray | None) -> list[np.ndarray]:
+    """The perturbations of each context by themselves, in alphabetical order of contexts."""
+    names = [] if contexts is None else sorted(set(contexts))
+    return [values[:, contexts == name] for name in names] if len(names) > 1 else [values]
+
+
+def _over_contexts(means: Sequence[np.ndarray]) -> np.ndarray:
+    """Mean over those contexts in which something is defined, all with the same weight."""
+    return means[0] if len(means) == 1 else mean_over_seeds(np.stack(means))
 
 
 def mean_over_seeds(values: np.ndarray) -> np.ndarray:
-    """Mean over the seeds that are defined: (perturbations, columns), NaN where none is."""
+    """Mean over the first axis, where it is defined: (perturbations, columns), NaN where nothing is."""
     defined = ~np.isnan(values)
     counts = defined.sum(axis=0)
     sums = np.where(defined, values, 0.0).sum(axis=0)
     return np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
 
 
-def board_draws(n: int) -> np.ndarray:
-    """The resamples of n perturbations, the same wherever as many are drawn: (1000, n)."""
-    return draws(n, RESAMPLES, seed=n)
+def board_draws(n: int, context: int = 0) -> np.ndarray:
+    """The resamples of n perturbations, the same wherever as many are drawn: (1000, n); of none there is one.
+
+    Those of each further context are others, since perturbations of different contexts are drawn apart.
+    """
+    if not n:
+        return np.ones((1, 0))
+    return draws(n, RESAMPLES, seed=(n, context) if context else n)
 
 
 def plain(value: float) -> float | None:

@@ -14,6 +14,7 @@ def notes(block: Block) -> list[str]:
         *_seeds(block),
         *_bounds(block),
         *_controls(block),
+        *_narrowed(block),
         *(_sampling(row, block) for row in block.rows if row.sampling_noise),
         *_anchors(block),
         *_outdated(block),
@@ -45,6 +46,13 @@ def _bounds(block: Block) -> list[str]:
     }
     there = {row.method for row in block.rows if row.is_bound}
     return [f"{name} is no method: it is {meanings[name]}" for name in BOUNDS if name in there]
+
+
+def _narrowed(block: Block) -> list[str]:
+    """What is not of the one context that a block was narrowed to."""
+    if not block.context or not any(row.fallbacks for row in block.rows):
+        return []
+    return ["coverage and refusals are of all contexts that a run was tested in"]
 
 
 def _controls(block: Block) -> list[str]:

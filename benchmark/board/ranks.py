@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from benchmark.board.intervals import FEWEST, ScoreTable, board_draws, plain_means
+from benchmark.board.intervals import FEWEST, ScoreTable, plain_means, resampled_means
 from benchmark.board.rows import HEADLINE, Row
 from benchmark.evaluation.metrics import METRICS
-from benchmark.evaluation.statistics import middle, weighted_means
+from benchmark.evaluation.statistics import middle
 from benchmark.evaluation.trainings import FEWEST_TRAININGS
 
 
@@ -105,9 +105,11 @@ def _rank(members: Sequence[Member], seeds: Sequence[int]) -> None:
     scored = np.any([~np.isnan(each).all(axis=(0, 2)) for each in values], axis=0)
     counted = np.array([not member.row.is_submitted for member in members])
     counted |= not counted.any()
-    mean_ranks = _mean_ranks(np.stack([plain_means(each)[None] for each in values]), counted)[:, 0]
-    weights = board_draws(int(scored.sum())) if scored.any() else np.ones((1, 0))
-    resampled = np.stack([weighted_means(each[:, scored], weights) for each in values])
+    contexts = members[0].table.contexts
+    means = np.stack([plain_means(each, contexts)[None] for each in values])
+    mean_ranks = _mean_ranks(means, counted)[:, 0]
+    own = contexts[scored]
+    resampled = np.stack([resampled_means(each[:, scored], own) for each in values])
     low, high = middle(_mean_ranks(resampled, counted).T)
     places = pd.Series(mean_ranks).rank(method="min")
     for index, member in enumerate(members):

@@ -84,6 +84,17 @@ class Comparison(BaseModel):
     """Perturbations that both rows define in a seed that both have."""
 
 
+class Transfer(BaseModel):
+    """What a row scores in each context that is tested, of what was trained alike."""
+
+    trained: str
+    """On the perturbations of which contexts."""
+    tested: dict[str, dict[str, Estimate]]
+    """Context that is tested -> headline metric; empty where the row was not tested there."""
+    mean: dict[str, Estimate]
+    """Headline metric -> mean over these contexts, each with the same weight."""
+
+
 class Row(BaseModel):
     """One configuration of one method on one data set and split scheme."""
 
@@ -123,6 +134,8 @@ class Row(BaseModel):
     scaled: dict[str, Scaled] = {}
     groups: dict[str, dict[str, Estimate]] = {}
     """Group of test perturbations -> headline metric; empty where the split has one group."""
+    transfer: list[Transfer] = []
+    """By where it was trained; empty where one context is tested."""
     next_row: str = ""
     """The next lower ranked row, which `against_next` compares this one with."""
     next_seeds: list[int] = []
@@ -179,6 +192,8 @@ class Block(BaseModel):
     split: str
     other_split: str = ""
     """Digest of the split file, where it is not the one that the newest run of its seed used."""
+    context: str = ""
+    """The only context whose conditions are in it; empty where it has all."""
     controls: str = ""
     """How many control cells there are for methods and for what is real, as text; empty where not known."""
     unfinished: list[str] = []

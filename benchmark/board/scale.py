@@ -146,7 +146,7 @@ def scaled(table: ScoreTable, baseline: np.ndarray, bound: np.ndarray) -> dict[s
     flat = is_flat(table.names, baseline, bound) & table.listed
     width = np.where(flat, np.nan, bound - baseline)
     on_scale = table.keep(~flat, (table.values - baseline) / width)
-    flat_means = plain_means(np.where(flat, table.values, np.nan))
+    flat_means = plain_means(np.where(flat, table.values, np.nan), table.contexts)
     counts = flat.sum(axis=(0, 1))
     found = estimates(on_scale)
     nothing = {"mean": None, "low": None, "high": None, "n": 0, "missing": 0}

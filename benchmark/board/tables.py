@@ -109,6 +109,35 @@ def groups(block: Block) -> Table:
     )
 
 
+def transfer(block: Block) -> Table:
+    """Scores in each context that is tested, by where a row was trained."""
+    shown = [row for row in block.rows if row.transfer]
+    contexts = sorted({name for row in shown for each in row.transfer for name in each.tested})
+    return Table(
+        title="Transfer",
+        reading=(
+            f"Means with {CONFIDENCE:.0%} intervals in each context that is tested (a column), of what was "
+            "trained on perturbations of the contexts that a line names: the other ones, or all, of which "
+            "the tested one shows other perturbations; mean: over contexts, each with the same weight."
+        ),
+        columns=("metric", "method", "trained on", *contexts, "mean"),
+        rows=[
+            [
+                METRICS[metric].spec.heading,
+                block.name(row),
+                "" if row.is_bound else each.trained,
+                *(_estimate_or_dash(each.tested[name].get(metric)) for name in contexts),
+                _estimate(each.mean.get(metric)),
+            ]
+            for metric in HEADLINE
+            for row in shown
+            for each in row.transfer
+        ],
+        absent="One context was tested.",
+        words=("metric", "method", "trained on"),
+    )
+
+
 def tests(block: Block) -> Table:
     """Each ranked row against the next lower one."""
     ranked = [row for row in block.rows if row.rank is not None]
@@ -140,6 +169,7 @@ TABLES: dict[str, Callable[[Block], Table]] = {
     "scores": scores,
     "scaled": scaled,
     "groups": groups,
+    "transfer": transfer,
     "tests": tests,
 }
 
@@ -194,6 +224,11 @@ def _estimate(found: Estimate | None) -> str:
     else:
         bounds = f"\n(n {found.n})" if found.n else ""
     return f"{mean:.{digits}f}{bounds}" + (f" †{found.missing}" if found.missing else "")
+
+
+def _estimate_or_dash(found: Estimate | None) -> str:
+    """A context in which a row was not tested has no score."""
+    return "–" if found is None else _estimate(found)
 
 
 def _scaled(found: Scaled | None) -> str:

@@ -35,7 +35,7 @@ def as_table(blocks: Sequence[Block], table: str = "scores", width: int | None =
     blocks
         What is shown.
     table
-        Which view: "scores", "scaled", "groups" or "tests".
+        Which view: "scores", "scaled", "groups", "transfer" or "tests".
     width
         Columns of the terminal; its own, or 156 where the text goes to a file, unless said. In less than a
         table needs, intervals are left out, then columns from the right, and it is said which.
@@ -82,7 +82,9 @@ def as_markdown(blocks: Sequence[Block]) -> str:
 def _title(block: Block) -> str:
     seeds = ", ".join(map(str, block.seeds)) or "none finished"
     other = f"; an older split {block.other_split[:10]}" if block.other_split else ""
-    return f"{block.dataset}, split {block.split} (seeds {seeds}; data {block.dataset_digest[:10]}{other})"
+    context = f", context {block.context}" if block.context else ""
+    where = f"{block.dataset}, split {block.split}{context}"
+    return f"{where} (seeds {seeds}; data {block.dataset_digest[:10]}{other})"
 
 
 def _narrowed(view: Table, width: int) -> tuple[Table, list[str]]:

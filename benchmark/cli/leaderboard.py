@@ -22,11 +22,14 @@ if TYPE_CHECKING:
 def leaderboard(
     dataset: Annotated[str | None, typer.Option(help="Only this data set.")] = None,
     split: Annotated[str | None, typer.Option(help="Only this split scheme.")] = None,
+    context: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only what is tested in this context.")
+    ] = None,
     format: Annotated[str, typer.Option(help="table, csv, json, markdown or html.")] = "table",
     json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
     table: Annotated[
         str | None,
-        typer.Option(help="Which table of a block: scores (unless said), scaled, groups or tests."),
+        typer.Option(help="Which table of a block: scores (unless said), scaled, groups, transfer or tests."),
     ] = None,
     output: Annotated[Path | None, typer.Option(help="Write to this file instead of the screen.")] = None,
     records: Annotated[
@@ -45,7 +48,7 @@ def leaderboard(
     try:
         # Products of small matrices: on a busy machine threads wait for each other far longer than they work.
         with threadpool_limits(1):
-            _show(dataset, split, "json" if json else format, table, output, records)
+            _show(dataset, split, context, "json" if json else format, table, output, records)
     finally:
         gc.enable()
 
@@ -53,12 +56,14 @@ def leaderboard(
 def _show(
     dataset: str | None,
     split: str | None,
+    context: str | None,
     format: str,
     table: str | None,
     output: Path | None,
     records: Path | None,
 ) -> None:
     from benchmark.board import SHOWN, build_board
+    from benchmark.board.contexts import tested_in
     from benchmark.board.export import as_csv, as_json
     from benchmark.board.tables import TABLES
     from benchmark.board.text import as_markdown, as_table
@@ -82,8 +87,10 @@ def _show(
     if output is not None and not output.parent.is_dir():
         raise BenchmarkError(f"There is no folder {output.parent} to write {output.name} to; make it first.")
     runs = Tracker().runs() if records is None else [as_stored(record) for record in read_records(records)]
+    if context is not None:
+        runs = tested_in([run for run in runs if run.is_readable], context)
     headline_only = format in ("table", "markdown")
-    blocks = build_board(runs, dataset, split, SHOWN if headline_only else None)
+    blocks = build_board(runs, dataset, split, SHOWN if headline_only else None, context)
     if not blocks and format not in ("csv", "json"):
         known = ", ".join(sorted({f"{run.tags['dataset']} ({run.tags['split']})" for run in runs}))
         raise BenchmarkError(

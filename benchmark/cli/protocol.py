@@ -133,9 +133,16 @@ def _listing() -> list[dict[str, Any]]:
 
 
 def _chosen(card: ProtocolCard, seeds: str | None) -> list[int]:
-    """Read `--seeds`; all of the protocol unless said."""
+    """Read `--seeds`; all of the protocol unless said. One of any data set takes any seeds."""
     if seeds is None:
         return list(card.seeds)
+    if card.anchors is not None:
+        from benchmark.sweep.plan import read_seeds
+
+        try:
+            return list(read_seeds(seeds))
+        except ValueError as error:
+            raise BenchmarkError(f"{str(error).capitalize()}; write them so after --seeds.") from error
     asked = [part.strip() for part in seeds.split(",")]
     for part in asked:
         if part not in {str(seed) for seed in card.seeds}:

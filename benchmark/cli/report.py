@@ -58,8 +58,8 @@ def report(
     )
     with report_to(ProgressBars()):
         written = write_report(request, load)
-    left_out = {each.picture.name: each.left_out for each in written.drawn if each.left_out}
-    drawn = [each.picture.name for each in written.drawn if each.png]
+    left_out = {each.file: each.left_out for each in written.drawn if each.left_out}
+    drawn = [each.file for each in written.drawn if each.png]
     if json:
         about = {"run": written.run_id, "page": str(written.page), "pictures": drawn, "left_out": left_out}
         print(json_module.dumps(about, indent=1))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.cli.listings import show
+from benchmark.contexts import NONE
 from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
@@ -32,25 +33,35 @@ def score_requests(
     dataset
         What they name.
     output
-        A folder for ``evaluation_results.json``; of several seeds, with a folder for each.
+        A folder for ``evaluation_results.json``; of several seeds or contexts, with a folder for each.
     json
         Whether the documents are printed instead.
     """
-    documents = []
-    for request, (record, found) in zip(requests, _scored(card, requests, dataset), strict=True):
+    documents: list[dict[str, Any]] = []
+    scored: list[ContextScore] = []
+    for request, (record, contexts) in zip(requests, _scored(card, requests, dataset), strict=True):
         from benchmark.studies.vcc2026.document import document_of, write_document
 
-        document = document_of(found, record)
-        documents.append(document)
-        if not json:
-            _print(found, record)
-        if output is not None:
-            folder = output if len(requests) == 1 else output / f"seed-{request.seed}"
-            print_to = write_document(document, folder)
+        scored += contexts
+        for found in contexts:
+            document = document_of(found, record)
+            documents.append(document)
             if not json:
-                print(f"Written to {print_to}.")
+                _print(found, record)
+            if output is not None:
+                folder = output if len(requests) == 1 else output / f"seed-{request.seed}"
+                folder = folder if len(contexts) == 1 else folder / found.context
+                print_to = write_document(document, folder)
+                if not json:
+                    print(f"Written to {print_to}.")
     if json:
         print(json_module.dumps(documents, indent=1))
+        return
+    from benchmark.studies.vcc2026.contexts import mean_score
+
+    several = {found.context for found in scored}
+    if len(several) > 1:
+        print(f"Score: {mean_score(scored):+.4f}, the mean over {len(several)} contexts, each alike")
 
 
 def replay(path: Path) -> None:
@@ -76,7 +87,14 @@ def replay(path: Path) -> None:
     record = tracker.record(runs[0].run_id)
     dataset = load_dataset(settings["dataset"])
     require_same_data(document, dataset.digest)
-    found = _of_record(tracker, record, dataset, **settings["anchors"])
+    name = settings.get("context", NONE)
+    scored = _of_record(tracker, record, dataset, **settings["anchors"])
+    found = next((each for each in scored if each.context == name), None)
+    if found is None:
+        raise BenchmarkError(
+            f"{path} does not say which of the contexts {', '.join(each.context for each in scored)} it "
+            "scored; score the run again."
+        )
     changed = differences(document, document_of(found, record))
     if changed:
         raise BenchmarkError(f"{path} does not come to the same: {changed[0]} ({len(changed)} differ).")
@@ -85,7 +103,7 @@ def replay(path: Path) -> None:
 
 def _scored(
     card: ProtocolCard, requests: Sequence[Request], dataset: Dataset
-) -> Iterator[tuple[Record, ContextScore]]:
+) -> Iterator[tuple[Record, list[ContextScore]]]:
     import sys
     from contextlib import redirect_stdout
 
@@ -102,7 +120,7 @@ def _scored(
         yield record, found
 
 
-def _of_record(tracker: Any, record: Record, dataset: Dataset, **anchors: int) -> ContextScore:
+def _of_record(tracker: Any, record: Record, dataset: Dataset, **anchors: int) -> list[ContextScore]:
     from benchmark.evaluation.scoring import references_of
     from benchmark.records.lookup import Question
     from benchmark.splits import frozen_split
@@ -126,7 +144,8 @@ def _print(found: ContextScore, record: Record) -> None:
         }
         for name in found.scaled
     ]
-    title = f"{at.method} on {at.dataset}, split {at.split}-{at.seed}, of {found.holds}"
+    within = f", context {found.context}" if found.context else ""
+    title = f"{at.method} on {at.dataset}{within}, split {at.split}-{at.seed}, of {found.holds}"
     show(rows, json=False, title=title)
     if found.unmeasured:
         print(

@@ -27,7 +27,7 @@ SeedScores: TypeAlias = Mapping[int, Scores]
 
 
 @lru_cache(maxsize=32)
-def draws(n: int, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
+def draws(n: int, resamples: int = RESAMPLES, seed: int | tuple[int, ...] = 0) -> np.ndarray:
     """How often each of n perturbations is drawn in every resample: float, read-only, (resamples, n)."""
     rng = np.random.default_rng(seed)
     drawn = rng.multinomial(n, np.full(n, 1 / n), size=resamples).astype(float)

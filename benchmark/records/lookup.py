@@ -12,9 +12,9 @@ from pydantic import ValidationError
 
 from benchmark.data import Dataset
 from benchmark.errors import BenchmarkError, unknown
-from benchmark.evaluation.metrics import METRICS, Reference
+from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.metrics.sorted_cells import Matrix
-from benchmark.evaluation.scoring import BOUNDS, References, only, references_of
+from benchmark.evaluation.scoring import BOUNDS, References, references_of
 from benchmark.evaluation.submission import Predicts, read_submission
 from benchmark.records.archive import file_digest, read_archive
 from benchmark.records.record import Record
@@ -86,17 +86,6 @@ class Question(NamedTuple):
     dataset: Dataset
     split: Split
     references: References
-
-    @property
-    def reference(self) -> Reference:
-        """What everything is measured against, where one context is tested.
-
-        Raises
-        ------
-        BenchmarkError
-            When several are.
-        """
-        return only(self.references, self.split)
 
 
 def finished_run(runs: Sequence[StoredRun], called: str, within: Within = ALL) -> StoredRun:

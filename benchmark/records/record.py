@@ -8,12 +8,17 @@ import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
 import benchmark
 from benchmark.config import MethodConfig
+from benchmark.contexts import context_in
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Status = Literal["running", "finished", "failed", "interrupted", "killed"]
 
@@ -85,6 +90,20 @@ class Summary(BaseModel):
     n: int
     missing: int
 
+    @classmethod
+    def of(cls, values: pd.Series) -> Self:
+        """Take the mean where the metric is defined: in each context, then over contexts, all alike.
+
+        Parameters
+        ----------
+        values
+            float, of each test perturbation, by its label; NaN where the metric is undefined.
+        """
+        defined = values.dropna()
+        means = [float(part.mean()) for _, part in defined.groupby(defined.index.map(context_in))]
+        mean = fmean(means) if len(means) > 1 else next(iter(means), None)
+        return cls(mean=mean, n=len(defined), missing=int(values.isna().sum()))
+
 
 class Tuning(BaseModel):
     """Where a tuned configuration comes from, and what it cost.
@@ -149,6 +168,30 @@ class Record(BaseModel):
     """When ("at") and by which software the metrics were computed anew; empty where they never were."""
     tuning: Tuning | None = None
     """Where the configuration comes from, where it was read from a file of `tune`."""
+
+    @property
+    def contexts(self) -> list[str]:
+        """The contexts that were tested, sorted."""
+        return sorted(set(map(context_in, self.perturbations)))
+
+    def of_context(self, context: str) -> Self:
+        """Return what is known of one context alone; the archive stays that of all."""
+        import pandas as pd
+
+        places = [place for place, label in enumerate(self.perturbations) if context_in(label) == context]
+        labels = [self.perturbations[place] for place in places]
+        scores = {name: [values[place] for place in places] for name, values in self.scores.items()}
+        return self.model_copy(
+            update={
+                "perturbations": labels,
+                "groups": [self.groups[place] for place in places],
+                "scores": scores,
+                "metrics": {
+                    name: Summary.of(pd.Series(values, labels, float)) for name, values in scores.items()
+                },
+                "fallbacks": {label: why for label, why in self.fallbacks.items() if label in labels},
+            }
+        )
 
     @property
     def tuned_on_test(self) -> list[str]:

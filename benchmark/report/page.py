@@ -19,7 +19,7 @@ def as_html(record: Record, drawn: Sequence[Drawn], notes: Sequence[str]) -> str
         *(html.paragraph(note) for note in notes),
         html.table(_coordinates(record), ("what", "value")),
         html.heading("Scores"),
-        html.table(_scores(record), ("metric", "mean", "perturbations")),
+        *_scores(record),
         *(_section(each) for each in drawn if each.png),
         *(html.paragraph(f"Left out: {text}", "out") for text in left_out(drawn)),
     ]
@@ -28,8 +28,7 @@ def as_html(record: Record, drawn: Sequence[Drawn], notes: Sequence[str]) -> str
 
 def _section(each: Drawn) -> str:
     picture = each.picture
-    heading = html.heading(picture.title, picture.name)
-    return f"{heading}\n{html.picture(each.png, picture.title, picture.reading)}"
+    return f"{html.heading(each.title, each.file)}\n{html.picture(each.png, each.title, picture.reading)}"
 
 
 def left_out(drawn: Sequence[Drawn]) -> list[str]:
@@ -37,7 +36,7 @@ def left_out(drawn: Sequence[Drawn]) -> list[str]:
     named: dict[str, list[str]] = {}
     for each in drawn:
         if each.left_out:
-            named.setdefault(each.left_out, []).append(each.picture.name)
+            named.setdefault(each.left_out, []).append(each.file)
     return [f"{', '.join(names)}: {reason}" for reason, names in named.items()]
 
 
@@ -55,13 +54,24 @@ def _coordinates(record: Record) -> list[tuple[str, ...]]:
     ]
 
 
-def _scores(record: Record) -> list[tuple[str, ...]]:
-    """The headline metrics, as far as the run has them."""
-    rows: list[tuple[str, ...]] = []
-    for name in HEADLINE:
-        summary = record.metrics.get(name)
-        if summary is not None:
-            way = "higher" if METRICS[name].spec.higher_is_better else "lower"
-            mean = "undefined" if summary.mean is None else f"{summary.mean:.4f}"
-            rows.append((f"{name} ({way} is better)", mean, str(summary.n)))
-    return rows
+def _scores(record: Record) -> list[str]:
+    """The headline metrics, as far as the run has them; of several contexts each, and their mean."""
+    names = [name for name in HEADLINE if name in record.metrics]
+    if len(record.contexts) < 2:
+        rows = [(_way(name), _mean(record, name), str(record.metrics[name].n)) for name in names]
+        return [html.table(rows, ("metric", "mean", "perturbations"))]
+    parts = [record.of_context(context) for context in record.contexts]
+    beside = [(_way(name), *(_mean(part, name) for part in parts), _mean(record, name)) for name in names]
+    return [
+        html.paragraph("Of each context that was tested, and their mean, in which all have the same weight."),
+        html.table(beside, ("metric", *(f"in {context}" for context in record.contexts), "mean")),
+    ]
+
+
+def _way(name: str) -> str:
+    return f"{name} ({'higher' if METRICS[name].spec.higher_is_better else 'lower'} is better)"
+
+
+def _mean(record: Record, name: str) -> str:
+    mean = record.metrics[name].mean
+    return "undefined" if mean is None else f"{mean:.4f}"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import quote
 
 import pandas as pd
 from matplotlib.figure import Figure
 
+from benchmark.contexts import NONE
 from benchmark.machine.progress import stage
 from benchmark.report.looks import as_png
 from benchmark.report.refit import CascadeTrace
@@ -34,6 +36,8 @@ class Picture:
         Computes the table that is drawn and kept; raises `LeftOutError` where the picture does not apply.
     draw
         Draws the table.
+    of_training
+        Whether it shows the training, which is the same whatever context is tested.
     """
 
     name: str
@@ -41,6 +45,7 @@ class Picture:
     reading: str
     numbers: Callable[[Subject], pd.DataFrame]
     draw: Callable[[pd.DataFrame], Figure]
+    of_training: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,12 +60,25 @@ class Drawn:
         The picture and its numbers; empty where it was left out.
     left_out
         Why, then.
+    context
+        Of which context, where the run tests several and the picture is of one.
     """
 
     picture: Picture
     png: bytes = b""
     csv: str = ""
     left_out: str = ""
+    context: str = NONE
+
+    @property
+    def file(self) -> str:
+        """What its files are called, without their endings."""
+        return f"{self.picture.name}-{quote(self.context, safe=' ')}" if self.context else self.picture.name
+
+    @property
+    def title(self) -> str:
+        """Its heading."""
+        return f"{self.picture.title}, in {self.context}" if self.context else self.picture.title
 
 
 def predicted_cells(subject: Subject) -> None:
@@ -82,19 +100,26 @@ def traces(subject: Subject) -> Mapping[str, CascadeTrace]:
     return subject.cascade.traces
 
 
-def draw_all(subject: Subject, pictures: Sequence[Picture]) -> list[Drawn]:
-    """Draw all pictures that apply."""
+def draw_all(subjects: Sequence[Subject], pictures: Sequence[Picture]) -> list[Drawn]:
+    """Draw all pictures that apply, of each context that is tested."""
+    several = len(subjects) > 1
+    asked = [
+        (subject, picture, subject.context if several and not picture.of_training else NONE)
+        for index, subject in enumerate(subjects)
+        for picture in pictures
+        if not (index and picture.of_training)
+    ]
     drawn = []
-    with stage("pictures", len(pictures)) as progress:
-        for picture in pictures:
-            drawn.append(_drawn(subject, picture))
+    with stage("pictures", len(asked)) as progress:
+        for subject, picture, context in asked:
+            drawn.append(_drawn(subject, picture, context))
             progress.advance()
     return drawn
 
 
-def _drawn(subject: Subject, picture: Picture) -> Drawn:
+def _drawn(subject: Subject, picture: Picture, context: str) -> Drawn:
     try:
         table = picture.numbers(subject)
     except LeftOutError as reason:
-        return Drawn(picture, left_out=str(reason))
-    return Drawn(picture, png=as_png(picture.draw(table)), csv=table.to_csv(index=False))
+        return Drawn(picture, left_out=str(reason), context=context)
+    return Drawn(picture, as_png(picture.draw(table)), table.to_csv(index=False), context=context)

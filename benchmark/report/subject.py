@@ -38,12 +38,12 @@ CHOSEN_BY = "pearson"
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """One run with everything that pictures of it are made from.
+    """One run in one context, with everything that pictures of it are made from.
 
     Attributes
     ----------
     record
-        Its record.
+        Its record, of this context.
     dataset, split, reference
         What it was scored on.
     predicted
@@ -68,6 +68,11 @@ class Subject:
     curves: Mapping[str, Sequence[tuple[int, float]]]
     cascade: Cascade
     _responses: dict[str, tuple[Response, Response]] = field(default_factory=dict)
+
+    @property
+    def context(self) -> str:
+        """The context; empty where the data have not several."""
+        return self.split.contexts[0]
 
     @property
     def genes(self) -> list[str]:
@@ -137,6 +142,19 @@ def _moved_alike(cells: np.ndarray, start: np.ndarray) -> float:
     return float(np.mean(spread[~np.isnan(spread)] < TINY)) if (~np.isnan(spread)).any() else 0.0
 
 
+def require_tested(record: Record, asked: Sequence[str]) -> None:
+    """Refuse perturbations that are not in the test part.
+
+    Raises
+    ------
+    BenchmarkError
+        When one is not.
+    """
+    for label in asked:
+        if label not in record.perturbations:
+            raise unknown("test perturbation", label, record.perturbations)
+
+
 def choose(record: Record, asked: Sequence[str] = ()) -> tuple[str, ...]:
     """Return the perturbations that were asked for, or some from the best predicted to the worst.
 
@@ -148,9 +166,7 @@ def choose(record: Record, asked: Sequence[str] = ()) -> tuple[str, ...]:
     BenchmarkError
         When one that was asked for is not in the test part.
     """
-    for label in asked:
-        if label not in record.perturbations:
-            raise unknown("test perturbation", label, record.perturbations)
+    require_tested(record, asked)
     if asked:
         return tuple(dict.fromkeys(asked))
     metric = CHOSEN_BY if CHOSEN_BY in record.scores else HEADLINE[0]

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.data import Dataset, load_dataset
+from benchmark.data.blocks import LazyCells
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.metrics.sorted_cells import Matrix
+from benchmark.evaluation.scoring import of_context, only
 from benchmark.evaluation.submission import Predicts
 from benchmark.machine.paths import project_home, replacing
 from benchmark.records.lookup import ALL, Place, Within, finished_run, predictions, question_of, read_record
@@ -19,7 +21,7 @@ from benchmark.report.gallery import PICTURES
 from benchmark.report.page import as_html
 from benchmark.report.picture import Drawn, draw_all
 from benchmark.report.refit import not_asked, refitted
-from benchmark.report.subject import Subject, choose
+from benchmark.report.subject import Subject, choose, require_tested
 
 PAGE = "index.html"
 MACHINE = "system/"
@@ -73,37 +75,45 @@ def write_report(request: Request, load: Callable[[str], Dataset] = load_dataset
     try:
         record = read_record(tracker, run)
         with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
-            subject = _subject(tracker, Place.of(run), record, request, load, Path(folder))
-            drawn = draw_all(subject, PICTURES)
+            subjects = _subjects(tracker, Place.of(run), record, request, load, Path(folder))
+            drawn = draw_all(subjects, PICTURES)
     except BenchmarkError as error:
         raise BenchmarkError(f"Run {run.run_id[:8]} cannot be reported: {error}") from error
     at = record.coordinates
     name = f"{at.method}-{at.dataset}-{at.split}-{at.seed}-{record.run_id[:8]}"
     output = request.output or project_home() / "reports" / name
-    page = _write(output, as_html(record, drawn, _notes(subject, request)), drawn)
+    page = _write(output, as_html(record, drawn, _notes(subjects, request)), drawn)
     return Report(record.run_id, page, drawn)
 
 
-def _subject(
+def _subjects(
     tracker: Tracker,
     place: Place,
     record: Record,
     request: Request,
     load: Callable[[str], Dataset],
     folder: Path,
-) -> Subject:
-    chosen = choose(record, request.perturbations)
-    question = question_of(place, load)
+) -> list[Subject]:
+    """Lay out what pictures are made from, of each context that is tested."""
+    require_tested(record, request.perturbations)
+    dataset, split, references = question = question_of(place, load)
     cells: Mapping[str, Matrix] = {}
     predicts: Predicts = "mean"
     if record.archive:
         cells, predicts = predictions(tracker, record, question, folder)
+    curves = curves_of(tracker, record.run_id)
     cascade = not_asked(record)
     if request.refit:
-        cascade = refitted(record, question.dataset, question.split, cells, chosen)
-    curves = curves_of(tracker, record.run_id)
-    about = (question.dataset, question.split, question.reference)
-    return Subject(record, *about, cells, predicts, chosen, curves, cascade)
+        only(references, split)
+        cascade = refitted(record, dataset, split, cells, choose(record, request.perturbations))
+    subjects = []
+    for context in split.contexts:
+        part, own = split.of_context(context), record.of_context(context)
+        here = LazyCells(of_context(cells, part.contexts), cells.__getitem__)
+        asked = of_context(request.perturbations, part.contexts)
+        about = (dataset, part, references[context], here, predicts, choose(own, asked))
+        subjects.append(Subject(own, *about, curves, cascade))
+    return subjects
 
 
 def curves_of(tracker: Tracker, run_id: str) -> dict[str, list[tuple[int, float]]]:
@@ -115,21 +125,21 @@ def curves_of(tracker: Tracker, run_id: str) -> dict[str, list[tuple[int, float]
     }
 
 
-def _notes(subject: Subject, request: Request) -> list[str]:
+def _notes(subjects: Sequence[Subject], request: Request) -> list[str]:
     how = (
         "as asked"
         if request.perturbations
         else "from the best predicted to the worst, by Pearson correlation"
     )
-    drawn = f"Perturbations that are drawn one by one ({how}): {', '.join(subject.chosen)}."
-    return [drawn, *subject.cascade.notes]
+    chosen = ", ".join(label for subject in subjects for label in subject.chosen)
+    return [f"Perturbations that are drawn one by one ({how}): {chosen}.", *subjects[0].cascade.notes]
 
 
 def _write(folder: Path, page: str, drawn: Sequence[Drawn]) -> Path:
     """Write each file whole, the page last: what it shows is there then."""
     for each in drawn:
         for suffix, content in ((".png", each.png), (".csv", each.csv.encode())):
-            path = folder / f"{each.picture.name}{suffix}"
+            path = folder / f"{each.file}{suffix}"
             if content:
                 with replacing(path) as draft:
                     draft.write_bytes(content)

@@ -138,7 +138,7 @@ def keep_results(
 def score_fields(scores: pd.DataFrame, split: Split) -> dict[str, Any]:
     """Return the part of a record that follows from its scores alone."""
     return {
-        "metrics": {name: summarise(scores[name]) for name in scores},
+        "metrics": {name: Summary.of(scores[name]) for name in scores},
         "metric_versions": {name: METRICS[name].spec.version for name in scores},
         "perturbations": list(scores.index),
         "groups": [split.groups[name] for name in scores.index],
@@ -151,13 +151,6 @@ def write_table(scores: pd.DataFrame, split: Split, folder: Path) -> Path:
     path = folder / "per_perturbation.csv"
     scores.assign(group=[split.groups[name] for name in scores.index]).to_csv(path)
     return path
-
-
-def summarise(values: pd.Series) -> Summary:
-    """Mean over the perturbations where a metric is defined."""
-    defined = values.dropna()
-    mean = float(defined.mean()) if len(defined) else None
-    return Summary(mean=mean, n=len(defined), missing=int(values.isna().sum()))
 
 
 def _peak_memory_mb() -> float:

@@ -13,7 +13,9 @@ from types import MappingProxyType
 
 import numpy as np
 
-from benchmark.perturbation import IN_CONTEXT, Perturbation
+from benchmark.contexts import context_in
+from benchmark.errors import BenchmarkError
+from benchmark.perturbation import Perturbation
 from benchmark.splits.schemes import Parts, Scheme, genes_of
 
 VALIDATION = 0.1
@@ -52,10 +54,10 @@ def contexts_new(labels: Sequence[str], seed: int) -> Parts:
     `contexts` in the next context, so that methods are chosen by how they transfer.
     """
     here, elsewhere = _divided(labels, seed)
-    names = sorted({_context(label) for label in labels})
+    names = sorted({context_in(label) for label in labels})
     next_one = names[(seed + 1) % len(names)]
-    inside = [label for label in elsewhere if _context(label) == next_one]
-    outside = [label for label in labels if _context(label) != next_one]
+    inside = [label for label in elsewhere if context_in(label) == next_one]
+    outside = [label for label in labels if context_in(label) != next_one]
     shared = _shuffled(_measured_in(inside, outside), seed)
     validation = sorted(shared[: max(1, int(VALIDATION * len(shared)))])
     train = sorted(set(elsewhere) - set(validation))
@@ -103,24 +105,35 @@ def takes_contexts(scheme: str) -> bool:
     return any(scheme == name or scheme.startswith(f"{name}_") for name in CONTEXT_SCHEMES)
 
 
-def _context(label: str) -> str:
-    return label.rpartition(IN_CONTEXT)[0]
-
-
 def _divided(labels: Sequence[str], seed: int) -> tuple[list[str], list[str]]:
     """The labels of the context that is tested, and those of the others."""
     by_context: Mapping[str, list[str]] = defaultdict(list)
     for label in sorted(labels):
-        by_context[_context(label)].append(label)
+        by_context[context_in(label)].append(label)
     names = sorted(by_context)
     tested = names[seed % len(names)]
     return by_context[tested], [label for name in names if name != tested for label in by_context[name]]
 
 
 def _measured_in(labels: Iterable[str], others: Iterable[str]) -> list[str]:
-    """Those labels whose perturbation, however it is spelt, is among the others."""
+    """Those labels of one context whose perturbation, however it is spelt, is among the others.
+
+    Raises
+    ------
+    BenchmarkError
+        When there is none: nothing can be learned of this context in the others.
+    """
+    labels = list(labels)
     known = {Perturbation.parse(label) for label in others}
-    return [label for label in labels if Perturbation.parse(label) in known]
+    found = [label for label in labels if Perturbation.parse(label) in known]
+    if not found:
+        context = context_in(labels[0]) if labels else ""
+        raise BenchmarkError(
+            f"None of the {len(labels)} perturbations of context '{context}' was measured in another one, so "
+            "that there is nothing to transfer; take another seed, which tests another context, or a split "
+            "that holds perturbations out in all contexts, such as doubles."
+        )
+    return found
 
 
 def _shuffled(names: Collection[str], seed: int) -> list[str]:

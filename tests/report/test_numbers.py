@@ -170,7 +170,7 @@ def test_curves_are_drawn_as_they_were_reported():
     ],
 )
 def test_a_picture_that_does_not_apply_is_left_out_with_a_sentence(changed, out):
-    drawn = draw_all(subject(**changed), PICTURES)
+    drawn = draw_all([subject(**changed)], PICTURES)
     left = {each.picture.name: each.left_out for each in drawn if not each.png}
     assert out <= left.keys()
     assert all(

@@ -143,3 +143,10 @@ def test_own_lists_name_conditions_or_a_perturbation_in_all_contexts(dataset, tm
     assert split.test == (f"C1::{second}",)
     assert split.train == tuple(sorted([*(f"C{n}::{first}" for n in (1, 2, 3)), f"C2::{second}"]))
     assert split.groups == {f"C1::{second}": "seen_elsewhere"}
+
+
+@pytest.mark.parametrize("scheme", ["contexts", "contexts_new"])
+def test_perturbations_that_were_measured_in_no_other_context_leave_nothing_to_transfer(scheme):
+    labels = ["C1::A", "C1::B", "C2::C", "C2::D"]
+    with pytest.raises(BenchmarkError, match=r"None of the 2 perturbations of context 'C.' was measured in"):
+        CONTEXT_SCHEMES[scheme](labels, 0)

@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmark import __version__
+from benchmark.board.groups import IN
 from benchmark.board.notes import notes
 from benchmark.board.page.costs import costs
 from benchmark.board.page.packed import short
 from benchmark.board.page.published import PublishedBoard
 from benchmark.board.page.runs import Runs, about_runs, groups_of, per_perturbation
 from benchmark.board.page.verdict import ALPHA, QUESTIONS, is_behind, verdict
-from benchmark.board.rows import BASELINE, HEADLINE, SHOWN, Block, Comparison, Estimate, Row
+from benchmark.board.rows import BASELINE, HEADLINE, SHOWN, Block, Comparison, Estimate, Row, Transfer
 from benchmark.data.cards import DatasetCard, list_cards
 from benchmark.evaluation.metrics import METRICS
 from benchmark.records.tracking import StoredRun
@@ -108,8 +109,10 @@ def _empty(dataset: str, split: str, published: Sequence[PublishedBoard]) -> dic
         "split": split,
         "digest": "",
         "other_split": "",
+        "context": "",
         "seeds": [],
         "groups": [],
+        "contexts": [],
         "verdict": {
             "summary": ["Nothing was run here on this split; what was published is below."],
             "seeds": [],
@@ -130,11 +133,15 @@ def _board(
     block: Block, runs: Runs, published: Sequence[PublishedBoard], reports: Mapping[str, str]
 ) -> dict[str, Any]:
     here = [board for board in published if (board.dataset, board.split) == (block.dataset, block.split)]
+    tested = sorted({name for row in block.rows for each in row.transfer for name in each.tested})
+    in_contexts = [f"{IN}{name}" for name in tested]
     return _empty(block.dataset, block.split, here) | {
         "digest": block.dataset_digest,
         "other_split": block.other_split,
+        "context": block.context,
         "seeds": block.seeds,
-        "groups": sorted({group for row in block.rows for group in row.groups}),
+        "groups": sorted({group for row in block.rows for group in row.groups} - set(in_contexts)),
+        "contexts": in_contexts,
         "verdict": verdict(block),
         "notes": notes(block),
         "rows": [_row(row, block, runs, reports) for row in block.rows],
@@ -172,6 +179,7 @@ def _row(row: Row, block: Block, runs: Runs, reports: Mapping[str, str]) -> dict
         "metrics": _estimates(row.metrics),
         "scaled": _estimates(row.scaled),
         "groups": {group: _estimates(found) for group, found in row.groups.items()},
+        "transfer": [_transfer(found) for found in row.transfer],
         "runs": [about | {"report": reports.get(about["id"])} for about in about_runs(row, runs)],
     }
 
@@ -193,6 +201,12 @@ def _estimates(found: Mapping[str, Estimate]) -> dict[str, list[float | None]]:
         name: [short(each.mean), short(each.low), short(each.high), each.n, each.missing]
         for name, each in found.items()
     }
+
+
+def _transfer(found: Transfer) -> dict[str, Any]:
+    """Where it was trained; context -> metric -> estimate; and the mean over contexts."""
+    tested = {context: _estimates(scores) for context, scores in found.tested.items() if scores}
+    return {"trained": found.trained, "tested": tested, "mean": _estimates(found.mean)}
 
 
 def _comparison(found: Comparison) -> list[float | None]:

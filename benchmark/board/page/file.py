@@ -23,6 +23,7 @@ SCRIPTS = (
     "table.js",
     "perturbations.js",
     "details.js",
+    "transfer.js",
     "published.js",
     "trust.js",
     "costs.js",
@@ -32,7 +33,7 @@ SCRIPTS = (
 )
 """In the order in which they are run; each is a part of one script."""
 
-STYLES = ("base.css", "controls.css", "table.css", "details.css", "charts.css", "phone.css")
+STYLES = ("base.css", "controls.css", "table.css", "details.css", "charts.css", "transfer.css", "phone.css")
 
 
 def as_html(content: Mapping[str, Any]) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, cast
 
+from benchmark.contexts import context_in
 from benchmark.records.record import Coordinates, Record, Status
 
 TAG_LENGTH = 4500
@@ -38,6 +40,25 @@ class StoredRun:
         """Per metric the value of each test perturbation; NaN where undefined."""
         labels, columns = self._packed["perturbations"], self._packed["scores"].items()
         return {name: dict(zip(labels, values, strict=True)) for name, values in columns}
+
+    @property
+    def labels(self) -> list[str]:
+        """The test perturbations."""
+        return self._packed["perturbations"]
+
+    def of_context(self, context: str) -> StoredRun:
+        """Return it with what it scored in one context alone."""
+        places = [place for place, label in enumerate(self.labels) if context_in(label) == context]
+
+        def here(values: Sequence[Any]) -> list[Any]:
+            return [values[place] for place in places]
+
+        content: dict[str, Any] = {"perturbations": here(self.labels)}
+        content["scores"] = {name: here(values) for name, values in self._packed["scores"].items()}
+        if "groups" in self._packed:
+            content["groups"] = here(self._packed["groups"])
+        other = {name: text for name, text in self.tags.items() if not name.startswith(f"{SCORES}.")}
+        return replace(self, tags=other | {f"{SCORES}.0000": json.dumps(content)})
 
     @property
     def groups(self) -> dict[str, str]:

@@ -53,4 +53,5 @@ PICTURE = Picture(
     reading="The values that the method reported while it was trained, thinned to about 200 points a curve.",
     numbers=numbers,
     draw=draw,
+    of_training=True,
 )

@@ -1,17 +1,21 @@
-"""What a run predicted, scored as the challenge does: the test part of a split is a context."""
+"""What a run predicted, scored as the challenge does, in each context that a split tests."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
 import pandas as pd
 
+from benchmark.contexts import NONE
 from benchmark.counted import Expression, PredictedCounts
 from benchmark.data import Dataset
 from benchmark.errors import BenchmarkError
+from benchmark.evaluation.metrics.sorted_cells import Matrix
 from benchmark.perturbation import Perturbation
 from benchmark.records.lookup import Question, predictions
 from benchmark.records.record import Record
@@ -39,6 +43,8 @@ class ContextScore:
         where the first stands between these.
     halvings, seed
         How the anchors were computed.
+    context
+        What it is called; empty where the data have not several.
     unmeasured
         Targets that are no gene of the data, so that they could not be left out.
     """
@@ -51,6 +57,7 @@ class ContextScore:
     scaled: dict[str, float]
     halvings: int
     seed: int
+    context: str = NONE
     unmeasured: tuple[str, ...] = ()
 
     @property
@@ -105,7 +112,7 @@ def context_of(dataset: Dataset, split: Split, holds: Expression) -> Context:
 
 def score_run(
     tracker: Tracker, record: Record, question: Question, halvings: int = HALVINGS, seed: int = 0
-) -> ContextScore:
+) -> list[ContextScore]:
     """Score what a finished run predicted, of counts where it and the data hold counts.
 
     Parameters
@@ -118,14 +125,61 @@ def score_run(
         Data and split that it answered, with shared control cells.
     halvings, seed
         Of the anchors.
+
+    Returns
+    -------
+    list of ContextScore
+        Of each context that is tested, in alphabetical order, with its own control cells and anchors.
     """
     dataset, split, _ = question
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         predicted, _ = predictions(tracker, record, question, Path(folder))
-        of_counts = isinstance(predicted, PredictedCounts) and "counts" in dataset.adata.layers
-        context = context_of(dataset, split, "counts" if of_counts else "log1p")
-        own = predicted.counts if of_counts and isinstance(predicted, PredictedCounts) else predicted
-        table = measure(context, own)
+        return score_contexts(dataset, split, predicted, halvings, seed)
+
+
+def score_contexts(
+    dataset: Dataset, split: Split, predicted: Mapping[str, Matrix], halvings: int = HALVINGS, seed: int = 0
+) -> list[ContextScore]:
+    """Do as `score_run` with the predicted cells of each test perturbation at hand.
+
+    Raises
+    ------
+    BenchmarkError
+        When a context cannot be scored; the sentence names it.
+    """
+    found = []
+    for name in split.contexts:
+        try:
+            found.append(_score(dataset, split.of_context(name), name, predicted, halvings, seed))
+        except BenchmarkError as error:
+            raise BenchmarkError(f"In context '{name}': {error}" if name else str(error)) from error
+    return found
+
+
+def mean_score(found: Sequence[ContextScore]) -> float:
+    """Return the mean over contexts, each with the same weight, as cell-eval2 has it.
+
+    A context that several seeds tested counts with the mean over these.
+    """
+    by_context: dict[str, list[float]] = defaultdict(list)
+    for each in found:
+        by_context[each.context].append(each.score)
+    return fmean(fmean(scores) for scores in by_context.values())
+
+
+def _score(
+    dataset: Dataset,
+    split: Split,
+    name: str,
+    predicted: Mapping[str, Matrix],
+    halvings: int,
+    seed: int,
+) -> ContextScore:
+    """Score one context, which is all that a split tests."""
+    of_counts = isinstance(predicted, PredictedCounts) and "counts" in dataset.adata.layers
+    context = context_of(dataset, split, "counts" if of_counts else "log1p")
+    own = predicted.counts if of_counts and isinstance(predicted, PredictedCounts) else predicted
+    table = measure(context, own)
     values, (low, high) = means(table), anchors(context, seed, halvings)
     return ContextScore(
         table=table,
@@ -136,5 +190,6 @@ def score_run(
         scaled=scaled(values, low, high),
         halvings=halvings,
         seed=seed,
+        context=name,
         unmeasured=tuple(unmeasured(dataset, split.test)),
     )

@@ -56,6 +56,8 @@ def document_of(found: ContextScore, record: Record) -> dict[str, Any]:
         "anchors": {"halvings": found.halvings, "seed": found.seed},
         "score": found.score,
     }
+    if found.context:
+        settings["context"] = found.context
     return {
         "schema_version": 1,
         "suite": {

@@ -2,7 +2,12 @@
 function drawControls() {
   const names = [...new Set(page.boards.map((each) => each.dataset))];
   const splits = page.boards.map((each, index) => [index, each]).filter(([, each]) => each.dataset === board().dataset);
-  const groups = groupNames(board());
+  const { groups, contexts } = board();
+  const narrow = (label, id, all, names) => select(label, id, [["", all], ...names.map((name) => [name, name])],
+    names.includes(state.group) ? state.group : "", (group) => {
+      change({ group, scaled: false });
+      announce();
+    });
   const toDataset = (name) => {
     change({ board: page.boards.findIndex((each) => each.dataset === name) });
     announce();
@@ -13,8 +18,8 @@ function drawControls() {
       change({ board: Number(index) });
       announce();
     }),
-    select("Perturbations", "group", [["", "all test perturbations"], ...groups.map((name) => [name, name])], state.group,
-      (group) => change({ group, scaled: false })),
+    narrow("Perturbations", "group", "all test perturbations", groups),
+    contexts.length ? narrow("Context", "context", "mean over all contexts", contexts) : "",
     make("p", { class: "about" }, board().title ? `${board().title}. ` : "", aboutBoard()),
   );
 }

@@ -7,6 +7,7 @@ function draw() {
   drawLegend();
   drawTable();
   drawCopying();
+  drawTransfer();
   drawPublished();
   drawTrust();
   drawCosts();

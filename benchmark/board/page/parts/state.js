@@ -26,14 +26,14 @@ function change(changes) {
   draw();
 }
 
-/** The groups that a board can be narrowed to. */
+/** The groups, contexts among them, that a board can be narrowed to. */
 function groupNames(of) {
-  return of.groups;
+  return [...of.groups, ...of.contexts];
 }
 
 function boardName(of) {
   const other = of.other_split ? ` (older split ${of.other_split.slice(0, 8)})` : "";
-  return of.split + other;
+  return of.split + other + (of.context ? `, in ${of.context}` : "");
 }
 
 function remember() {

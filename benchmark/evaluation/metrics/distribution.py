@@ -61,10 +61,9 @@ def energy_distance(real: Response, predicted: Response) -> float:
     latter subtracts for the noise of few cells could be earned by cells that avoid each other. The price is
     that few cells score worse than many of the same distribution.
     """
-    between, within_predicted = (
-        float(np.sqrt(block).mean()) for block in _squared_distances(real, predicted)
-    )
-    return max(2 * between - _within_real(real)[0] - within_predicted, 0.0)
+    *squared, (within_real, _) = _distances(real, predicted)
+    between, within_predicted = (float(np.sqrt(block).mean()) for block in squared)
+    return max(2 * between - within_real - within_predicted, 0.0)
 
 
 @metric(
@@ -90,12 +89,11 @@ def mmd(real: Response, predicted: Response) -> float:
     width = 2 * real.reference.control.variance.sum()
     if width == 0:
         return float("nan")
-    squared = _squared_distances(real, predicted)
+    *squared, (_, within_real) = _distances(real, predicted)
     n_predicted, n_real = squared[0].shape
     between, within_predicted = (_mean_kernel(block, width) for block in squared)
-    within_real = float(_within_real(real)[1])
     noise = (1 - _of_different(within_predicted, n_predicted)) / max(n_predicted, n_real)
-    return max(_of_different(within_real, n_real) - 2 * between + within_predicted - noise, 0.0)
+    return max(_of_different(float(within_real), n_real) - 2 * between + within_predicted - noise, 0.0)
 
 
 @metric(
@@ -154,26 +152,27 @@ def variance_error(real: Response, predicted: Response) -> float:
     return float(abs(spreads[1] - spreads[0]) / sum(spreads)) if spreads[0] > 0 else float("nan")
 
 
-def _within_real(real: Response) -> np.ndarray:
-    """Mean distance of two real cells, and their mean kernel: (2,); that one NaN where no control varies."""
+@once_per_pair
+def _distances(real: Response, predicted: Response) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Squared Euclidean distances of all cells: predicted x real, predicted x predicted.
 
-    def means() -> np.ndarray:
-        cells = _centred(real)
-        lengths = _lengths(cells)
-        squared = _squared(lengths, cells @ cells.T, lengths)
+    And of real cells, which are kept, their mean distance and mean kernel, (2,); that one NaN where no
+    control varies.
+    """
+    truth, guess = _centred(real), _centred(predicted)
+    of_truth, own = _lengths(truth), _lengths(guess)
+
+    def within_real() -> np.ndarray:
+        squared = _squared(of_truth, truth @ truth.T, of_truth)
         width = 2 * real.reference.control.variance.sum()
         kernel = _mean_kernel(squared, width) if width > 0 else np.nan
         return np.array([np.sqrt(squared).mean(), kernel])
 
-    return real.kept.get("within", means)
-
-
-@once_per_pair
-def _squared_distances(real: Response, predicted: Response) -> tuple[np.ndarray, np.ndarray]:
-    """Squared Euclidean distances of all cells: predicted x real, predicted x predicted."""
-    truth, guess = _centred(real), _centred(predicted)
-    own = _lengths(guess)
-    return _squared(own, guess @ truth.T, _lengths(truth)), _squared(own, guess @ guess.T, own)
+    return (
+        _squared(own, guess @ truth.T, of_truth),
+        _squared(own, guess @ guess.T, own),
+        real.kept.get("within", within_real),
+    )
 
 
 def _centred(side: Response) -> np.ndarray:

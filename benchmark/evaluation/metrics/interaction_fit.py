@@ -21,6 +21,7 @@ PARALLEL = 1e-9  # the sine of the angle of two genes whose equations are taken 
 LEAST = 0.01
 STEPS = 100
 TOLERANCE = 1e-9
+ROUNDING = 1e-13  # of the median: so short a step gains nothing that can be told
 NEWTON_STEPS = 30
 HALVINGS = 30
 
@@ -189,6 +190,8 @@ def _descended(points: np.ndarray, median: np.ndarray) -> np.ndarray:
         units = away / distance
         curvature = np.eye(len(points)) * (1 / distance).sum() - (units / distance) @ units.T
         step = np.linalg.lstsq(curvature, units.sum(axis=1), rcond=None)[0]
+        if np.abs(step).max() <= ROUNDING * np.abs(median).max():
+            break
         tried = ((median + step / 2**halved) for halved in range(HALVINGS))
         better = next((point for point in tried if _total(points, point) < least), None)
         if better is None:
@@ -199,4 +202,5 @@ def _descended(points: np.ndarray, median: np.ndarray) -> np.ndarray:
 
 def _total(points: np.ndarray, point: np.ndarray) -> float:
     """Sum of the distances of all points to one."""
-    return float(np.linalg.norm(points - point[:, None], axis=0).sum())
+    away = points - point[:, None]
+    return float(np.sqrt(np.einsum("dp,dp->p", away, away)).sum())

@@ -105,8 +105,10 @@ def evenly(cells: np.ndarray, most: int) -> np.ndarray:
         How many are wanted.
     """
     cells = np.ascontiguousarray(cells) + np.float32(0)  # makes -0 to 0
-    values = cells.view(np.dtype((np.void, cells.shape[1] * cells.itemsize))).ravel()
-    order = np.lexsort((values, cells.view(np.uint32).sum(axis=1, dtype=np.uint64)))
+    sums = cells.view(np.uint32).sum(axis=1, dtype=np.uint64)
+    order = np.argsort(sums)
+    if (np.diff(sums[order]) == 0).any():
+        order = np.lexsort((cells.view(np.dtype((np.void, cells.shape[1] * cells.itemsize))).ravel(), sums))
     chosen = np.linspace(0, len(order) - 1, min(len(order), most)).round().astype(int)
     return cells[order[chosen]]
 

@@ -27,7 +27,7 @@ def screen() -> tuple[Reference, dict[str, np.ndarray], dict[str, np.ndarray]]:
 
 @pytest.fixture
 def counted(monkeypatch) -> Iterator[list[str]]:
-    """Note each test of genes and each product of real cells that is computed."""
+    """Note each test of genes and each set of distances between cells that is computed."""
     done: list[str] = []
 
     def noting(module, name):
@@ -35,7 +35,7 @@ def counted(monkeypatch) -> Iterator[list[str]]:
         monkeypatch.setattr(module, name, lambda *given: done.append(name) or usual(*given))
 
     noting(differential, "rank_sum_p_values")
-    noting(distribution, "_centred")
+    noting(distribution, "_squared")
     return done
 
 
@@ -44,11 +44,11 @@ def test_a_second_prediction_of_the_same_cells_does_not_test_them_again(screen, 
     reference, real, predicted = screen
     first = evaluate(reference, real, predicted, truth=tmp_path)
     assert counted.count("rank_sum_p_values") == 2
-    before = counted.count("_centred")
+    before = counted.count("_squared")
     counted.clear()
     second = evaluate(reference, real, predicted, truth=tmp_path)
     assert counted.count("rank_sum_p_values") == 1
-    assert counted.count("_centred") == before - 1
+    assert counted.count("_squared") == before - 1
     pd.testing.assert_frame_equal(first, second, check_exact=True)
     pd.testing.assert_frame_equal(first, evaluate(reference, real, predicted), check_exact=True)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmark.contexts import CONTEXT, values_in_view
 from benchmark.errors import BenchmarkError
 from benchmark.perturbation import CONTROL, Perturbation
 
@@ -95,7 +96,7 @@ def changes_by_context(train: AnnData, *others: AnnData) -> dict[str, Changes]:
     BenchmarkError
         Where a context has no control cells in `train`, or nothing is perturbed in any.
     """
-    contexts = sorted(set(_contexts(train)))
+    contexts = sorted(set(map(str, values_in_view(train.obs, CONTEXT))))
     found = {
         context: _changes(*(_within(cells, context) for cells in (train, *others))) for context in contexts
     }
@@ -141,7 +142,7 @@ def held_out_changes(train: AnnData, validation: AnnData) -> Changes | None:
 
 def control_means(train: AnnData) -> dict[str, np.ndarray]:
     """Mean expression of the control cells of each context, (genes,)."""
-    contexts = sorted(set(_contexts(train)))
+    contexts = sorted(set(map(str, values_in_view(train.obs, CONTEXT))))
     return {context: mean_expression(_within(train, context))[CONTROL] for context in contexts}
 
 
@@ -163,13 +164,9 @@ def alike(here: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
     return weights / weights.max()
 
 
-def _contexts(cells: AnnData) -> np.ndarray:
-    return cells.obs["context"].to_numpy().astype(str) if "context" in cells.obs else np.full(cells.n_obs, "")
-
-
 def _within(cells: AnnData, context: str) -> AnnData:
     """The cells of one context: the same object where that is all."""
-    rows = _contexts(cells) == context
+    rows = values_in_view(cells.obs, CONTEXT).astype(str) == context
     return cells if rows.all() else cells[rows].copy()
 
 
@@ -186,7 +183,7 @@ def _changes(train: AnnData, *others: AnnData) -> Changes:
         tuple(Perturbation.parse(label) for label in labels),
         np.stack([means[label] - control for label in labels]) if labels else np.empty((0, len(control))),
         control,
-        {str(_contexts(train)[0]): control},
+        {str(values_in_view(train.obs, CONTEXT)[0]): control},
     )
 
 

@@ -92,7 +92,11 @@ class LowRankContexts(Elsewhere):
         """Changes elsewhere and in a context, (perturbations, genes), of perturbations that have both."""
         elsewhere, here = [], []
         for row, (label, own) in enumerate(zip(self.labels_, self.condition_contexts_, strict=True)):
-            others = self.rows_elsewhere(Perturbation.parse(f"{context}::{label}")) if own == context else []
+            others = (
+                self.rows_elsewhere(Perturbation(Perturbation.parse(label).genes, context))
+                if own == context
+                else []
+            )
             if others:
                 elsewhere.append(self.values_[others].mean(axis=0))
                 here.append(self.values_[row])

@@ -12,16 +12,7 @@ import typer
 from benchmark.cli import options
 from benchmark.cli.listings import show
 
-COLUMNS = {
-    "train_mean": "train mean",
-    "duplicate": "duplicate",
-    "bound": "bound",
-    "placed": "placed",
-    "noise": "noise",
-    "sampling": "sampling",
-    "told": "told",
-    "seeds": "seeds",
-}
+COLUMNS = ("train_mean", "duplicate", "bound", "placed", "noise", "sampling", "told", "seeds")
 WORDS = (
     "bound: the limit of metrics of means, the replicate ceiling of others. duplicate: the true mean half "
     "way to the control cells, which should score well. placed: where it stands between train mean and "
@@ -72,7 +63,7 @@ def trust(
 
 
 def _line(name: str, row: dict[str, Any], json: bool) -> dict[str, Any]:
-    values = {title: row[column] for column, title in COLUMNS.items()}
+    values = {column.replace("_", " "): row[column] for column in COLUMNS}
     if json:
         return {"metric": name, **values}
     return {"metric": name, **{key: "" if value is None else f"{value:.3g}" for key, value in values.items()}}

@@ -67,8 +67,9 @@ def test_failures_and_lost_workers_stop_nothing(case):
 
 
 @pytest.mark.slow
-def test_the_board_at_the_end_is_that_of_the_leaderboard(command, type_):
-    code, swept, err = type_(*command("additive", "linear", jobs=1))
+def test_the_board_at_the_end_is_that_of_the_leaderboard(screen, type_):
+    about = ["--datasets", screen, "--cells", "20", "--no-anchors", *PATH_OPTIONS]
+    code, swept, err = type_("sweep", "--methods", "additive,linear", *about)
     assert code == 0, err
     assert type_("leaderboard")[1] in swept
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.cli.listings import show
-from benchmark.contexts import NONE
 from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
@@ -72,6 +71,7 @@ def replay(path: Path) -> None:
     BenchmarkError
         When it does not, or the run is gone.
     """
+    from benchmark.contexts import NONE
     from benchmark.data import load_dataset
     from benchmark.records.tracking import Tracker
     from benchmark.studies.vcc2026.document import differences, document_of, read_document, require_same_data

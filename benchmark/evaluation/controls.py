@@ -80,14 +80,14 @@ def in_other_batches(dataset: Dataset, split: Split) -> list[str]:
     That is where at least `ELSEWHERE` of the cells would have to be of other batches for the shares to be
     those of the control cells (total variation), and a chi-squared test finds that this is no chance.
     """
-    from scipy.stats import chi2_contingency
-
     from benchmark.contexts import BATCH, is_varied, labels_of, values_of
     from benchmark.splits.views import scored_controls
 
     obs = dataset.adata.obs
     if not is_varied(obs, BATCH):
         return []
+    from scipy.stats import chi2_contingency  # a second, which data without batches are not to wait for
+
     names, batches = np.unique(values_of(obs, BATCH), return_inverse=True)
     labels, found = labels_of(obs), []
     control = np.bincount(batches[scored_controls(dataset, split)], minlength=len(names))

@@ -292,3 +292,15 @@ def test_who_comes_second_waits_and_is_shown_what_the_first_has_done(screen, cap
         record, now = first.result()
         assert now
         assert second.result() == (record, False)
+
+
+@pytest.mark.slow
+def test_a_run_of_a_baseline_imports_nothing_that_takes_a_second_for_a_function(screen):
+    """Of a data set without batches; whether SciPy's distributions are there decides its processor time."""
+    code = (
+        "import sys\nfrom benchmark.cli import main\ntry: main(sys.argv[1:])\nexcept SystemExit as end: "
+        "assert not end.code\nprint([m for m in ('scipy.stats', 'sklearn', 'torch') if m in sys.modules])"
+    )
+    typed = ["run", "--method", "additive", "--dataset", str(screen), "--no-anchors", *PATH_OPTIONS]
+    done = subprocess.run([sys.executable, "-c", code, *typed], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("[]")

@@ -4,16 +4,26 @@ It has a kernel of its own because the control cells are the same for every pert
 sorted once, each test is one merge of two sorted rows. `illico` and `pdex` compute the same numbers but sort
 or rank the control cells again at each call, which predictions that arrive one perturbation at a time would
 pay for each time; `illico` also writes progress bars and logs to stderr by itself, and `pdex` brings polars.
-The kernel compiles in about a second, so it is not cached on disk.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import numba
 import numpy as np
 from scipy.special import erfc
 
 from benchmark.evaluation.metrics.ordered import false_discovery_rates
+
+
+def compiled(kernel: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a kernel at its first call; it is kept where numba can keep it, as beside byte code."""
+    try:
+        return numba.njit(nogil=True, cache=True)(kernel)
+    except RuntimeError:  # nothing can be written anywhere: each process compiles for itself
+        return numba.njit(nogil=True)(kernel)
 
 
 def fdr(control: np.ndarray, cells: np.ndarray, ties: np.ndarray | None = None) -> np.ndarray:
@@ -53,7 +63,7 @@ def rank_sum_p_values(control: np.ndarray, cells: np.ndarray, ties: np.ndarray |
     return np.minimum(erfc(z / np.sqrt(2)), 1.0)
 
 
-@numba.njit(nogil=True)
+@compiled
 def _zeros(ascending: np.ndarray) -> int:
     """How many values of an ascending row are 0 or less: most, so that they are counted by bisection."""
     low, high = 0, len(ascending)
@@ -66,7 +76,7 @@ def _zeros(ascending: np.ndarray) -> int:
     return low
 
 
-@numba.njit(nogil=True)
+@compiled
 def tie_terms(ascending: np.ndarray) -> np.ndarray:
     """Sum of t^3 - t over each t equal values of a row: float64, (genes,); float32 rows, each ascending."""
     n_genes, n = ascending.shape
@@ -85,12 +95,12 @@ def tie_terms(ascending: np.ndarray) -> np.ndarray:
     return terms
 
 
-@numba.njit(nogil=True)
+@compiled
 def _cube(tied: int) -> float:
     return float(tied) * tied * tied - tied
 
 
-@numba.njit(nogil=True)
+@compiled
 def _merge(control: np.ndarray, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Per gene: the sum of the mid-ranks of `cells` among all, and what ties across the sides add.
 

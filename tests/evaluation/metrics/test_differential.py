@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from benchmark.evaluation.metrics.rank_sum import rank_sum_p_values, tie_terms
+from benchmark.evaluation.metrics.rank_sum import compiled, rank_sum_p_values, tie_terms
 from tests.evaluation.metrics.metric_case import differential_expression
 
 
@@ -64,3 +67,12 @@ def test_fdr_is_benjamini_hochberg_by_hand() -> None:
     adjusted = np.minimum(np.minimum.accumulate(raw[::-1])[::-1], 1)
     assert found.fdr[order] == pytest.approx(adjusted, rel=1e-12)
     assert found.fdr == pytest.approx(stats.false_discovery_control(p), rel=1e-12)
+
+
+def test_a_kernel_is_compiled_also_where_its_code_can_be_kept_nowhere():
+    """What was made of a text belongs to no file, beside which numba could keep anything."""
+    made: dict[str, Callable[[int], int]] = {}
+    exec("def twice(number): return 2 * number", made)
+    with pytest.raises(RuntimeError, match="cannot cache"):
+        numba.njit(cache=True)(made["twice"])
+    assert compiled(made["twice"])(21) == 42

@@ -7,7 +7,13 @@ from itertools import pairwise
 
 import numpy as np
 
-from benchmark.board.intervals import FEWEST, mean_and_bounds, mean_over_seeds, plain_means
+from benchmark.board.intervals import (
+    FEWEST,
+    fewest_in_a_context,
+    mean_and_bounds,
+    mean_over_seeds,
+    plain_means,
+)
 from benchmark.board.ranks import Member
 from benchmark.board.rows import HEADLINE, Comparison
 from benchmark.evaluation.statistics import holm, signed_rank
@@ -94,12 +100,13 @@ def _compare(per_seed: np.ndarray, contexts: np.ndarray) -> list[Comparison]:
     over_trainings = widened(means, low, high, per_seed)
     low, high = over_trainings.low, over_trainings.high
     p = np.fmax(p, two_sided(means, over_trainings))
+    enough = fewest_in_a_context(defined, contexts) >= FEWEST
     compared: list[Comparison] = []
     for index, n in enumerate(defined.sum(axis=0)):
         each = Comparison(n=int(n))
         if n:
             each.mean = float(means[index])
-        if n >= FEWEST:
+        if enough[index]:
             each.low, each.high = float(low[index]), float(high[index])
             each.p = float(p[index])
         compared.append(each)

@@ -28,7 +28,7 @@ def tested_in(runs: Sequence[StoredRun], context: str) -> list[StoredRun]:
     BenchmarkError
         When there is none.
     """
-    finished = [run for run in runs if run.status == "finished"]
+    finished = [run for run in runs if run.is_readable and run.status == "finished"]
     found = [run.of_context(context) for run in finished]
     if not any(run.labels for run in found):
         known = sorted({context_in(label) for run in finished for label in run.labels} - {NONE})

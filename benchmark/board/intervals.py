@@ -103,8 +103,8 @@ def estimates(table: ScoreTable) -> dict[str, Estimate]:
     many as there are different ones, with all that they scored in any seed, and takes the mean over
     perturbations and then over seeds (cluster bootstrap; Davison and Hinkley 1997, section 3.8). Where
     several contexts are tested, this is done in each, and contexts have equal weights. The interval is the
-    middle 95 % of 1,000 resamples; with fewer than `FEWEST` perturbations there is none. With three trainings
-    or more it is widened by what they add (`benchmark.evaluation.trainings`).
+    middle 95 % of 1,000 resamples; with fewer than `FEWEST` perturbations, in a context at that, there is
+    none. With three trainings or more it is widened by what they add (`benchmark.evaluation.trainings`).
     """
     own, present = table.listed.any(axis=(0, 2)), table.listed.any(axis=(0, 1))
     values = table.values[:, own][..., present]
@@ -112,8 +112,9 @@ def estimates(table: ScoreTable) -> dict[str, Estimate]:
     if not listed.size:
         return {}
     defined = (~np.isnan(values)).sum(axis=(0, 1))
-    enough = (~np.isnan(values)).any(axis=0).sum(axis=0) >= FEWEST
-    means, low, high = mean_and_bounds(values, table.contexts[own])
+    contexts = table.contexts[own]
+    enough = fewest_in_a_context((~np.isnan(values)).any(axis=0), contexts) >= FEWEST
+    means, low, high = mean_and_bounds(values, contexts)
     low, high = np.where(enough, low, np.nan), np.where(enough, high, np.nan)
     low, high, training, _ = widened(means, low, high, values)
     names = [table.names[index] for index in np.flatnonzero(present)]
@@ -164,6 +165,20 @@ def resampled_means(values: np.ndarray, contexts: np.ndarray | None = None) -> n
     return _over_contexts(
         [weighted_means(part, board_draws(part.shape[1], place)) for place, part in enumerate(parts)]
     )
+
+
+def fewest_in_a_context(defined: np.ndarray, contexts: np.ndarray) -> np.ndarray:
+    """How many perturbations are defined in the context that has fewest of them, if any: (columns,).
+
+    Parameters
+    ----------
+    defined
+        bool, (perturbations, columns).
+    contexts
+        Of each perturbation, (perturbations,).
+    """
+    counts = np.stack([part.sum(axis=1)[0] for part in _by_context(defined[None], contexts)])
+    return np.where(counts.any(axis=0), np.where(counts, counts, len(defined)).min(axis=0), 0)
 
 
 def _by_context(values: np.ndarray, contexts: np.ndarray | None) -> list[np.ndarray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmark.board.rows import ANCHORS, BASELINE, BOUNDS, CEILING, LIMIT, Block, Row
+from benchmark.evaluation.trainings import FEWEST_TRAININGS
 
 LARGE = 0.1
 """Part of the variance from which trainings are mentioned."""
@@ -99,12 +100,22 @@ def _trainings(block: Block) -> list[str]:
     """How much of what is uncertain about a row is that of its trainings."""
     shares = {block.name(row): row.training_share for row in block.rows if row.rank is not None}
     large = [f"{name} {share:.0%}" for name, share in shares.items() if share >= LARGE]
+    if len(block.seeds) >= FEWEST_TRAININGS and not any(_tells_trainings(row) for row in block.rows):
+        return [
+            "seeds have too few test perturbations in common to tell trainings apart: intervals and tests "
+            "are over perturbations alone, and hold nothing of what another training would give"
+        ]
     if not large:
         return []
     return [
         "intervals and tests of three seeds or more are over trainings and perturbations; the part of the "
         f"variance that is of trainings, in the headline metric where it is largest: {', '.join(large)}"
     ]
+
+
+def _tells_trainings(row: Row) -> bool:
+    """Whether the intervals of a row hold what its trainings differ in."""
+    return row.rank is not None and any(found.training is not None for found in row.metrics.values())
 
 
 def _budgets(block: Block) -> list[str]:

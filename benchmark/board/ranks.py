@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from benchmark.board.intervals import FEWEST, ScoreTable, plain_means, resampled_means
+from benchmark.board.intervals import FEWEST, ScoreTable, fewest_in_a_context, plain_means, resampled_means
 from benchmark.board.rows import HEADLINE, Row
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.statistics import middle
@@ -111,11 +111,12 @@ def _rank(members: Sequence[Member], seeds: Sequence[int]) -> None:
     own = contexts[scored]
     resampled = np.stack([resampled_means(each[:, scored], own) for each in values])
     low, high = middle(_mean_ranks(resampled, counted).T)
+    enough = fewest_in_a_context(scored[:, None], contexts)[0] >= FEWEST
     places = pd.Series(mean_ranks).rank(method="min")
     for index, member in enumerate(members):
         row = member.row
         row.rank, row.mean_rank = int(places[index]), round(float(mean_ranks[index]), 4)
-        if scored.sum() >= FEWEST:
+        if enough:
             row.mean_rank_low, row.mean_rank_high = (round(float(end[index]), 4) for end in (low, high))
 
 

@@ -63,7 +63,6 @@ def _show(
     records: Path | None,
 ) -> None:
     from benchmark.board import SHOWN, build_board
-    from benchmark.board.contexts import tested_in
     from benchmark.board.export import as_csv, as_json
     from benchmark.board.tables import TABLES
     from benchmark.board.text import as_markdown, as_table
@@ -76,7 +75,7 @@ def _show(
         "markdown": as_markdown,
         "csv": as_csv,
         "json": as_json,
-        "html": lambda blocks: _page(blocks, runs, dataset, split, output),
+        "html": lambda blocks: _page(blocks, runs, dataset, split, context, output),
     }
     if format not in formats:
         raise unknown("format", format, formats)
@@ -87,8 +86,6 @@ def _show(
     if output is not None and not output.parent.is_dir():
         raise BenchmarkError(f"There is no folder {output.parent} to write {output.name} to; make it first.")
     runs = Tracker().runs() if records is None else [as_stored(record) for record in read_records(records)]
-    if context is not None:
-        runs = tested_in([run for run in runs if run.is_readable], context)
     headline_only = format in ("table", "markdown")
     blocks = build_board(runs, dataset, split, SHOWN if headline_only else None, context)
     if not blocks and format not in ("csv", "json"):
@@ -111,13 +108,17 @@ def _page(
     runs: Sequence[StoredRun],
     dataset: str | None,
     split: str | None,
+    context: str | None,
     output: Path | None,
 ) -> str:
     """The board as a page, with what was published for the same data sets and splits, or all of them."""
+    from benchmark.board.contexts import tested_in
     from benchmark.board.page import as_content, as_html
     from benchmark.studies.protocols import published_boards
     from benchmark.studies.trust import read_trust
 
+    if context is not None:
+        runs = tested_in(runs, context)
     places = [(block.dataset, block.split, block.dataset_digest) for block in blocks]
     trust = {place: found for place in places if (found := read_trust(*place)) is not None}
     reports = _reports(runs, (output or Path("index.html")).resolve().parent)

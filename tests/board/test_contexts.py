@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from benchmark.board import HEADLINE, build_board
+from benchmark.board.notes import notes
 from benchmark.board.page import as_content
 from benchmark.board.text import as_markdown, as_table
 from benchmark.errors import BenchmarkError
@@ -47,12 +48,39 @@ def test_contexts_have_equal_weights_however_many_conditions_each_has():
 
 def test_conditions_are_drawn_within_their_context():
     """Scores that differ between contexts alone vary with no draw, neither in a mean nor in a rank."""
-    (block,) = build_board([in_both("a", 0.1), in_both("b", 0.05)])
+    labels = [f"K562::P{k}" for k in range(8)] + [f"RPE1::P{k}" for k in range(6)]
+    runs = [
+        stored(name, alike([level] * 8 + [3 * level] * 6), labels=labels)
+        for name, level in (("a", 0.1), ("b", 0.05))
+    ]
+    (block,) = build_board(runs)
     for row in block.rows:
         assert row.metrics["mse"].low == pytest.approx(row.metrics["mse"].high)
         assert row.mean_rank_low == row.mean_rank_high == row.mean_rank
     (leader, _) = block.rows
     assert leader.against_next["mse"].low == pytest.approx(leader.against_next["mse"].high)
+
+
+def test_the_context_with_fewest_conditions_decides_whether_there_is_an_interval():
+    """Two conditions say nothing of how a mean over more of that context would vary, whatever others have."""
+    (block,) = build_board([in_both("a", 0.1), in_both("b", 0.05)])
+    leader, other = block.rows
+    for found in (leader.metrics["mse"], other.metrics["mse"], leader.against_next["mse"]):
+        assert found.mean is not None
+        assert (found.low, found.high) == (None, None)
+    assert leader.mean_rank_low is None
+    assert leader.transfer[0].tested["K562"]["mse"].low is not None
+
+
+def test_trainings_that_share_no_condition_are_said_to_be_in_no_interval():
+    """Each context is tested by a training of its own: how they differ cannot be told from the contexts."""
+    said = "hold nothing of what another training would give"
+    (apart,) = build_board(of_frozen("contexts_new", (0, 1, 2)))
+    assert said in " ".join(notes(apart))
+    labels = [f"P{k}" for k in range(8)]
+    values = alike(np.random.default_rng(0).normal(size=8))
+    (shared,) = build_board([stored("a", values, seed=seed, labels=labels) for seed in range(3)])
+    assert said not in " ".join(notes(shared))
 
 
 def test_draws_of_two_contexts_are_others():

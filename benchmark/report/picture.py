@@ -100,9 +100,8 @@ def traces(subject: Subject) -> Mapping[str, CascadeTrace]:
     return subject.cascade.traces
 
 
-def draw_all(subjects: Sequence[Subject], pictures: Sequence[Picture]) -> list[Drawn]:
-    """Draw all pictures that apply, of each context that is tested."""
-    several = len(subjects) > 1
+def draw_all(subjects: Sequence[Subject], pictures: Sequence[Picture], several: bool = False) -> list[Drawn]:
+    """Draw all pictures that apply, of each subject; of `several` contexts, which then are in their names."""
     asked = [
         (subject, picture, subject.context if several and not picture.of_training else NONE)
         for index, subject in enumerate(subjects)

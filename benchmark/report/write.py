@@ -76,7 +76,7 @@ def write_report(request: Request, load: Callable[[str], Dataset] = load_dataset
         record = read_record(tracker, run)
         with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
             subjects = _subjects(tracker, Place.of(run), record, request, load, Path(folder))
-            drawn = draw_all(subjects, PICTURES)
+            drawn = draw_all(subjects, PICTURES, len(record.contexts) > 1)
     except BenchmarkError as error:
         raise BenchmarkError(f"Run {run.run_id[:8]} cannot be reported: {error}") from error
     at = record.coordinates
@@ -94,7 +94,7 @@ def _subjects(
     load: Callable[[str], Dataset],
     folder: Path,
 ) -> list[Subject]:
-    """Lay out what pictures are made from, of each context that is tested."""
+    """Lay out what pictures are made from, of each context that is tested, or asked for."""
     require_tested(record, request.perturbations)
     dataset, split, references = question = question_of(place, load)
     cells: Mapping[str, Matrix] = {}
@@ -111,6 +111,8 @@ def _subjects(
         part, own = split.of_context(context), record.of_context(context)
         here = LazyCells(of_context(cells, part.contexts), cells.__getitem__)
         asked = of_context(request.perturbations, part.contexts)
+        if request.perturbations and not asked:
+            continue
         about = (dataset, part, references[context], here, predicts, choose(own, asked))
         subjects.append(Subject(own, *about, curves, cascade))
     return subjects

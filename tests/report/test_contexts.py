@@ -55,6 +55,11 @@ def test_each_context_is_drawn_by_itself(store, tmp_path):
         assert f"{record.of_context(context).metrics['mse'].mean:.4f}" in page
     assert f"{record.metrics['mse'].mean:.4f}" in page
     assert Tracker().record(record.run_id).contexts == ["C1", "C2"]
+    (label, *_) = (label for label in record.perturbations if label.startswith("C2"))
+    one = write_report(Request(record.run_id, perturbations=(label,), output=tmp_path / "one"))
+    assert "changes-C2" in {each.file for each in one.drawn if each.png}
+    assert not [each.file for each in one.drawn if each.context == "C1"]
+    assert f"(as asked): {label}." in one.page.read_text()
     with pytest.raises(BenchmarkError, match="tests 2 contexts, and this is for one"):
         write_report(Request(record.run_id, refit=True, output=tmp_path / "other"))
     assert not (tmp_path / "other").exists()

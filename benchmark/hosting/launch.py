@@ -6,18 +6,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import json
 import os
 import random
 import signal
 import sys
+import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 
@@ -130,6 +132,61 @@ def by_context(cells: Any) -> dict[str, Any]:
 def genes_of(label: str) -> list[str]:
     """The genes that a label names; none for the control."""
     return [] if label == "control" else label.split("+")
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Let one process of this environment in at a time, however the others end.
+
+    For the import of packages that have numba compile ufuncs for its cache: two processes that do so at once
+    leave parts that do not fit each other, and every later one crashes (issue 10128 of numba).
+    """
+    place = sys.prefix if os.access(sys.prefix, os.W_OK) else tempfile.gettempdir()
+    with open(Path(place) / f"alone-{os.getuid()}.lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+class HeldOut(NamedTuple):
+    """A validation perturbation in a context.
+
+    Attributes
+    ----------
+    genes
+        That are perturbed.
+    context
+        Its name; empty where there are not several.
+    control
+        Some control cells of the context, (cells, genes).
+    start
+        Mean of all of its control cells, less that of these, (genes,).
+    mean
+        Mean of its own cells, (genes,).
+    """
+
+    genes: list[str]
+    context: str
+    control: np.ndarray
+    start: np.ndarray
+    mean: np.ndarray
+
+    def error(self, moved: np.ndarray) -> float:
+        """Squared error of the mean where these control cells become others, (cells, genes)."""
+        return float(np.mean((moved.mean(axis=0) + self.start - self.mean) ** 2))
+
+
+def held_out(job: Job, train: Any, most: int) -> list[HeldOut]:
+    """Return the validation perturbations of each context, with at most so many control cells of training."""
+    known, found = by_context(train), []
+    for context, part in by_context(job.cells("validation")).items():
+        own = known[context]
+        control = own[(own.obs["perturbation"] == "control").to_numpy()].X[:most].toarray()
+        start = mean_cells(own)["control"] - control.mean(axis=0)
+        found += [
+            HeldOut(genes_of(label), context, control, start, mean)
+            for label, mean in mean_cells(part).items()
+        ]
+    return found
 
 
 class _Stage:

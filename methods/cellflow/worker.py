@@ -10,7 +10,7 @@ from io import StringIO
 from typing import Any
 
 import numpy as np
-from launch import Best, Job, Refusal, by_context, genes_of, mean_cells
+from launch import Best, Job, Refusal, by_context, genes_of, held_out, mean_cells
 
 NONE = "control"
 """The token of no second gene, whose vector is zero."""
@@ -167,21 +167,14 @@ def _look(
     job: Job, solver: Any, axes: dict[str, np.ndarray], train: Any, vectors: dict[str, np.ndarray]
 ) -> Any:
     """A function of the step: the squared error of the means of validation perturbations."""
-    known, asked = by_context(train), []
-    for context, part in by_context(job.cells("validation")).items():
-        own = known[context]
-        control = own[(own.obs["perturbation"] == "control").to_numpy()].X[:LOOKED_AT].toarray()
-        start = mean_cells(own)["control"] - control.mean(axis=0)  # of those that are not looked at, too
-        for label, mean in mean_cells(part).items():
-            if vectors.keys() >= set(genes_of(label)):
-                condition = _condition(genes_of(label), vectors, axes, context, control)
-                asked.append((control, condition, start, mean))
+    asked = [
+        (each, _condition(each.genes, vectors, axes, each.context, each.control))
+        for each in held_out(job, train, LOOKED_AT)
+        if vectors.keys() >= set(each.genes)
+    ]
 
     def look(step: int) -> float:
-        errors = [
-            np.mean((_moved(solver, axes, control, condition).mean(axis=0) + start - mean) ** 2)
-            for control, condition, start, mean in asked
-        ]
+        errors = [each.error(_moved(solver, axes, each.control, condition)) for each, condition in asked]
         return float(np.mean(errors)) if errors else -float(step)
 
     return look

@@ -11,13 +11,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from anndata import AnnData, concat
-from launch import Job, Refusal
+from launch import Job, Refusal, alone
 
 CONTROL_CELLS = 300
 """Control cells in the one batch that `GEARS.predict` makes for a perturbation."""
@@ -31,8 +32,7 @@ def fit(job: Job) -> None:
     """Train GEARS and keep the network of the best epoch."""
     os.chdir(job.folder)
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-        import gears
-
+        gears = _package()
         _seed(job.seed)
         data = _data(job)
         model = _initialised(job, data)
@@ -49,6 +49,7 @@ def fit(job: Job) -> None:
 def predict(job: Job) -> None:
     """Answer the mean change of each perturbation, (genes,)."""
     os.chdir(job.folder)
+    _package()
     from gears.model import GEARS_Model
 
     arrays = job.model()
@@ -65,6 +66,13 @@ def predict(job: Job) -> None:
         network.load_state_dict(weights)  # every pass rescales the embeddings in place (max_norm)
         _seed(job.seed)
         job.answer(index, _change(network, control, genes, arrays["genes"], job.device))
+
+
+def _package() -> ModuleType:
+    """Import GEARS, whose distance correlations (dcor) are compiled where they are imported first."""
+    with alone():
+        import gears
+    return gears
 
 
 def _change(network: Any, control: AnnData, genes: list[str], nodes: np.ndarray, device: str) -> np.ndarray:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from launch import Best, Job, Refusal, by_context, genes_of, mean_cells
+from launch import Best, Job, Refusal, genes_of, held_out
 
 SPECIAL = ("<pad>", "<cls>", "<eoc>")
 """Tokens that are no genes; the first is that of padding."""
@@ -225,20 +225,13 @@ def _answer(model: Any, control: np.ndarray, marked: list[int]) -> np.ndarray:
 
 def _look(job: Job, model: Any, train: Any, place: dict[str, int]) -> Any:
     """A function of the epoch: the squared error of the means of validation perturbations."""
-    known, asked = by_context(train), []
-    for context, part in by_context(job.cells("validation")).items():
-        own = known[context]
-        control = own[(own.obs["perturbation"] == "control").to_numpy()].X[:LOOKED_AT].toarray()
-        start = mean_cells(own)["control"] - control.mean(axis=0)  # of those that are not looked at, too
-        for label, mean in mean_cells(part).items():
-            if place.keys() >= set(genes_of(label)):
-                asked.append((control, [place[gene] for gene in genes_of(label)], start, mean))
+    asked = [each for each in held_out(job, train, LOOKED_AT) if place.keys() >= set(each.genes)]
 
     def look(epoch: int) -> float:
-        errors = []
-        for control, marked, start, mean in asked:
-            cells = _answer(model, control, marked)
-            errors.append(np.mean((np.maximum(cells, 0).mean(axis=0) + start - mean) ** 2))
+        errors = [
+            each.error(np.maximum(_answer(model, each.control, [place[gene] for gene in each.genes]), 0))
+            for each in asked
+        ]
         return float(np.mean(errors)) if errors else -float(epoch)
 
     return look

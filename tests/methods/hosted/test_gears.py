@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
+import time
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +18,7 @@ from benchmark.perturbation import Perturbation
 from benchmark.testing.case import tiny_contexts
 from methods.gears import Gears, GearsConfig
 from methods.gears.graph import THRESHOLD, annotations, similarity_graph
-from tests.hosting.hosted import needs
+from tests.hosting.hosted import REPOSITORY, needs
 from tests.methods.hosted.gears_case import (
     GENES,
     TRAINED,
@@ -195,3 +198,28 @@ def test_cells_of_several_contexts_are_refused_before_a_worker_starts():
         BenchmarkError, match="GEARS compares perturbed cells with control cells of any context"
     ):
         method("sets.gmt").fit(*tiny_contexts().views)
+
+
+IMPORTS = """
+import sys
+sys.path += sys.argv[1:]
+import worker
+worker._package()
+"""
+
+
+@pytest.mark.slow
+def test_workers_that_compile_for_the_first_time_at_once_do_not_break_each_other(tmp_path):
+    """Nor those that come later: what is compiled is kept."""
+    needs("gears")
+    folders = [REPOSITORY / "methods" / "gears", REPOSITORY / "benchmark" / "hosting"]
+    command = [Gears.environment().python, "-I", "-c", IMPORTS, *folders]
+    apart = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    started = []
+    for _ in range(3):
+        started.append(subprocess.Popen(command, env=apart, stderr=subprocess.PIPE, text=True))
+        time.sleep(2)  # so that one is amid what the other begins
+    ended = [(process.communicate()[1], process.returncode) for process in started]
+    assert [code for _, code in ended] == [0] * 3, ended
+    assert list(tmp_path.rglob("*.nbc"))
+    subprocess.run(command, env=apart, check=True)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.board.budgets import still_gaining
-from benchmark.board.comparisons import compare_neighbours, compare_with_best
+from benchmark.board.comparisons import compare_neighbours, compare_with, compare_with_best
 from benchmark.board.contexts import add_transfer, controls_of, tested_in
 from benchmark.board.groups import FrozenSplits, add_groups
 from benchmark.board.intervals import ScoreTable, estimates, labels_of
@@ -19,6 +19,7 @@ from benchmark.board.ranks import Member, ranked
 from benchmark.board.rows import BOUNDS, HEADLINE, Block, Row
 from benchmark.board.scale import add_scales
 from benchmark.contexts import context_in
+from benchmark.errors import unknown
 from benchmark.evaluation.metrics import METRICS
 from benchmark.records.tracking import StoredRun
 
@@ -29,6 +30,7 @@ def build_board(
     split: str | None = None,
     metrics: Sequence[str] | None = None,
     context: str | None = None,
+    against: str | None = None,
 ) -> list[Block]:
     """Arrange runs into ranked blocks.
 
@@ -43,11 +45,13 @@ def build_board(
         Which ones are looked at beside the headline metrics; all unless said.
     context
         Keep only the conditions of this context, and the runs that were tested in it.
+    against
+        Compare each row with the one of this name in place of the next lower one.
 
     Raises
     ------
     BenchmarkError
-        When no run was tested in that context.
+        When no run was tested in that context, or no row, or several of a block, have that name.
     """
     groups: dict[tuple[str, ...], list[StoredRun]] = defaultdict(list)
     parts: dict[tuple[str, ...], list[StoredRun]] = defaultdict(list)
@@ -67,22 +71,29 @@ def build_board(
         other_split = "" if tags["split_digest"] == usual else tags["split_digest"]
         (parts if run.is_part else groups)[(*data, other_split)].append(run)
     frozen = FrozenSplits()
-    return [
+    blocks = [
         Block(
             dataset=name,
             split=scheme,
             dataset_digest=digest,
             other_split=other,
             context=context or "",
+            against=against or "",
             controls=controls_of(members, context),
             unfinished=still_gaining(members, parts[name, scheme, digest, other]),
-            rows=_rows(members, metrics, frozen),
+            rows=_rows(members, metrics, frozen, against),
         )
         for (name, scheme, digest, other), members in sorted(groups.items())
     ]
+    rows = [row for block in blocks for row in block.rows]
+    if against is not None and rows and not any(against in (row.label, row.method) for row in rows):
+        raise unknown("row", against, sorted({row.label for row in rows}))
+    return blocks
 
 
-def _rows(runs: Sequence[StoredRun], metrics: Sequence[str] | None, frozen: FrozenSplits) -> list[Row]:
+def _rows(
+    runs: Sequence[StoredRun], metrics: Sequence[str] | None, frozen: FrozenSplits, against: str | None
+) -> list[Row]:
     """One row per configuration that has finished runs, and one per run that came to nothing.
 
     An attempt is forgotten when its method has finished on the same seed since.
@@ -103,14 +114,17 @@ def _rows(runs: Sequence[StoredRun], metrics: Sequence[str] | None, frozen: Froz
         or (run.status != "finished" and run.started > done.get((run.tags["method"], run.tags["seed"]), -1))
     }
     shown = _finished_rows(
-        [list(by_seed.values()) for by_seed in finished.values() if by_seed], metrics, frozen
+        [list(by_seed.values()) for by_seed in finished.values() if by_seed], metrics, frozen, against
     )
     unranked = [_unfinished_row(run) for run in rest.values()]
     return shown + sorted(unranked, key=lambda row: (row.method, row.configuration, row.seed_list))
 
 
 def _finished_rows(
-    rows: Sequence[Sequence[StoredRun]], metrics: Sequence[str] | None, frozen: FrozenSplits
+    rows: Sequence[Sequence[StoredRun]],
+    metrics: Sequence[str] | None,
+    frozen: FrozenSplits,
+    against: str | None,
 ) -> list[Row]:
     """The bounds first, then the ranked rows, then those that lack a seed."""
     runs = [run for members in rows for run in members]
@@ -120,7 +134,10 @@ def _finished_rows(
         (member for member in members if member.row.is_bound), key=lambda each: BOUNDS.index(each.row.method)
     )
     in_order, others = ranked([member for member in members if not member.row.is_bound])
-    compare_neighbours(in_order)
+    if against is None:
+        compare_neighbours(in_order)
+    else:
+        compare_with(against, in_order + others)
     compare_with_best(in_order)
     add_scales(members)
     add_groups(members, frozen.groups(runs))

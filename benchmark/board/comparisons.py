@@ -1,8 +1,8 @@
-"""Is a row really better than another? Paired tests against the next lower row, and against the best one."""
+"""Is a row really better than another? Paired tests against the next lower row, the best, any other."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -16,6 +16,7 @@ from benchmark.board.intervals import (
 )
 from benchmark.board.ranks import Member
 from benchmark.board.rows import HEADLINE, Comparison
+from benchmark.errors import BenchmarkError
 from benchmark.evaluation.statistics import holm, signed_rank
 from benchmark.evaluation.trainings import two_sided, widened
 
@@ -29,12 +30,46 @@ def compare_neighbours(ranked: Sequence[Member]) -> None:
     1959), corrected over all tests of the block (Holm 1979). With three seeds or more both allow for other
     trainings (`benchmark.evaluation.trainings`), so that a lead which those can explain is not a clear one.
     """
+    _write(pairwise(ranked))
+
+
+def compare_with(name: str, members: Sequence[Member]) -> None:
+    """Compare each row with one that is named, as `compare_neighbours` does with the next lower one.
+
+    Parameters
+    ----------
+    name
+        Of a row as the board calls it, or of a method where that has one row; where there is none, nothing is
+        compared.
+    members
+        Finished rows, ranked or not; those that share no seed with the named one are left out.
+
+    Raises
+    ------
+    BenchmarkError
+        Where the method has several rows.
+    """
+    called = [each for each in members if each.row.label == name]
+    called = called or [each for each in members if each.row.method == name]
+    if len(called) > 1:
+        raise BenchmarkError(
+            f"'{name}' has {len(called)} rows; name one as the board does: "
+            + ", ".join(f"'{each.row.label}'" for each in called)
+            + "."
+        )
+    for named in called:
+        others = [each for each in members if each is not named]
+        _write((each, named) for each in others if set(each.table.seeds) & set(named.table.seeds))
+
+
+def _write(pairs: Iterable[tuple[Member, Member]]) -> None:
+    """Compare the rows of each pair and write what is found into the first of them."""
     found: list[Comparison] = []
-    for upper, lower in pairwise(ranked):
-        row = upper.row
-        row.next_row = lower.row.label
-        row.next_seeds = sorted(set(upper.table.seeds) & set(lower.table.seeds))
-        row.against_next = dict(zip(HEADLINE, _paired(upper, lower, row.next_seeds), strict=True))
+    for member, other in pairs:
+        row = member.row
+        row.next_row = other.row.label
+        row.next_seeds = sorted(set(member.table.seeds) & set(other.table.seeds))
+        row.against_next = dict(zip(HEADLINE, _paired(member, other, row.next_seeds), strict=True))
         found += row.against_next.values()
     _correct(found)
 

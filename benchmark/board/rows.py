@@ -137,7 +137,7 @@ class Row(BaseModel):
     transfer: list[Transfer] = []
     """By where it was trained; empty where one context is tested."""
     next_row: str = ""
-    """The next lower ranked row, which `against_next` compares this one with."""
+    """The next lower ranked row, or the one that was asked for; `against_next` compares this one with it."""
     next_seeds: list[int] = []
     against_next: dict[str, Comparison] = {}
     best_in: list[str] = []
@@ -194,6 +194,8 @@ class Block(BaseModel):
     """Digest of the split file, where it is not the one that the newest run of its seed used."""
     context: str = ""
     """The only context whose conditions are in it; empty where it has all."""
+    against: str = ""
+    """The row that the others are compared with; empty where each is with the next lower one."""
     controls: str = ""
     """How many control cells there are for methods and for what is real, as text; empty where not known."""
     unfinished: list[str] = []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 
 from benchmark.board.intervals import FEWEST
 from benchmark.board.rows import BASELINE, HEADLINE, SHOWN, Block, Comparison, Estimate, Row, Scaled
@@ -139,12 +138,14 @@ def transfer(block: Block) -> Table:
 
 
 def tests(block: Block) -> Table:
-    """Each ranked row against the next lower one."""
-    ranked = [row for row in block.rows if row.rank is not None]
+    """Each ranked row against the next lower one, or all against one."""
+    compared = [row for row in block.rows if row.next_row]
+    by_label = {row.label: row for row in block.rows if row.is_shown}
+    other = f"'{block.against}'" if block.against else "the next lower one"
     return Table(
         title="Neighbours",
         reading=(
-            "Mean difference of a method and the next lower one, positive where the method is better, with "
+            f"Mean difference of a method and {other}, positive where the method is better, with "
             f"{CONFIDENCE:.0%} bootstrap interval and p-value (Wilcoxon's signed-rank test, paired by "
             "perturbation over the seeds that both have; Holm's correction over all tests of the block); "
             f"too few (n): n perturbations, of which {FEWEST} are needed for a test."
@@ -152,15 +153,19 @@ def tests(block: Block) -> Table:
         columns=("rank", "method", "against", *map(_broken, HEADLINE), "shared\nseeds"),
         rows=[
             [
-                _rank(upper),
-                block.name(upper),
-                block.name(lower),
-                *(_comparison(upper.against_next[name]) for name in HEADLINE),
-                str(len(upper.next_seeds)),
+                _rank(row),
+                block.name(row),
+                block.name(by_label[row.next_row]),
+                *(_comparison(row.against_next[name]) for name in HEADLINE),
+                str(len(row.next_seeds)),
             ]
-            for upper, lower in pairwise(ranked)
+            for row in compared
         ],
-        absent="There are no two ranked rows to compare.",
+        absent=(
+            f"There is no finished row '{block.against}' here, or no other that shares a seed with it."
+            if block.against
+            else "There are no two ranked rows to compare."
+        ),
         words=("method", "against"),
     )
 

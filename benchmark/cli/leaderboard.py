@@ -31,6 +31,12 @@ def leaderboard(
         str | None,
         typer.Option(help="Which table of a block: scores (unless said), scaled, groups, transfer or tests."),
     ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="METHOD", help="In the table of tests: compare each row with this one, not the next."
+        ),
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="Write to this file instead of the screen.")] = None,
     records: Annotated[
         Path | None,
@@ -48,7 +54,7 @@ def leaderboard(
     try:
         # Products of small matrices: on a busy machine threads wait for each other far longer than they work.
         with threadpool_limits(1):
-            _show(dataset, split, context, "json" if json else format, table, output, records)
+            _show(dataset, split, context, "json" if json else format, table, against, output, records)
     finally:
         gc.enable()
 
@@ -59,6 +65,7 @@ def _show(
     context: str | None,
     format: str,
     table: str | None,
+    against: str | None,
     output: Path | None,
     records: Path | None,
 ) -> None:
@@ -83,11 +90,13 @@ def _show(
         raise unknown("table", table, TABLES)
     if table is not None and format != "table":
         raise BenchmarkError(f"--table is for --format table, and {format} has everything; leave it out.")
+    if against is not None and table != "tests":
+        raise BenchmarkError("--against says what --table tests compares with; give both, or neither.")
     if output is not None and not output.parent.is_dir():
         raise BenchmarkError(f"There is no folder {output.parent} to write {output.name} to; make it first.")
     runs = Tracker().runs() if records is None else [as_stored(record) for record in read_records(records)]
     headline_only = format in ("table", "markdown")
-    blocks = build_board(runs, dataset, split, SHOWN if headline_only else None, context)
+    blocks = build_board(runs, dataset, split, SHOWN if headline_only else None, context, against)
     if not blocks and format not in ("csv", "json"):
         known = ", ".join(sorted({f"{run.tags['dataset']} ({run.tags['split']})" for run in runs}))
         raise BenchmarkError(

@@ -9,6 +9,7 @@ from scipy.stats import rankdata, wilcoxon
 from benchmark.board import HEADLINE, build_board
 from benchmark.board.ranks import common_seeds
 from benchmark.board.text import as_markdown, as_table
+from benchmark.errors import BenchmarkError
 from benchmark.evaluation.statistics import holm
 from tests.board.board_case import BETTER, alike, names, stored
 
@@ -32,6 +33,42 @@ def test_a_method_that_is_better_by_a_constant_is_found_better():
         assert found.n == 30
         assert found.corrected < 1e-4
     assert (last.next_row, last.against_next) == ("", {})
+
+
+def test_all_rows_are_compared_with_one_that_is_named():
+    """Also those without a rank, where they share a seed with it; corrected over all of these."""
+    labels = names(30)
+    values = {name: noisy(seed) for seed, name in enumerate(("a", "b", "alone", "elsewhere"))}
+    runs = [
+        stored(name, alike(values[name]), seed=seed, labels=labels)
+        for name, seeds in (("a", (0, 1)), ("b", (0, 1)), ("alone", (0,)), ("elsewhere", (7,)))
+        for seed in seeds
+    ]
+    (block,) = build_board(runs, against="b")
+    rows = {row.method: row for row in block.rows}
+    assert {name for name, row in rows.items() if row.next_row == "b"} == {"a", "alone"}
+    assert rows["alone"].next_seeds == [0]
+    assert rows["a"].next_seeds == [0, 1]
+    for name in HEADLINE:
+        assert rows["a"].against_next[name].mean == pytest.approx(np.mean(values["a"] - values["b"]))
+    found = [each for name in ("a", "alone") for each in rows[name].against_next.values()]
+    assert sorted(each.corrected for each in found) == pytest.approx(sorted(holm([each.p for each in found])))
+    text = as_table([block], table="tests")
+    assert "Mean difference of a method and 'b', positive where the method is better" in text
+
+
+def test_a_row_that_is_nowhere_or_stands_for_several_cannot_be_compared_with():
+    labels = names(8)
+    runs = [
+        stored("a", alike(noisy(seed, 8)), labels=labels, configuration=name, config_digest=name)
+        for seed, name in enumerate(("narrow", "wide"))
+    ]
+    with pytest.raises(BenchmarkError, match=r"^There is no row 'c'"):
+        build_board(runs, against="c")
+    with pytest.raises(
+        BenchmarkError, match=r"^'a' has 2 rows; name one as the board does: 'a \(narrow\)', 'a \(wide\)'\.$"
+    ):
+        build_board([*runs, stored("b", alike(noisy(2, 8)), labels=labels)], against="a")
 
 
 def test_two_equal_methods_are_not_told_apart():

@@ -175,6 +175,8 @@ def test_the_leaderboard_shows_what_was_run_in_every_format(type_, store, screen
     assert "against" in type_("leaderboard", "--table", "tests")[1]
     for options, sentence in (
         (("--table", "test"), "There is no table 'test'; did you mean 'tests'?"),
+        (("--against", "additive"), "--against says what --table tests compares with; give both"),
+        (("--table", "tests", "--against", "additiv"), "There is no row 'additiv'; did you mean 'additive'?"),
         (("--table", "tests", "--format", "csv"), "--table is for --format table"),
     ):
         code, _, err = type_("leaderboard", *options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 
 import numpy as np
 
@@ -75,7 +76,13 @@ def _add(members: Sequence[Member], names: Sequence[str], kind: Callable[[int, s
     """Write the means over perturbations of each kind, given by seed and label, where there are several."""
     if len(names) < 2:
         return
+
+    @cache  # rows of a block have the same labels, and as a rule the same seeds
+    def masks(seeds: tuple[int, ...], labels: tuple[str, ...]) -> dict[str, np.ndarray]:
+        of = np.array([[kind(seed, label) for label in labels] for seed in seeds])
+        return {name: (of == name)[..., None] for name in names}
+
     for member in members:
         table = member.table.headline()
-        of = np.array([[kind(seed, label) for label in table.labels] for seed in table.seeds])
-        member.row.groups |= {name: estimates(table.keep((of == name)[..., None])) for name in names}
+        of = masks(table.seeds, table.labels)
+        member.row.groups |= {name: estimates(table.keep(mask)) for name, mask in of.items()}

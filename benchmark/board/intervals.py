@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import isnan
 
 import numpy as np
 
@@ -46,15 +47,14 @@ class ScoreTable:
         shape = (len(per_seed), len(labels), len(names))
         values, listed = np.full(shape, np.nan), np.zeros(shape, dtype=bool)
         for seed, scores in enumerate(per_seed.values()):
-            scored: list[str] = []
-            rows = np.empty(0, dtype=int)
+            columns: dict[tuple[str, ...], list[int]] = {}  # as a rule metrics score the same perturbations
             for column, name in enumerate(names):
-                found = scores.get(name, {})
-                if list(found) != scored:  # as a rule all metrics of a run score the same perturbations
-                    scored = list(found)
-                    rows = np.array([position[label] for label in scored], dtype=int)
-                values[seed, rows, column] = list(found.values())
-                listed[seed, rows, column] = True
+                if name in scores:
+                    columns.setdefault(tuple(scores[name]), []).append(column)
+            for scored, own in columns.items():
+                place = np.ix_([position[label] for label in scored], own)
+                values[seed][place] = np.array([list(scores[names[column]].values()) for column in own]).T
+                listed[seed][place] = True
         return cls(tuple(per_seed), tuple(labels), tuple(names), values, listed)
 
     def keep(self, mask: np.ndarray, values: np.ndarray | None = None) -> ScoreTable:
@@ -107,7 +107,8 @@ def estimates(table: ScoreTable) -> dict[str, Estimate]:
     none. With three trainings or more it is widened by what they add (`benchmark.evaluation.trainings`).
     """
     own, present = table.listed.any(axis=(0, 2)), table.listed.any(axis=(0, 1))
-    values = table.values[:, own][..., present]
+    # What `compress` leaves lies in memory as before, unlike an array that was indexed: sums are faster.
+    values = table.values.compress(own, axis=1).compress(present, axis=2)
     listed = table.listed[..., present].sum(axis=(0, 1))
     if not listed.size:
         return {}
@@ -118,16 +119,11 @@ def estimates(table: ScoreTable) -> dict[str, Estimate]:
     low, high = np.where(enough, low, np.nan), np.where(enough, high, np.nan)
     low, high, training, _ = widened(means, low, high, values)
     names = [table.names[index] for index in np.flatnonzero(present)]
+    numbers = zip(*map(plain, (means, low, high, training)), strict=True)
+    counts = zip(defined.tolist(), (listed - defined).tolist(), strict=True)
     return {
-        name: Estimate(
-            mean=plain(means[index]),
-            low=plain(low[index]),
-            high=plain(high[index]),
-            n=int(defined[index]),
-            missing=int(listed[index] - defined[index]),
-            training=plain(training[index]),
-        )
-        for index, name in enumerate(names)
+        name: Estimate(mean=mean, low=lowest, high=highest, n=n, missing=missing, training=share)
+        for name, (mean, lowest, highest, share), (n, missing) in zip(names, numbers, counts, strict=True)
     }
 
 
@@ -210,6 +206,6 @@ def board_draws(n: int, context: int = 0) -> np.ndarray:
     return draws(n, RESAMPLES, seed=(n, context) if context else n)
 
 
-def plain(value: float) -> float | None:
+def plain(values: np.ndarray) -> list[float | None]:
     """Turn NaN into None."""
-    return None if np.isnan(value) else float(value)
+    return [None if isnan(value) else value for value in values.tolist()]

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -38,6 +40,23 @@ class Bound:
 
     values: np.ndarray
     versions: Mapping[str, str]
+
+
+class Ends(NamedTuple):
+    """Both ends of the scale of one seed.
+
+    Attributes
+    ----------
+    lower, upper
+        float, (perturbations, metrics).
+    versions
+        Of each metric that both were scored with in one version, and that has a finite perfect value; None
+        where neither knows it.
+    """
+
+    lower: np.ndarray
+    upper: np.ndarray
+    versions: Mapping[str, str | None]
 
 
 @dataclass
@@ -83,6 +102,12 @@ def add_scales(members: Sequence[Member]) -> None:
         Rows of one block, whose tables have the same metrics and perturbations; newest first.
     """
     bounds = Bounds.among(members)
+
+    @cache  # many rows have the same ends
+    def scale_of(seed: int, cells: int) -> Ends:
+        names = members[0].table.names
+        return _ends(names, bounds.lower[seed, cells], _upper(bounds.upper[seed], names))
+
     for member in members:
         table, cells = member.table, member.row.cells
         chosen = [
@@ -93,17 +118,19 @@ def add_scales(members: Sequence[Member]) -> None:
         if not chosen:
             continue
         seeds = tuple(table.seeds[index] for index in chosen)
-        lower = [bounds.lower[seed, cells] for seed in seeds]
-        upper = [_upper(bounds.upper[seed], table.names) for seed in seeds]
+        ends = [scale_of(seed, cells) for seed in seeds]
         own = replace(table, seeds=seeds, values=table.values[chosen], listed=table.listed[chosen])
-        versions = zip((member.versions[index] for index in chosen), lower, upper, strict=True)
+        versions = [member.versions[index] for index in chosen]
         usable = np.array(
-            [[_is_usable(name, own, low, high) for name in table.names] for own, low, high in versions]
+            [
+                [name in end.versions and of_seed.get(name) == end.versions[name] for name in table.names]
+                for of_seed, end in zip(versions, ends, strict=True)
+            ]
         )
         member.row.scaled = scaled(
             own.keep(usable[:, None]),
-            np.stack([bound.values for bound in lower]),
-            np.stack([bound.values for bound in upper]),
+            np.stack([end.lower for end in ends]),
+            np.stack([end.upper for end in ends]),
         )
 
 
@@ -126,11 +153,18 @@ def _bound_of(name: str) -> str:
     return CEILING if name in METRICS and METRICS[name].spec.reads == "cells" else LIMIT
 
 
-def _is_usable(name: str, versions: Mapping[str, str], lower: Bound, upper: Bound) -> bool:
-    """Whether a metric has a finite perfect value, and the same version in a run and its bounds."""
+def _ends(names: Sequence[str], lower: Bound, upper: Bound) -> Ends:
+    alike = {
+        name: lower.versions.get(name)
+        for name in names
+        if _has_finite_best(name) and lower.versions.get(name) == upper.versions.get(name)
+    }
+    return Ends(lower.values, upper.values, alike)
+
+
+def _has_finite_best(name: str) -> bool:
     best = METRICS[name].spec.best if name in METRICS else None
-    alike = versions.get(name) == lower.versions.get(name) == upper.versions.get(name)
-    return alike and best is not None and bool(np.isfinite(best))
+    return best is not None and bool(np.isfinite(best))
 
 
 def scaled(table: ScoreTable, baseline: np.ndarray, bound: np.ndarray) -> dict[str, Scaled]:
@@ -146,7 +180,7 @@ def scaled(table: ScoreTable, baseline: np.ndarray, bound: np.ndarray) -> dict[s
     flat = is_flat(table.names, baseline, bound) & table.listed
     width = np.where(flat, np.nan, bound - baseline)
     on_scale = table.keep(~flat, (table.values - baseline) / width)
-    flat_means = plain_means(np.where(flat, table.values, np.nan), table.contexts)
+    flat_means = plain(plain_means(np.where(flat, table.values, np.nan), table.contexts))
     counts = flat.sum(axis=(0, 1))
     found = estimates(on_scale)
     nothing = {"mean": None, "low": None, "high": None, "n": 0, "missing": 0}
@@ -154,7 +188,7 @@ def scaled(table: ScoreTable, baseline: np.ndarray, bound: np.ndarray) -> dict[s
         name: Scaled(
             **(found[name].model_dump() if name in found else nothing),
             flat=int(counts[index]),
-            flat_mean=plain(flat_means[index]),
+            flat_mean=flat_means[index],
         )
         for index, name in enumerate(table.names)
         if table.listed[..., index].any()

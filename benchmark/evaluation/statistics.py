@@ -55,9 +55,9 @@ def weighted_means(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     whole = ~np.isnan(values).any(axis=(0, 1)) & (totals > 0).all()
     # Where all is defined, seeds may be averaged first, and there is one product instead of one for each.
     if whole.any():
-        means[:, whole] = weights @ values[..., whole].mean(axis=0) / totals
+        means[:, whole] = weights @ values.compress(whole, axis=2).mean(axis=0) / totals
     if not whole.all():
-        means[:, ~whole] = _means_of_some(values[..., ~whole], weights)
+        means[:, ~whole] = _means_of_some(values.compress(~whole, axis=2), weights)
     return means
 
 
@@ -67,10 +67,9 @@ def _means_of_some(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     whole = weights.astype(np.float32)  # small whole numbers, which are counted exactly in half the time
     for of_seed in values:  # one by one: what is at hand stays in the processor's cache
         defined = ~np.isnan(of_seed)
-        counts = (whole @ defined.astype(np.float32)).astype(float)
-        sums = weights @ np.where(defined, of_seed, 0.0)
-        total += np.divide(sums, counts, out=sums, where=counts > 0)  # a sum without a weight is 0
-        present += counts > 0
+        counts = whole @ defined.astype(np.float32)
+        total += (weights @ np.where(defined, of_seed, 0.0)) / np.maximum(counts, 1)  # without a weight 0 / 1
+        present += np.minimum(counts, 1)
     return np.divide(total, present, out=np.full(present.shape, np.nan), where=present > 0)
 
 
@@ -93,7 +92,9 @@ def middle(resampled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     whole = ~undefined.any(axis=0)
     if whole.any():
         # Columns one after the other in memory; all are sorted, which is faster than to look for two places.
-        bounds[:, whole] = _quantiles(np.sort(np.ascontiguousarray(resampled[:, whole].T), axis=1), ends)
+        bounds[:, whole] = _quantiles(
+            np.sort(np.ascontiguousarray(resampled.compress(whole, axis=1).T), axis=1), ends
+        )
     for column in np.flatnonzero(~whole & ~undefined.all(axis=0)):
         bounds[:, column] = np.quantile(resampled[~undefined[:, column], column], ends)
     return bounds[0], bounds[1]

@@ -51,7 +51,7 @@ def widened(mean: np.ndarray, low: np.ndarray, high: np.ndarray, values: np.ndar
     values
         (trainings, perturbations, columns), NaN where a perturbation was not tested.
     """
-    seen = ~np.isnan(values)
+    seen = _defined(values)
     count = seen.any(axis=1).sum(axis=0)
     known = (count >= FEWEST_TRAININGS) & np.isfinite(low)
     usual = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
@@ -89,7 +89,7 @@ def training_variance(values: np.ndarray) -> np.ndarray:
         (columns,): NaN of fewer than `FEWEST_TRAININGS`, and where these have too few perturbations in common
         to be compared.
     """
-    own = ~np.isnan(values)
+    own = _defined(values)
     trainings = own.any(axis=1).sum(axis=0)
     seen = own & (own.sum(axis=0) >= 2)  # a perturbation of one training says nothing of trainings
     times = np.maximum(seen.sum(axis=0), 1)
@@ -112,6 +112,12 @@ def training_variance(values: np.ndarray) -> np.ndarray:
     linked = np.linalg.matrix_rank(links, hermitian=True) >= trainings - 1
     usable = (trainings >= FEWEST_TRAININGS) & linked
     return np.where(usable, np.maximum(spread / np.maximum(trainings - 1, 1), 0.0), np.nan)
+
+
+def _defined(values: np.ndarray) -> np.ndarray:
+    """Where values are defined; as a rule that is alike in all columns, and then there is one for all."""
+    defined = ~np.isnan(values)
+    return defined[..., :1] if (defined == defined[..., :1]).all() else defined
 
 
 def two_sided(mean: np.ndarray, found: Widened) -> np.ndarray:

@@ -86,7 +86,7 @@ def _point(budget: float, share: float, runs: Sequence[StoredRun]) -> dict[str, 
         "budget": budget,
         "share": share,
         "seconds": _seconds(runs),
-        "means": [short(plain(mean)) for mean in plain_means(table.values, table.contexts)],
+        "means": [short(mean) for mean in plain(plain_means(table.values, table.contexts))],
     }
 
 

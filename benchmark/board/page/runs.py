@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,7 @@ def _about(run: StoredRun) -> dict[str, Any]:
 
 
 def _mean(values: Sequence[float]) -> float | None:
-    defined = [value for value in values if not np.isnan(value)]
+    defined = [value for value in values if not isnan(value)]
     return short(sum(defined) / len(defined)) if defined else None
 
 

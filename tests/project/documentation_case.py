@@ -28,6 +28,8 @@ FENCE = re.compile(
     r"(?P<text>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
+TABLE = re.compile(r"^<!-- printed -->\n\n(?P<text>(?:\|[^\n]+\|\n)+)", re.MULTILINE)
+"""A table whose numbers stand in what the commands before it print."""
 SNIPPET = re.compile(r'^--8<-- "(.+)"$', re.MULTILINE)
 BENCHMARK = ["python", "-m", "benchmark"]
 NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
@@ -55,11 +57,16 @@ class Block:
 
 
 def blocks(text: str) -> list[Block]:
-    """All fenced blocks of a document, in order."""
-    return [
+    """All fenced blocks of a document and tables that are printed, in order."""
+    fenced = [
         Block(text.count("\n", 0, found.start("language")) + 1, *(found[name] or "" for name in NAMES))
         for found in FENCE.finditer(text)
     ]
+    tables = [
+        Block(text.count("\n", 0, found.start("text")) + 1, "table", PRINTED, found["text"], "")
+        for found in TABLE.finditer(text)
+    ]
+    return sorted(fenced + tables, key=lambda block: block.line)
 
 
 def check_command(words: list[str]) -> None:
@@ -96,6 +103,25 @@ def require_lines(shown: str, printed: str) -> None:
     for line in filter(None, map(str.strip, shown.splitlines())):
         if line != "...":
             assert any(_alike(line, each.strip()) for each in rest), f"not printed, or not there: {line}"
+
+
+def require_rows(table: str, printed: str) -> None:
+    """Fail unless the numbers of each row of a Markdown table are printed beside the name in it, or below."""
+    lines = printed.splitlines()
+    for row in table.splitlines()[2:]:
+        (name,) = re.findall(r"`(\w+)`", row)
+        there = [index for index, line in enumerate(lines) if name in line.split()]
+        assert any(
+            _holds(NUMBER.findall(row), NUMBER.findall(" ".join(lines[index : index + 2]))) for index in there
+        ), f"not printed, or not so: {row}"
+
+
+def _holds(numbers: list[str], others: list[str]) -> bool:
+    values = [float(other.replace(",", "")) for other in others]
+    return all(
+        any(float(number) == pytest.approx(value, rel=0.02, abs=1e-4) for value in values)
+        for number in numbers
+    )
 
 
 def _alike(one: str, other: str) -> bool:
@@ -165,5 +191,15 @@ class Reader:
         if block.title == PRINTED:
             require_lines(block.text, self.printed)
 
+    def table(self, block: Block) -> None:
+        """The numbers of a table are those that were printed."""
+        require_rows(block.text, self.printed)
 
-DO = {"bash": Reader.shell, "python": Reader.python, "toml": Reader.toml, "text": Reader.shown}
+
+DO = {
+    "bash": Reader.shell,
+    "python": Reader.python,
+    "toml": Reader.toml,
+    "text": Reader.shown,
+    "table": Reader.table,
+}

@@ -116,4 +116,7 @@ def newest(runs: Sequence[StoredRun]) -> list[StoredRun]:
 
 
 def _identity(run: StoredRun) -> tuple[str, ...]:
-    return (*run.row_key, *(run.tags[name] for name in ("dataset_digest", "split_digest", "seed")))
+    """What tells records apart; a point of a curve is another record than the row that it belongs to."""
+    names = ("dataset_digest", "split_digest", "seed")
+    part = [f"{name} {run.tags[name]}" for name in ("budget", "train_share") if name in run.tags]
+    return (*run.row_key, *(run.tags[name] for name in names), *(part if run.is_part else []))

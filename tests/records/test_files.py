@@ -10,7 +10,7 @@ import pytest
 from benchmark.board import build_board
 from benchmark.board.export import as_json
 from benchmark.errors import BenchmarkError
-from benchmark.records.files import as_stored, read_record, read_records, record_path, write_record
+from benchmark.records.files import as_stored, newest, read_record, read_records, record_path, write_record
 from benchmark.records.tracking import Tracker
 from benchmark.runs.run import run
 from tests.tiny import request
@@ -69,8 +69,20 @@ def test_other_code_has_the_same_place_and_another_configuration_another(record,
         {"dataset_digest": "0"},
         {"samples": 2},
         {"devices": 2},
+        {"budget": 4.0},
+        {"train_share": 0.5},
     ):
         assert record_path(folder, at.model_copy(update=change)) != place
+
+
+def test_a_point_of_a_curve_does_not_take_the_place_of_the_row_it_belongs_to(record, folder):
+    """Though it is the newer of the two, and has the same configuration."""
+    part = record.coordinates.model_copy(update={"train_share": 0.5})
+    both = [later(record, coordinates=part), record]
+    assert len(newest([as_stored(each) for each in both])) == 2
+    for each in both:
+        write_record(each, folder)
+    assert len(read_records(folder)) == 2
 
 
 def test_a_name_with_slashes_stays_in_the_folder(record, folder):

@@ -17,6 +17,8 @@ INK, MUTED, GRID = "#1f2430", "#5b6472", "#d9dde3"
 COLOURS = ("#1b6ca8", "#b3541e", "#2e7d4f", "#8a4f9e", "#a3842b", "#3d8f94")
 DASHES = ("-", "--", "-.", ":", (0, (1, 3)))
 DOTS_PER_INCH = 150
+LEAST_SECONDS = 1e-3
+"""As records have them: what takes less stands here, since a logarithm has no place for none at all."""
 
 
 def draw(curves: Curves, path: Path) -> None:
@@ -27,7 +29,8 @@ def draw(curves: Curves, path: Path) -> None:
     for metric, above, below in zip(HEADLINE, panels[0], panels[1], strict=True):
         for (method, points), colour in zip(curves.points.items(), _colours(curves), strict=True):
             costs = [(each.processor_seconds, each) for each in points if each.share == 1]
-            _line(above, metric, [(cost, each) for cost, each in costs if cost is not None], colour, method)
+            timed = [(max(cost, LEAST_SECONDS), each) for cost, each in costs if cost is not None]
+            _line(above, metric, timed, colour, method)
             _line(below, metric, [(each.share, each) for each in points if each.budget == 1], colour, method)
         for panel in (above, below):
             _references(panel, metric, curves)

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from benchmark.board import HEADLINE
 from benchmark.records.tracking import Tracker
 from benchmark.studies.curves import points as pointing
-from benchmark.studies.curves.points import Asked, draw_curves
+from benchmark.studies.curves.figure import draw
+from benchmark.studies.curves.points import Asked, Curves, Point, draw_curves
 from benchmark.studies.curves.report import as_markdown, conclusions, write_report
 from tests.tiny import write_screen
 
@@ -81,6 +83,14 @@ def test_the_command_writes_report_and_figure(asked, type_, tmp_path):
     assert "is not trained to its end" in out
     assert "| train_mean | 1 | 100% |" in report.read_text()
     assert report.with_suffix(".png").stat().st_size > 10_000
+
+
+def test_what_takes_no_time_has_a_place_in_the_figure(tmp_path):
+    """Though its axis is one of logarithms; Matplotlib warns where nothing on it is above zero."""
+    scores = {0: {name: dict.fromkeys(("A+B", "C+D"), 0.5) for name in HEADLINE}}
+    points = {"quick": [Point(1.0, 1.0, scores, 0.0, 1.0)]}
+    draw(Curves(Asked(("quick",), "tiny"), points, {}, []), tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").stat().st_size > 10_000
 
 
 @pytest.mark.parametrize(
